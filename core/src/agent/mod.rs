@@ -1,0 +1,310 @@
+//! The agent's side of LIME: confirm a login request, read the agent's own profile.
+
+pub mod pow;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+use serde_json::{Map, Value, json};
+
+use crate::api::{Api, Call};
+use crate::client::Lease;
+use crate::config::{self, AGENT_TOKEN_VARIABLE, AgentConfig, PowChoice};
+use crate::operation::Operation;
+use crate::runtime::WeakRuntime;
+use crate::timestamp::Timestamp;
+use crate::{Error, ErrorKind, Result, base_url, json as fields};
+use pow::PowDigest;
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-agent-token");
+
+/// How a login was confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalResult {
+    /// The login request.
+    pub request_id: String,
+    /// The site that created it.
+    pub site_id: String,
+    /// `APPROVED` or `DELIVERED`.
+    pub status: String,
+    /// When the request expires.
+    pub expires_at: Timestamp,
+    /// The agent that approved it.
+    pub approved_agent_id: Option<String>,
+}
+
+impl ApprovalResult {
+    /// Reads the platform's `data`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadResponse`] when a field is missing.
+    pub fn from_data(data: &Map<String, Value>) -> Result<Self> {
+        Ok(Self {
+            request_id: fields::required_text(data, "request_id")?,
+            site_id: fields::required_text(data, "site_id")?,
+            status: fields::required_text(data, "status")?,
+            expires_at: Timestamp::parse(&fields::required_text(data, "expires_at")?)?,
+            approved_agent_id: fields::optional_text(data, "approved_agent_id"),
+        })
+    }
+}
+
+/// The agent as the platform knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProfile {
+    /// The agent.
+    pub agent_id: String,
+    /// The LIME user who owns it.
+    pub owner_id: String,
+    /// Its public name.
+    pub display_name: Option<String>,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+    /// Its public description.
+    pub description: Option<String>,
+    /// The owner's verification level; today's platform does not tell.
+    pub owner_kyc_level: Option<i64>,
+    /// A score; today's platform does not tell.
+    pub agent_reputation: Option<i64>,
+}
+
+impl AgentProfile {
+    /// Reads the platform's `data`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadResponse`] when a field is missing.
+    pub fn from_data(data: &Map<String, Value>) -> Result<Self> {
+        let text = |field| data.get(field).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            agent_id: fields::required_text(data, "agent_id")?,
+            // Today's platform says user_id.
+            owner_id: fields::optional_text(data, "owner_id")
+                .or_else(|| fields::optional_text(data, "user_id"))
+                .ok_or_else(|| fields::missing("owner_id"))?,
+            display_name: text("display_name"),
+            avatar_url: text("avatar_url"),
+            description: text("description"),
+            owner_kyc_level: fields::optional_integer(data, "owner_kyc_level"),
+            agent_reputation: fields::optional_integer(data, "agent_reputation"),
+        })
+    }
+}
+
+/// The client of an agent worker. Cheap to clone; make one per agent token and process.
+///
+/// Safe to use from any thread and, after `fork`, in the child too.
+#[derive(Clone)]
+pub struct LimeAgent(Arc<Inner>);
+
+struct Inner {
+    api: Api,
+    lease: Lease,
+    pow_timeout: Duration,
+    pow_choice: PowChoice,
+    pow_threads: usize,
+}
+
+impl LimeAgent {
+    /// A client for the agent that the token belongs to. Starts nothing and sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Authentication`] when there is no token, [`ErrorKind::InvalidArgument`] when a
+    /// setting makes no sense.
+    pub fn new(config: AgentConfig) -> Result<Self> {
+        let token = config::token(
+            config.agent_token.as_deref(),
+            AGENT_TOKEN_VARIABLE,
+            "Agent token is required. Pass agent_token= or set LIME_AGENT_TOKEN.",
+        )?;
+        Ok(Self(Arc::new(Inner {
+            api: Api {
+                base_url: config::base_url(config.base_url.as_deref())?,
+                token,
+                token_header: TOKEN_HEADER,
+                timeout: config::checked_timeout(config.timeout)?,
+                max_retries: config.max_retries,
+                post_retry: config.post_retry,
+                transport: config.transport,
+                logger: config.logger,
+                clock: config.clock,
+            },
+            lease: Lease::default(),
+            pow_timeout: config.pow_timeout,
+            pow_choice: config.pow_digest,
+            pow_threads: config.pow_threads.max(1),
+        })))
+    }
+
+    /// Confirms a site's login request: fetches its challenge, solves it, sends the approval.
+    ///
+    /// Fails with [`ErrorKind::PowTimeout`] when the challenge is not solved in time, and with
+    /// [`ErrorKind::OutcomeUnknown`] when an approval was sent and its answer got lost: the site may
+    /// have let the agent in.
+    pub fn login(&self, request_id: &str) -> Operation<ApprovalResult> {
+        let request_id = request_id.trim().to_owned();
+        self.operation(|agent, runtime| async move {
+            let login = agent.login(&runtime, &request_id).await;
+            login.map_err(|error| if request_id.is_empty() { error } else { error.with_request_id(request_id) })
+        })
+    }
+
+    /// Reads the agent's own profile.
+    pub fn get_profile(&self) -> Operation<AgentProfile> {
+        self.operation(|agent, runtime| async move {
+            let data = agent.api.data(&runtime, &Call::get("/core/agents/me/profile")).await?;
+            AgentProfile::from_data(&data)
+        })
+    }
+
+    /// Refuses further calls; those under way go on. Closing twice does nothing.
+    pub fn close(&self) {
+        self.0.lease.close();
+    }
+
+    fn operation<T, F>(&self, work: impl FnOnce(Arc<Inner>, WeakRuntime) -> F) -> Operation<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Operation::from_result(self.0.lease.runtime().map(|runtime| {
+            let future = work(Arc::clone(&self.0), runtime.downgrade());
+            Operation::new(runtime, future)
+        }))
+    }
+}
+
+impl fmt::Debug for LimeAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimeAgent").field("base_url", &self.0.api.base_url.as_str()).finish()
+    }
+}
+
+struct Challenge {
+    text: String,
+    difficulty: i64,
+}
+
+impl Inner {
+    async fn login(&self, runtime: &WeakRuntime, request_id: &str) -> Result<ApprovalResult> {
+        let segment = base_url::segment(request_id)?;
+        let challenge = self.challenge(runtime, &segment).await?;
+        let (digests, learning) = self.digests();
+        let mut refused = None;
+        for digest in digests {
+            let nonce = self.solve(runtime, &challenge, digest).await?;
+            match self.approve(runtime, &segment, &nonce).await {
+                // The challenge stays valid for another try.
+                Err(error) if error.code() == Some("INVALID_POW") => refused = Some(error),
+                Ok(approved) => {
+                    if learning {
+                        remember(self.api.base_url.as_str(), digest);
+                    }
+                    return Ok(approved);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Error::internal("no digest to try")))
+    }
+
+    async fn challenge(&self, runtime: &WeakRuntime, segment: &str) -> Result<Challenge> {
+        let call = Call::get(format!("/auth/requests/{segment}")).public();
+        let data = self.api.data(runtime, &call).await?;
+        let difficulty = match data.get("pow_difficulty") {
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(value) => value.as_i64(),
+            None => None,
+        };
+        Ok(Challenge {
+            text: fields::required_text(&data, "pow_challenge")?,
+            difficulty: difficulty.ok_or_else(|| fields::missing("pow_difficulty"))?,
+        })
+    }
+
+    async fn solve(&self, runtime: &WeakRuntime, challenge: &Challenge, digest: PowDigest) -> Result<String> {
+        let permits = runtime.upgrade().ok_or_else(Error::closed)?.pow_permits();
+        let _permit = permits.acquire_owned().await.map_err(|_| Error::closed())?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        // Dropped when the login is cancelled; the search looks every few dozen microseconds.
+        let _cancel_on_drop = SetOnDrop(Arc::clone(&cancel));
+        let (text, difficulty) = (challenge.text.clone(), challenge.difficulty);
+        let options = pow::Options { digest, timeout: self.pow_timeout, threads: self.pow_threads };
+        let search = tokio::task::spawn_blocking(move || pow::solve(&text, difficulty, options, &cancel));
+        search.await.unwrap_or_else(|_| Err(Error::internal("The proof of work ended early")))
+    }
+
+    async fn approve(&self, runtime: &WeakRuntime, segment: &str, nonce: &str) -> Result<ApprovalResult> {
+        let path = format!("/modules/agent-login/requests/{segment}/approve");
+        let answer = self.api.call(runtime, &Call::post(path, json!({ "pow_nonce": nonce }))).await;
+        let lost = answer.may_have_taken_effect;
+        match answer.result.and_then(|reply| reply.data()) {
+            Ok(data) => ApprovalResult::from_data(&data),
+            Err(error) if lost && leaves_it_open(&error) => Err(outcome_unknown(&error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The digests to try, in order, and whether to remember which one worked.
+    fn digests(&self) -> (Vec<PowDigest>, bool) {
+        match self.pow_choice {
+            PowChoice::Only(digest) => (vec![digest], false),
+            PowChoice::Auto => match LEARNED.load().get(self.api.base_url.as_str()) {
+                Some(PowDigest::Today) => (vec![PowDigest::Today, PowDigest::Seed], true),
+                _ => (vec![PowDigest::Seed, PowDigest::Today], true),
+            },
+        }
+    }
+}
+
+/// Which digest each API root takes. Without a lock, so that a fork at any moment does no harm.
+static LEARNED: std::sync::LazyLock<ArcSwap<HashMap<String, PowDigest>>> = std::sync::LazyLock::new(ArcSwap::default);
+
+/// API roots remembered; a process that talks to more of them than this is a test.
+const MOST_LEARNED: usize = 1024;
+
+fn remember(api_root: &str, digest: PowDigest) {
+    if LEARNED.load().get(api_root) == Some(&digest) {
+        return;
+    }
+    LEARNED.rcu(|learned| {
+        let mut learned = HashMap::clone(learned);
+        if learned.len() >= MOST_LEARNED {
+            learned.clear();
+        }
+        learned.insert(api_root.to_owned(), digest);
+        learned
+    });
+}
+
+/// After an attempt without an answer, "not found" and "conflict" may well mean "approved by you".
+fn leaves_it_open(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::TransportTimeout | ErrorKind::BadResponse => true,
+        ErrorKind::Api => matches!(error.http_status(), Some(404 | 409)),
+        _ => false,
+    }
+}
+
+fn outcome_unknown(cause: &Error) -> Error {
+    let message = format!("The approval was sent, but whether it took effect is not known: {}", cause.message());
+    let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
+        .with_code("OUTCOME_UNKNOWN")
+        .with_detail(cause.detail().cloned());
+    if let Some(status) = cause.http_status() {
+        error = error.with_http_status(status);
+    }
+    error
+}
+
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,184 @@
+//! Proof of work: the smallest decimal nonce whose SHA-256 begins with enough zero bits.
+//!
+//! The message is laid out once, as the padded block that the hash function sees; the digits of the
+//! nonce are counted up in place, and only as many words of the state are looked at as the difficulty
+//! needs. Whole blocks of the message before the nonce are hashed once.
+
+mod kernel;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::{Error, ErrorKind, Result};
+use kernel::Layout;
+
+/// What goes into the hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum PowDigest {
+    /// `SHA-256(challenge ‖ nonce)`
+    Seed = 1,
+    /// `SHA-256("lime:pow:v1\0" ‖ challenge ‖ "\0" ‖ nonce)`
+    Today = 2,
+}
+
+impl PowDigest {
+    /// The bytes before the nonce.
+    fn prefix(self, challenge: &str) -> Vec<u8> {
+        match self {
+            Self::Seed => challenge.as_bytes().to_vec(),
+            Self::Today => [b"lime:pow:v1\0".as_slice(), challenge.as_bytes(), b"\0"].concat(),
+        }
+    }
+}
+
+/// How to search.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// What goes into the hash.
+    pub digest: PowDigest,
+    /// Wall-clock budget.
+    pub timeout: Duration,
+    /// How many threads search; the result is the same for any number.
+    pub threads: usize,
+}
+
+/// More bits than a digest has.
+const MOST_DIFFICULT: i64 = 256;
+
+/// Nonces between two looks at the clock and at `cancel`: well under a millisecond.
+const STRIDE: u64 = 4096;
+
+/// Finds the smallest nonce, as decimal text. Runs on the calling thread (and on `threads − 1` more);
+/// ends within a millisecond of `cancel` being set or of the budget's end.
+///
+/// # Errors
+/// [`ErrorKind::PowTimeout`], [`ErrorKind::Cancelled`], or [`ErrorKind::PowDifficulty`] at once when
+/// no digest can meet the difficulty.
+///
+/// ```
+/// use lime_core::agent::pow::{self, PowDigest};
+/// use std::{sync::atomic::AtomicBool, time::Duration};
+///
+/// let options = pow::Options { digest: PowDigest::Seed, timeout: Duration::from_secs(10), threads: 1 };
+/// assert_eq!(pow::solve("abc", 0, options, &AtomicBool::new(false)).unwrap(), "0");
+/// ```
+pub fn solve(challenge: &str, difficulty: i64, options: Options, cancel: &AtomicBool) -> Result<String> {
+    if difficulty <= 0 {
+        return Ok("0".to_owned());
+    }
+    if difficulty > MOST_DIFFICULT {
+        let message = format!("No proof of work has difficulty {difficulty}");
+        return Err(Error::new(ErrorKind::PowDifficulty, message).with_code("POW_DIFFICULTY"));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to 256
+    let zero_bits = difficulty as u32;
+    let prefix = options.digest.prefix(challenge);
+    let deadline = Instant::now().checked_add(options.timeout);
+    let search = Search { prefix: &prefix, zero_bits, deadline, cancel, next: AtomicU64::new(0), found: AtomicU64::new(u64::MAX) };
+    if options.threads <= 1 {
+        search.run();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 1..options.threads {
+                scope.spawn(|| search.run());
+            }
+            search.run();
+        });
+    }
+    match search.found.into_inner() {
+        u64::MAX if cancel.load(Ordering::Relaxed) => Err(Error::cancelled()),
+        u64::MAX => {
+            let seconds = options.timeout.as_secs_f64();
+            let message = format!("PoW not solved within {seconds:?}s (difficulty={difficulty})");
+            Err(Error::new(ErrorKind::PowTimeout, message))
+        }
+        nonce => Ok(nonce.to_string()),
+    }
+}
+
+/// A search shared by its threads: each takes the next stride of nonces until a smaller one cannot come.
+struct Search<'a> {
+    prefix: &'a [u8],
+    zero_bits: u32,
+    deadline: Option<Instant>,
+    cancel: &'a AtomicBool,
+    next: AtomicU64,
+    found: AtomicU64,
+}
+
+impl Search<'_> {
+    fn run(&self) {
+        let mut layout = Layout::new(self.prefix);
+        loop {
+            if self.cancel.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return;
+            }
+            // A stride that was taken is searched to its end: the smallest nonce may be in it.
+            let first = self.next.fetch_add(STRIDE, Ordering::Relaxed);
+            if first >= self.found.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Some(nonce) = kernel::search(&mut layout, first, STRIDE, self.zero_bits) {
+                self.found.fetch_min(nonce, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sha2::Digest as _;
+
+    fn options(digest: PowDigest, threads: usize) -> Options {
+        Options { digest, timeout: Duration::from_secs(60), threads }
+    }
+
+    /// As the published solver does it: one digest of one formatted text after the other.
+    fn plainly(challenge: &str, difficulty: i64, digest: PowDigest) -> String {
+        let prefix = digest.prefix(challenge);
+        (0_u64..)
+            .map(|nonce| nonce.to_string())
+            .find(|nonce| {
+                let digest = sha2::Sha256::digest([&prefix, nonce.as_bytes()].concat());
+                let zeros = digest.iter().take_while(|byte| **byte == 0).count();
+                let bits = zeros * 8 + digest.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
+                bits >= difficulty as usize
+            })
+            .unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn finds_what_the_plain_search_finds(challenge in "\\PC{0,140}", difficulty in 1_i64..11, today: bool, threads in 1_usize..4) {
+            let digest = if today { PowDigest::Today } else { PowDigest::Seed };
+            let found = solve(&challenge, difficulty, options(digest, threads), &AtomicBool::new(false)).unwrap();
+            prop_assert_eq!(found, plainly(&challenge, difficulty, digest));
+        }
+    }
+
+    #[test]
+    fn a_set_cancel_flag_ends_the_search() {
+        let error = solve("x", 200, options(PowDigest::Seed, 2), &AtomicBool::new(true)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn the_budget_ends_the_search() {
+        let budget = Options { timeout: Duration::from_millis(5), ..options(PowDigest::Today, 1) };
+        let error = solve("x", 256, budget, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PowTimeout);
+        assert_eq!(error.message(), "PoW not solved within 0.005s (difficulty=256)");
+    }
+
+    #[test]
+    fn an_impossible_difficulty_is_refused_at_once() {
+        let forever = Options { timeout: Duration::MAX, ..options(PowDigest::Seed, 1) };
+        let error = solve("x", 257, forever, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PowDifficulty);
+    }
+}

@@ -1,0 +1,242 @@
+//! One call of the LIME API: headers, attempts, waits, and the envelope.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Map, Value};
+
+use crate::base_url::BaseUrl;
+use crate::clock::Clock;
+use crate::config::PostRetry;
+use crate::log::{self, Logger};
+use crate::runtime::WeakRuntime;
+use crate::secret::Secret;
+use crate::transport::{Reach, Request, Response, StreamResponse, Transport, TransportError};
+use crate::{Error, ErrorKind, Result, envelope, retry};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What all clients of the LIME API have in common.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) base_url: BaseUrl,
+    pub(crate) token: Secret,
+    pub(crate) token_header: HeaderName,
+    pub(crate) timeout: Duration,
+    pub(crate) max_retries: u32,
+    pub(crate) post_retry: PostRetry,
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) logger: Logger,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What to ask. Paths start with a slash and hold no unescaped text from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    authenticated: bool,
+    body: Option<Value>,
+    retries: Option<u32>,
+}
+
+impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), authenticated: true, body: None, retries: None }
+    }
+
+    pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::POST, path: path.into(), authenticated: true, body: Some(body), retries: None }
+    }
+
+    /// Makes at most this many further attempts.
+    pub(crate) fn retries(mut self, most: u32) -> Self {
+        self.retries = Some(most);
+        self
+    }
+
+    /// Public endpoints must not see the token.
+    pub(crate) fn public(mut self) -> Self {
+        self.authenticated = false;
+        self
+    }
+}
+
+/// A finished call, and what is known of the attempts before the last.
+pub(crate) struct Answer {
+    pub(crate) result: Result<Reply>,
+    /// An attempt may have taken effect without our seeing its answer.
+    pub(crate) may_have_taken_effect: bool,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) http_status: u16,
+    pub(crate) body: Bytes,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Reply {
+    /// The `data` of the envelope.
+    pub(crate) fn data(&self) -> Result<Map<String, Value>> {
+        envelope::open(self.http_status, &self.body).map_err(|error| error.with_retry_after(self.retry_after))
+    }
+}
+
+impl Api {
+    /// Makes the call and opens the envelope.
+    pub(crate) async fn data(&self, runtime: &WeakRuntime, call: &Call) -> Result<Map<String, Value>> {
+        self.call(runtime, call).await.result?.data()
+    }
+
+    /// Makes the call, again where that can help.
+    pub(crate) async fn call(&self, runtime: &WeakRuntime, call: &Call) -> Answer {
+        let mut may_have_taken_effect = false;
+        let result = self.attempts(runtime, call, &mut may_have_taken_effect).await;
+        Answer { result, may_have_taken_effect }
+    }
+
+    async fn attempts(&self, runtime: &WeakRuntime, call: &Call, may_have_taken_effect: &mut bool) -> Result<Reply> {
+        let transport = self.transport(runtime).await?;
+        let url = self.base_url.join(&call.path);
+        let request = self.request(&url, call)?;
+        let is_post = call.method == Method::POST;
+        let most = call.retries.map_or(self.max_retries, |most| most.min(self.max_retries));
+        for attempt in 0.. {
+            log::debug!(self.logger, "{} {url}", call.method);
+            let last = attempt >= most;
+            let wait = match self.attempt(&*transport, request.clone()).await {
+                Err(error) => {
+                    *may_have_taken_effect |= is_post && error.reach != Reach::NotSent;
+                    if last || error.reach == Reach::TooLarge {
+                        return Err(failed(error));
+                    }
+                    log::warning!(self.logger, "Retrying {} {} (attempt {}): {}", call.method, call.path, attempt + 1, error.message);
+                    retry::delay(attempt, &*self.clock)
+                }
+                Ok(response) => {
+                    let status = response.status().as_u16();
+                    let asked = self.retry_after(response.headers());
+                    *may_have_taken_effect |= is_post && matches!(status, 500 | 502 | 504);
+                    // A wait that is longer than an attempt may take is the caller's to decide on.
+                    let too_long = asked.is_some_and(|wait| wait > self.timeout);
+                    if last || too_long || !retry::is_retryable(status, is_post, self.post_retry) {
+                        return self.reply(response, asked);
+                    }
+                    log::warning!(self.logger, "Retrying {} {} after HTTP {status} (attempt {})", call.method, call.path, attempt + 1);
+                    retry::delay(attempt, &*self.clock).max(asked.unwrap_or_default())
+                }
+            };
+            self.clock.sleep(wait).await;
+        }
+        Err(Error::internal("Attempts ran out of numbers"))
+    }
+
+    async fn attempt(&self, transport: &dyn Transport, request: Request) -> Result<Response, TransportError> {
+        match tokio::time::timeout(self.timeout, transport.send(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(TransportError::timeout(format!("No response within {} s", self.timeout.as_secs_f64()))),
+        }
+    }
+
+    fn reply(&self, response: Response, retry_after: Option<Duration>) -> Result<Reply> {
+        refuse_redirect(response.status(), response.headers())?;
+        Ok(Reply { http_status: response.status().as_u16(), body: response.into_body(), retry_after })
+    }
+
+    /// Opens a stream: its own `Accept`, no time limit, no retries.
+    pub(crate) async fn open(
+        &self,
+        runtime: &WeakRuntime,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<StreamResponse> {
+        let transport = self.transport(runtime).await?;
+        let url = self.base_url.join(path);
+        log::debug!(self.logger, "STREAM GET {url}");
+        let mut request = self.request(&url, &Call::get(path))?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        transport.open(request).await.map_err(failed)
+    }
+
+    /// The host's client, or the one that all clients of the process share.
+    async fn transport(&self, runtime: &WeakRuntime) -> Result<Arc<dyn Transport>> {
+        if let Some(transport) = &self.transport {
+            return Ok(Arc::clone(transport));
+        }
+        let shared = runtime.http(self.base_url.is_loopback()).await;
+        shared
+            .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
+            .map_err(|message| Error::new(ErrorKind::Transport, message))
+    }
+
+    fn request(&self, url: &str, call: &Call) -> Result<Request> {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = url.parse().map_err(|_| Error::invalid_argument("The URL is not valid"))?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, JSON);
+        if call.authenticated {
+            headers.insert(self.token_header.clone(), self.token_value()?);
+        }
+        if call.method == Method::POST {
+            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(IDEMPOTENCY_KEY, idempotency_key()?);
+        }
+        if let Some(body) = &call.body {
+            *request.body_mut() = Bytes::from(body.to_string());
+        }
+        Ok(request)
+    }
+
+    fn token_value(&self) -> Result<HeaderValue> {
+        let token = self.token.expose();
+        let text = if self.token_header == AUTHORIZATION { &format!("Bearer {token}") } else { token };
+        let mut value = HeaderValue::from_str(text).map_err(|_| Error::invalid_argument("The token is not valid"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    pub(crate) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        retry::retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, self.clock.unix())
+    }
+}
+
+/// A redirect would carry the token to wherever it points; it is named and refused.
+pub(crate) fn refuse_redirect(status: http::StatusCode, headers: &HeaderMap) -> Result<()> {
+    if !status.is_redirection() {
+        return Ok(());
+    }
+    let origin = headers
+        .get(LOCATION)
+        .and_then(|location| url::Url::parse(location.to_str().ok()?).ok())
+        .map_or_else(String::new, |location| format!(" to {}", location.origin().ascii_serialization()));
+    let status = status.as_u16();
+    let message = format!("Redirect refused (HTTP {status}{origin})");
+    Err(Error::new(ErrorKind::BadResponse, message).with_http_status(status))
+}
+
+/// The same for every attempt of one call, so that a platform that knows it does not act twice.
+fn idempotency_key() -> Result<HeaderValue> {
+    let mut bytes = [0_u8; 16];
+    rand::fill(&mut bytes).map_err(|_| Error::internal("The system gives no random numbers"))?;
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::from_str(&text).map_err(|_| Error::internal("hex is a header value"))
+}
+
+pub(crate) fn failed(error: TransportError) -> Error {
+    let kind = match error.reach {
+        Reach::TooLarge => ErrorKind::BadResponse,
+        _ if error.timed_out => ErrorKind::TransportTimeout,
+        _ => ErrorKind::Transport,
+    };
+    Error::new(kind, error.message)
+}

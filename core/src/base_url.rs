@@ -1,0 +1,116 @@
+//! The API root: checked once, then only ever extended by safe path segments.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Host, Url};
+
+use crate::{Error, ErrorKind, Result};
+
+/// What stays as it is in a path segment: RFC 3986 "unreserved".
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Longer ids are no ids of the platform, and would only make the URL too long for a proxy.
+const LONGEST_ID: usize = 256;
+
+/// Where the API lives, `https://lime.pics/api/v1`, without a trailing slash.
+#[derive(Debug, Clone)]
+pub(crate) struct BaseUrl {
+    text: String,
+    loopback: bool,
+}
+
+impl BaseUrl {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let refuse = |why: &str| Error::invalid_argument(format!("base_url {why}"));
+        let text = text.trim().trim_end_matches('/');
+        let url = Url::parse(text).map_err(|error| refuse(&format!("is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refuse("must start with http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("must not contain a user name or password"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("must not contain a query or fragment"));
+        }
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => return Err(refuse("has no host")),
+        };
+        // As the URL parser spells it: the path that is checked here is the path that is sent.
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { text, loopback })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is on this machine; then no proxy stands between.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// The URL of `path`, which starts with a slash.
+    pub(crate) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.text)
+    }
+}
+
+/// An id from outside as one path segment that cannot leave its place.
+pub(crate) fn segment(id: &str) -> Result<String> {
+    let invalid = |message: &str| {
+        Error::new(ErrorKind::Api, message).with_code("INVALID_REQUEST_ID").with_http_status(400)
+    };
+    let id = id.trim();
+    if id.is_empty() {
+        return Err(invalid("request_id must be a non-empty string"));
+    }
+    let escapes = |c: char| matches!(c, '/' | '\\' | '?' | '#' | '%') || c.is_control();
+    // A dot segment is resolved by URL parsers even when it is percent-encoded.
+    if id.len() > LONGEST_ID || id == "." || id == ".." || id.contains(escapes) {
+        return Err(invalid("request_id contains characters that no request id has"));
+    }
+    Ok(utf8_percent_encode(id, SEGMENT).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn accepts_and_normalises() {
+        let url = BaseUrl::parse(" https://Lime.Pics/api/v1// ").unwrap();
+        assert_eq!(url.as_str(), "https://lime.pics/api/v1");
+        assert!(!url.is_loopback());
+        assert!(BaseUrl::parse("http://127.0.0.1:80/api/v1").unwrap().is_loopback());
+        assert!(BaseUrl::parse("http://[::1]:8080").unwrap().is_loopback());
+    }
+
+    #[test]
+    fn refuses() {
+        for text in ["", "lime.pics", "ftp://lime.pics", "https://", "https://u:p@lime.pics", "https://h/?a=b", "https://h/#f"] {
+            assert_eq!(BaseUrl::parse(text).unwrap_err().kind(), ErrorKind::InvalidArgument, "{text}");
+        }
+    }
+
+    proptest! {
+        /// Section 6 of the protocol, fault 6: an id never changes where a request goes.
+        #[test]
+        fn fault_6_request_id_never_changes_the_path(id in "\\PC{0,40}|[./?#%\\\\a2eE]{1,12}") {
+            let base = BaseUrl::parse("https://lime.pics/api/v1").unwrap();
+            if let Ok(segment) = segment(&id) {
+                let url = Url::parse(&base.join(&format!("/auth/requests/{segment}/approve"))).unwrap();
+                let path: Vec<_> = url.path_segments().unwrap().collect();
+                prop_assert_eq!(path.len(), 6);
+                prop_assert_eq!(&path[..4], &["api", "v1", "auth", "requests"]);
+                prop_assert_eq!(path[5], "approve");
+                prop_assert!(url.query().is_none() && url.fragment().is_none());
+                let decoded = percent_encoding::percent_decode_str(path[4]).decode_utf8().unwrap();
+                prop_assert_eq!(decoded.as_ref(), id.trim());
+            }
+        }
+    }
+}

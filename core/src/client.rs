@@ -1,0 +1,62 @@
+//! A client's hold on the runtime: taken on first use, taken anew in a forked child, given up on close.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use crate::runtime::Runtime;
+use crate::{Error, Result};
+
+#[derive(Default)]
+pub(crate) struct Lease {
+    runtime: ArcSwapOption<Runtime>,
+    closed: AtomicBool,
+}
+
+impl Lease {
+    /// This process's runtime.
+    pub(crate) fn runtime(&self) -> Result<Runtime> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        if let Some(runtime) = self.runtime.load_full()
+            && runtime.belongs_to_this_process()
+        {
+            return Ok(Runtime::clone(&runtime));
+        }
+        let runtime = Runtime::acquire()?;
+        leave_to_its_process(self.runtime.swap(Some(Arc::new(runtime.clone()))));
+        if self.closed.load(Ordering::Acquire) {
+            self.close();
+            return Err(Error::closed());
+        }
+        Ok(runtime)
+    }
+
+    /// Gives the runtime up, for good. The last lease of the process ends its threads.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        leave_to_its_process(self.runtime.swap(None));
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A runtime that was inherited by `fork` is neither used nor dropped: dropping would say goodbye on
+/// connections that the parent still uses.
+fn leave_to_its_process(runtime: Option<Arc<Runtime>>) {
+    if let Some(runtime) = runtime
+        && !runtime.belongs_to_this_process()
+    {
+        std::mem::forget(runtime);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a client is made from: argument, then environment, then default, resolved once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::pow::PowDigest;
+use crate::base_url::BaseUrl;
+use crate::clock::{Clock, SystemClock};
+use crate::log::Logger;
+use crate::secret::Secret;
+use crate::transport::Transport;
+use crate::{Error, ErrorKind, Result};
+
+/// The API root when neither argument nor environment gives one.
+pub const DEFAULT_API_BASE: &str = "https://lime.pics/api/v1";
+
+/// Environment variable of the API root.
+pub const API_BASE_VARIABLE: &str = "LIME_API_BASE";
+/// Environment variable of a site's token.
+pub const SITE_TOKEN_VARIABLE: &str = "LIME_SITE_TOKEN";
+/// Environment variable of an agent's token.
+pub const AGENT_TOKEN_VARIABLE: &str = "LIME_AGENT_TOKEN";
+/// Environment variable of how long signing keys are kept, in seconds.
+pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
+
+/// Which failed POSTs are sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PostRetry {
+    /// As the seed packages do: on 408, 429, 500, 502, 503 and 504. Retries carry the same
+    /// `Idempotency-Key`, and an approve whose outcome got lost is told apart.
+    #[default]
+    Seed,
+    /// As today's packages do: on 408, 429 and 503 only.
+    Today,
+}
+
+/// Which proof-of-work digest an agent computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PowChoice {
+    /// The seed's digest first; when the platform answers `INVALID_POW`, today's on the same
+    /// challenge. What worked is remembered per API root for the life of the process.
+    #[default]
+    Auto,
+    /// This digest only.
+    Only(PowDigest),
+}
+
+/// How to make a [`LimeSite`](crate::LimeSite).
+///
+/// ```
+/// use lime_core::SiteConfig;
+/// let config = SiteConfig { site_token: Some("st_example".into()), ..SiteConfig::default() };
+/// ```
+#[derive(Debug, Clone)]
+pub struct SiteConfig {
+    /// The site's secret, `st_…`; else `LIME_SITE_TOKEN`. Trimmed; empty counts as missing.
+    pub site_token: Option<String>,
+    /// The API root with `/api/v1`; else `LIME_API_BASE`, else [`DEFAULT_API_BASE`].
+    pub base_url: Option<String>,
+    /// Bounds one attempt of a request, from connecting to the last byte. Default 30 s.
+    pub timeout: Duration,
+    /// Further attempts after a failed one. Default 3.
+    pub max_retries: u32,
+    /// First wait before the event stream reconnects; doubles to 8 s. Default 0.5 s.
+    pub sse_backoff_base: Duration,
+    /// Events handed over and not yet handled before the stream stops being read; nothing is
+    /// dropped, TCP holds the platform back. Default 1024.
+    pub event_queue_limit: usize,
+    /// How long signing keys are used before they are fetched again; else
+    /// `LIME_JWKS_CACHE_TTL_SECONDS` (0 to 86,400), else 300 s.
+    pub jwks_cache_ttl: Option<Duration>,
+    /// Refuse passports without an `iss` claim (one that is there is checked always). Default false.
+    pub require_issuer: bool,
+    /// Which failed POSTs are sent again.
+    pub post_retry: PostRetry,
+    /// The host's own HTTP client; every byte goes through it. Default: ours.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where log records go. Default: nowhere.
+    pub logger: Logger,
+    /// Where time and jitter come from. Default: the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for SiteConfig {
+    fn default() -> Self {
+        Self {
+            site_token: None,
+            base_url: None,
+            timeout: Duration::from_secs(30),
+            max_retries: 3,
+            sse_backoff_base: Duration::from_millis(500),
+            event_queue_limit: 1024,
+            jwks_cache_ttl: None,
+            require_issuer: false,
+            post_retry: PostRetry::default(),
+            transport: None,
+            logger: Logger::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// How to make a [`LimeAgent`](crate::LimeAgent).
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The agent's secret, `at_…`; else `LIME_AGENT_TOKEN`. Trimmed; empty counts as missing.
+    pub agent_token: Option<String>,
+    /// The API root with `/api/v1`; else `LIME_API_BASE`, else [`DEFAULT_API_BASE`].
+    pub base_url: Option<String>,
+    /// Bounds one attempt of a request, from connecting to the last byte. Default 30 s.
+    pub timeout: Duration,
+    /// Further attempts after a failed one. Default 3.
+    pub max_retries: u32,
+    /// Wall-clock budget of one proof of work. Default 10 s.
+    pub pow_timeout: Duration,
+    /// Which digest the proof of work uses.
+    pub pow_digest: PowChoice,
+    /// Threads of one proof of work. Default 1.
+    pub pow_threads: usize,
+    /// Which failed POSTs are sent again.
+    pub post_retry: PostRetry,
+    /// The host's own HTTP client; every byte goes through it. Default: ours.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where log records go. Default: nowhere.
+    pub logger: Logger,
+    /// Where time and jitter come from. Default: the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            agent_token: None,
+            base_url: None,
+            timeout: Duration::from_secs(30),
+            max_retries: 3,
+            pow_timeout: Duration::from_secs(10),
+            pow_digest: PowChoice::default(),
+            pow_threads: 1,
+            post_retry: PostRetry::default(),
+            transport: None,
+            logger: Logger::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// Resolves a token; `missing` is the whole message when there is none.
+pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Result<Secret> {
+    let given = argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment(variable));
+    let given = Secret::new(given.unwrap_or_default());
+    let token = given.expose().trim();
+    if token.is_empty() {
+        return Err(Error::new(ErrorKind::Authentication, missing));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::invalid_argument("The token contains characters that no token has"));
+    }
+    Ok(Secret::new(token))
+}
+
+/// Resolves the API root.
+pub(crate) fn base_url(argument: Option<&str>) -> Result<BaseUrl> {
+    let given = argument.filter(|text| !text.is_empty()).map(str::to_owned);
+    BaseUrl::parse(&given.or_else(|| environment(API_BASE_VARIABLE)).unwrap_or_else(|| DEFAULT_API_BASE.to_owned()))
+}
+
+/// Resolves how long signing keys are kept.
+pub(crate) fn jwks_cache_ttl(argument: Option<Duration>) -> Result<Duration> {
+    const LONGEST: f64 = 86_400.0;
+    if let Some(ttl) = argument {
+        return Ok(ttl.min(Duration::from_secs_f64(LONGEST)));
+    }
+    let Some(text) = environment(JWKS_CACHE_TTL_VARIABLE) else { return Ok(Duration::from_secs(300)) };
+    // Fails closed: a typo must not mean "keep revoked keys for long".
+    match text.trim().parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() => Ok(Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))),
+        _ => Err(Error::invalid_argument(format!("{JWKS_CACHE_TTL_VARIABLE} must be a number of seconds"))),
+    }
+}
+
+/// Refuses a timeout of zero, which nothing could meet.
+pub(crate) fn checked_timeout(timeout: Duration) -> Result<Duration> {
+    if timeout.is_zero() {
+        return Err(Error::invalid_argument("timeout must be greater than zero"));
+    }
+    Ok(timeout)
+}
+
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty())
+}

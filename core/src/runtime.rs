@@ -1,0 +1,253 @@
+//! The one runtime of the process: a current-thread executor on a thread of its own.
+//!
+//! It is started by the first call that needs it and ends with the last lease on it. A current-thread
+//! executor answers a request several times faster than a pool does, and a client library has no
+//! business taking every core of its host.
+//!
+//! After `fork` the child has the parent's memory but none of its threads: everything here carries the
+//! id of the process that made it, and is left alone (not dropped: its sockets are the parent's) by any other.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle, ThreadId};
+
+use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
+use tokio::sync::{OnceCell, Semaphore, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::dispatcher::Dispatcher;
+use crate::transport::http::HttpTransport;
+use crate::{Error, Result};
+
+/// A lease: the runtime lives while there is one.
+#[derive(Clone)]
+pub(crate) struct Runtime(Arc<Inner>);
+
+pub(crate) struct Inner {
+    process: u32,
+    handle: tokio::runtime::Handle,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: ThreadId,
+    dispatcher: Dispatcher,
+    operations: Mutex<HashMap<u64, AbortHandle>>,
+    /// Building an HTTP client reads the system's root certificates: once is enough for all clients.
+    http: OnceCell<HttpTransport>,
+    http_without_proxy: OnceCell<HttpTransport>,
+    /// Proofs of work at a time; more than there are cores would only make all of them late.
+    pow_permits: Arc<Semaphore>,
+}
+
+/// The slot of one process. It is replaced, never reused, after a fork: another thread of the parent
+/// may have held its lock in that moment, and would hold it for ever in the child.
+struct Slot {
+    process: u32,
+    current: Mutex<Weak<Inner>>,
+}
+
+static SLOT: ArcSwapOption<Slot> = ArcSwapOption::const_empty();
+
+fn slot() -> Arc<Slot> {
+    let process = std::process::id();
+    loop {
+        let found = SLOT.load_full();
+        if let Some(slot) = &found
+            && slot.process == process
+        {
+            return Arc::clone(slot);
+        }
+        let fresh = Arc::new(Slot { process, current: Mutex::new(Weak::new()) });
+        let before = SLOT.compare_and_swap(&found, Some(Arc::clone(&fresh)));
+        let swapped = match (&*before, &found) {
+            (Some(before), Some(found)) => Arc::ptr_eq(before, found),
+            (None, None) => true,
+            _ => false,
+        };
+        if swapped {
+            return fresh;
+        }
+    }
+}
+
+impl Runtime {
+    /// A lease on this process's runtime, which is started if there is none.
+    pub(crate) fn acquire() -> Result<Self> {
+        let slot = slot();
+        let mut current = slot.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inner) = current.upgrade() {
+            return Ok(Self(inner));
+        }
+        let inner = start().map_err(|error| Error::internal(format!("The runtime could not be started: {error}")))?;
+        *current = Arc::downgrade(&inner);
+        Ok(Self(inner))
+    }
+
+    /// This process's runtime, if it is running.
+    pub(crate) fn current() -> Option<Self> {
+        let slot = slot();
+        let current = slot.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.upgrade().map(Self)
+    }
+
+    pub(crate) fn belongs_to_this_process(&self) -> bool {
+        self.0.process == std::process::id()
+    }
+
+    /// Runs `future` to its end, then hands its result to `complete`, exactly once, on the runtime
+    /// thread. Cancelling, a panic and the end of the runtime complete it too.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        id: u64,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+        complete: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let mut completion = Completion { complete: Some(complete), id, runtime: Arc::downgrade(&self.0), result: PhantomData };
+        // Under the lock, so that an operation that ends at once does not leave its number behind.
+        let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = self.0.handle.spawn(async move {
+            let result = AssertUnwindSafe(future).catch_unwind().await;
+            completion.finish(result.unwrap_or_else(|panic| Err(panicked(&*panic))));
+        });
+        if !task.is_finished() {
+            operations.insert(id, task.abort_handle());
+        }
+    }
+
+    /// Runs `future` in the background, for as long as the runtime lives.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.0.handle.spawn(future).abort_handle()
+    }
+
+    /// Ends an operation; false when it has ended already or never was.
+    pub(crate) fn cancel(&self, id: u64) -> bool {
+        let task = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        task.is_some_and(|task| {
+            let pending = !task.is_finished();
+            task.abort();
+            pending
+        })
+    }
+
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.0.dispatcher
+    }
+
+    /// Whether the calling thread is the runtime's or the dispatcher's: waiting there never ends.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        let id = thread::current().id();
+        id == self.0.thread_id || Some(id) == self.0.dispatcher.thread_id()
+    }
+
+    pub(crate) fn pow_permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.pow_permits)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRuntime {
+        WeakRuntime(Arc::downgrade(&self.0))
+    }
+}
+
+/// What the runtime's own tasks hold: it must not keep the runtime alive.
+#[derive(Clone)]
+pub(crate) struct WeakRuntime(Weak<Inner>);
+
+impl WeakRuntime {
+    pub(crate) fn upgrade(&self) -> Option<Runtime> {
+        self.0.upgrade().map(Runtime)
+    }
+
+    /// The HTTP client that all clients share; without proxies for addresses of this machine.
+    pub(crate) async fn http(&self, loopback: bool) -> Result<HttpTransport, String> {
+        let inner = self.0.upgrade().ok_or_else(|| "The runtime has ended".to_owned())?;
+        let cell = if loopback { &inner.http_without_proxy } else { &inner.http };
+        cell.get_or_try_init(|| async { HttpTransport::new(!loopback) }).await.cloned()
+    }
+}
+
+fn start() -> std::io::Result<Arc<Inner>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .thread_name("lime-worker")
+        // Name look-ups and proofs of work; gone a second after the last of them.
+        .thread_keep_alive(std::time::Duration::from_secs(1))
+        .build()?;
+    let handle = runtime.handle().clone();
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new().name("lime-runtime".into()).spawn(move || {
+        runtime.block_on(async {
+            let _ = stopped.await;
+        });
+        // Drops every task, which completes every pending operation; a name look-up cannot be
+        // interrupted and is left behind to end by itself.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    })?;
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(Arc::new(Inner {
+        process: std::process::id(),
+        handle,
+        stop: Mutex::new(Some(stop)),
+        thread_id: thread.thread().id(),
+        thread: Mutex::new(Some(thread)),
+        dispatcher: Dispatcher::default(),
+        operations: Mutex::default(),
+        http: OnceCell::new(),
+        http_without_proxy: OnceCell::new(),
+        pow_permits: Arc::new(Semaphore::new(cores)),
+    }))
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return; // a copy of the parent's: its threads are not ours to end
+        }
+        if let Some(stop) = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = stop.send(());
+        }
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let own = thread::current().id();
+        if let Some(thread) = thread
+            && self.thread_id != own
+            && self.dispatcher.thread_id() != Some(own)
+        {
+            let _ = thread.join();
+        }
+        self.dispatcher.stop();
+    }
+}
+
+/// Completes an operation exactly once: with its result, or as cancelled when its task is dropped.
+struct Completion<T, F: FnOnce(Result<T>)> {
+    complete: Option<F>,
+    id: u64,
+    runtime: Weak<Inner>,
+    result: PhantomData<fn(T)>,
+}
+
+impl<T, F: FnOnce(Result<T>)> Completion<T, F> {
+    fn finish(&mut self, result: Result<T>) {
+        let Some(complete) = self.complete.take() else { return };
+        // Upgrading keeps the runtime alive over the callback; the last lease may end in it.
+        let runtime = self.runtime.upgrade();
+        if let Some(runtime) = &runtime {
+            runtime.operations.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        }
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| complete(result)));
+    }
+}
+
+impl<T, F: FnOnce(Result<T>)> Drop for Completion<T, F> {
+    fn drop(&mut self) {
+        self.finish(Err(Error::cancelled()));
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::internal(format!("A fault of the library was caught: {}", text.unwrap_or("panic")))
+}

@@ -1,0 +1,387 @@
+//! A site's event stream: one task reads it, reconnects for ever, and hands each event on.
+//!
+//! reader → bounded queue → sink. The reader is never held up by a handler; when the queue is full it
+//! stops reading and TCP holds the platform back. Nothing is dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use super::frame::Frame;
+use super::{LoginEvent, sse};
+use crate::api::{self, Api};
+use crate::retry::Backoff;
+use crate::runtime::WeakRuntime;
+use crate::{Error, ErrorKind, envelope, log};
+
+const PATH: &str = "/modules/agent-login/events";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// From asking for the stream to its headers.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The platform sends something at least this often on a living stream.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(310);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+/// A refused token does not mend itself: look again after one minute, then two, … ten.
+const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+/// The longest that a server may ask us to stay away by `Retry-After`.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// Events are kept this long for a wait that begins after they came: as long as a passport lives.
+const RECENT: Duration = Duration::from_secs(120);
+const MOST_RECENT: usize = 256;
+
+/// Where the connection of an event stream stands. The numbers are those of the C ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum StreamState {
+    /// Not started yet.
+    Idle = 0,
+    /// Waiting for the platform's answer.
+    Connecting = 1,
+    /// Connected; events arrive.
+    Open = 2,
+    /// The connection broke or failed; the next attempt comes after a short wait.
+    BackingOff = 3,
+    /// The platform refuses the token (401, 403); the next attempt comes after a minute or more.
+    Refused = 4,
+    /// The client is closed.
+    Closed = 5,
+}
+
+/// What is known about an event stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStatus {
+    /// Where the connection stands.
+    pub state: StreamState,
+    /// What ended the last connection or attempt.
+    pub last_error: Option<Error>,
+    /// Connections that came about so far.
+    pub connections: u64,
+    /// Events handed on so far.
+    pub events: u64,
+    /// Frames that were not what the protocol allows, and were skipped.
+    pub malformed_frames: u64,
+}
+
+/// An event on its way to the handlers. Its place in the queue is free again when it is dropped, so
+/// it is kept until the handlers are done with it.
+pub struct Delivery {
+    /// What happened.
+    pub event: LoginEvent,
+    _place: OwnedSemaphorePermit,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event.fmt(f)
+    }
+}
+
+type Sink = Box<dyn Fn(Delivery) + Send + Sync>;
+
+/// The parts of a site that its stream task and its callers share.
+pub(crate) struct Events {
+    pub(crate) status: watch::Sender<StreamStatus>,
+    sink: Sink,
+    queue: Arc<Semaphore>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Events that came lately, for waits that begin late.
+    recent: VecDeque<(Duration, LoginEvent)>,
+    waiters: HashMap<String, Vec<oneshot::Sender<LoginEvent>>>,
+}
+
+impl Events {
+    pub(crate) fn new(queue_limit: usize, sink: Sink) -> Self {
+        let status = StreamStatus {
+            state: StreamState::Idle,
+            last_error: None,
+            connections: 0,
+            events: 0,
+            malformed_frames: 0,
+        };
+        Self {
+            status: watch::Sender::new(status),
+            sink,
+            queue: Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The event of this login request: the one that came lately, or the next one.
+    pub(crate) fn watch(&self, request_id: &str, now: Duration) -> oneshot::Receiver<LoginEvent> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.forget_old(now);
+        if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id) {
+            let _ = sender.send(event.clone());
+        } else {
+            let senders = waiting.waiters.entry(request_id.to_owned()).or_default();
+            senders.retain(|sender| !sender.is_closed());
+            senders.push(sender);
+        }
+        receiver
+    }
+
+    /// Gives up the waits that nobody is waiting for any more.
+    pub(crate) fn unwatch(&self, request_id: &str) {
+        let mut waiting = self.waiting();
+        if let Some(senders) = waiting.waiters.get_mut(request_id) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                waiting.waiters.remove(request_id);
+            }
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.set_state(StreamState::Closed, None);
+        self.waiting().waiters.clear();
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_state(&self, state: StreamState, error: Option<Error>) {
+        self.status.send_if_modified(|status| {
+            if status.state == StreamState::Closed {
+                return false; // for good
+            }
+            status.state = state;
+            status.last_error = error.or(status.last_error.take());
+            status.connections += u64::from(state == StreamState::Open);
+            true
+        });
+    }
+
+    /// Waits for a place in the queue, then hands the event on.
+    async fn deliver(&self, event: LoginEvent, now: Duration) {
+        let Ok(place) = Arc::clone(&self.queue).acquire_owned().await else { return };
+        let waiters = {
+            let mut waiting = self.waiting();
+            waiting.forget_old(now);
+            waiting.recent.push_back((now, event.clone()));
+            waiting.waiters.remove(&event.request_id)
+        };
+        for waiter in waiters.into_iter().flatten() {
+            let _ = waiter.send(event.clone());
+        }
+        self.status.send_if_modified(|status| {
+            status.events += 1;
+            false // counted, not announced
+        });
+        (self.sink)(Delivery { event, _place: place });
+    }
+
+    fn count_malformed(&self, error: Error) {
+        self.status.send_modify(|status| {
+            status.malformed_frames += 1;
+            status.last_error = Some(error);
+        });
+    }
+}
+
+impl Waiting {
+    fn forget_old(&mut self, now: Duration) {
+        while let Some((at, _)) = self.recent.front()
+            && (now.saturating_sub(*at) > RECENT || self.recent.len() > MOST_RECENT)
+        {
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.status.borrow().fmt(f)
+    }
+}
+
+/// Why a connection is over.
+enum End {
+    /// It broke, failed or could not be read on.
+    Broken(Error),
+    /// The platform does not want us, or not now.
+    Refused(Error),
+    Asked(Error, Duration),
+}
+
+/// Keeps the stream connected until its task is aborted.
+pub(crate) async fn run(api: Arc<Api>, runtime: WeakRuntime, events: Arc<Events>, backoff_base: Duration) {
+    let clock = Arc::clone(&api.clock);
+    let mut backoff = Backoff::new(backoff_base, LONGEST_BACKOFF);
+    let mut refused = Backoff::new(REFUSED_BACKOFF.0, REFUSED_BACKOFF.1);
+    let mut last_event_id = String::new();
+    loop {
+        events.set_state(StreamState::Connecting, None);
+        let mut opened = None;
+        let end = connection(&api, &runtime, &events, &mut last_event_id, &mut backoff, &mut opened).await;
+        let now = clock.monotonic();
+        let lived = opened.map_or(Duration::ZERO, |opened| now.saturating_sub(opened));
+        if opened.is_some() {
+            refused = Backoff::new(REFUSED_BACKOFF.0, REFUSED_BACKOFF.1);
+        }
+        let wait = match end {
+            End::Refused(error) => {
+                let wait = refused.wait_after(Duration::ZERO, &*clock);
+                log::error!(api.logger, "The event stream is refused: {error}; next attempt in {:.0} s", wait.as_secs_f64());
+                events.set_state(StreamState::Refused, Some(error));
+                wait
+            }
+            End::Asked(error, asked) => {
+                let wait = backoff.wait_after(lived, &*clock).max(asked.min(LONGEST_RETRY_AFTER));
+                log::warning!(api.logger, "The event stream broke: {error}; reconnecting in {:.2} s", wait.as_secs_f64());
+                events.set_state(StreamState::BackingOff, Some(error));
+                wait
+            }
+            End::Broken(error) => {
+                let wait = backoff.wait_after(lived, &*clock);
+                log::warning!(api.logger, "The event stream broke: {error}; reconnecting in {:.2} s", wait.as_secs_f64());
+                events.set_state(StreamState::BackingOff, Some(error));
+                wait
+            }
+        };
+        clock.sleep(wait).await;
+    }
+}
+
+/// One connection, from asking for it to its end.
+async fn connection(
+    api: &Api,
+    runtime: &WeakRuntime,
+    events: &Events,
+    last_event_id: &mut String,
+    backoff: &mut Backoff,
+    opened: &mut Option<Duration>,
+) -> End {
+    let mut headers = vec![
+        (ACCEPT, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // A compressing proxy would hold events back until it has a block full.
+        (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+    ];
+    if !last_event_id.is_empty()
+        && let Ok(id) = HeaderValue::from_str(last_event_id)
+    {
+        headers.push((LAST_EVENT_ID, id));
+    }
+    let response = match tokio::time::timeout(OPEN_TIMEOUT, api.open(runtime, PATH, &headers)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return End::Broken(error),
+        Err(_) => return End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream was not opened in time")),
+    };
+    if let Some(end) = refusal(api, &response) {
+        return with_platform_error(end, response).await;
+    }
+    *opened = Some(api.clock.monotonic());
+    events.set_state(StreamState::Open, None);
+    log::info!(api.logger, "The event stream is open");
+
+    let mut body = response.into_body();
+    let mut parser = sse::Parser::resumed(std::mem::take(last_event_id));
+    let end = loop {
+        let chunk = match tokio::time::timeout(IDLE_TIMEOUT, body.next()).await {
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(Some(Err(error))) => break End::Broken(api::failed(error)),
+            Ok(None) => break End::Broken(Error::new(ErrorKind::Transport, "The platform ended the event stream")),
+            Err(_) => break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent")),
+        };
+        let mut frames = Vec::new();
+        let fed = parser.feed(&chunk, |event| frames.push(Frame::parse(event.data)));
+        for frame in frames {
+            handle(api, events, frame).await;
+        }
+        if fed.is_err() {
+            break End::Broken(Error::new(ErrorKind::BadResponse, "An event is larger than an event may be"));
+        }
+    };
+    parser.last_event_id().clone_into(last_event_id);
+    if let Some(millis) = parser.retry_millis() {
+        backoff.set_base(Duration::from_millis(millis));
+    }
+    end
+}
+
+async fn handle(api: &Api, events: &Events, frame: Frame) {
+    let event = match frame {
+        Frame::Approved { request_id, passport } => LoginEvent { request_id, passport: Some(passport) },
+        Frame::Expired { request_id } => LoginEvent { request_id, passport: None },
+        Frame::Error { code, message } => {
+            return log::error!(api.logger, "SSE error frame: [{}] {}", printable(&code), printable(&message));
+        }
+        Frame::Malformed(reason) => {
+            log::error!(api.logger, "Malformed SSE frame skipped: {reason}");
+            return events.count_malformed(Error::new(ErrorKind::BadResponse, reason).with_http_status(200));
+        }
+        Frame::Keepalive | Frame::Ignored => return,
+    };
+    events.deliver(event, api.clock.monotonic()).await;
+}
+
+/// Whether this answer is no event stream, and what to do about it.
+fn refusal(api: &Api, response: &crate::transport::StreamResponse) -> Option<End> {
+    let status = response.status();
+    if let Err(error) = api::refuse_redirect(status, response.headers()) {
+        return Some(End::Broken(error));
+    }
+    let code = status.as_u16();
+    let error = |kind, message: String| Error::new(kind, message).with_code("SSE_HTTP_ERROR").with_http_status(code);
+    if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+        return Some(End::Refused(error(ErrorKind::Authentication, format!("SSE stream refused (HTTP {code})"))));
+    }
+    if status != StatusCode::OK {
+        let kind = if code == 429 { ErrorKind::RateLimit } else { ErrorKind::Api };
+        let error = error(kind, format!("SSE stream failed (HTTP {code})"));
+        return Some(match api.retry_after(response.headers()) {
+            Some(wait) => End::Asked(error.with_retry_after(Some(wait)), wait),
+            // 204 is the standard's way to say: do not come back.
+            None if status == StatusCode::NO_CONTENT => End::Refused(error),
+            None => End::Broken(error),
+        });
+    }
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    if !essence.eq_ignore_ascii_case("text/event-stream") {
+        return Some(End::Broken(error(ErrorKind::BadResponse, format!("Not an event stream: {}", printable(content_type)))));
+    }
+    None
+}
+
+/// The platform's own words are better than ours, if it has any.
+async fn with_platform_error(end: End, response: crate::transport::StreamResponse) -> End {
+    const MOST: usize = 16 * 1024;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    let mut stream = response.into_body();
+    let read = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MOST {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+    let told = envelope::open(status, &body).err().filter(|error| error.kind() != ErrorKind::BadResponse);
+    match (end, told) {
+        (End::Refused(_), Some(told)) => End::Refused(told),
+        (End::Asked(_, wait), Some(told)) => End::Asked(told.with_retry_after(Some(wait)), wait),
+        (End::Broken(_), Some(told)) => End::Broken(told),
+        (end, None) => end,
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}

@@ -1,0 +1,465 @@
+//! The site's side of LIME: create login requests, receive passports, verify them.
+
+pub mod events;
+pub mod frame;
+pub mod jwks;
+pub mod passport;
+pub mod sse;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::api::{Api, Call};
+use crate::client::Lease;
+use crate::config::{self, SITE_TOKEN_VARIABLE, SiteConfig};
+use crate::operation::Operation;
+use crate::runtime::{Runtime, WeakRuntime};
+use crate::timestamp::Timestamp;
+use crate::{Error, ErrorKind, Result, base_url, json as fields, log};
+use events::{Delivery, Events, StreamState, StreamStatus};
+use jwks::KeyCache;
+use passport::{Passport, PassportCheck, Unverified};
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-site-token");
+const REQUESTS: &str = "/modules/agent-login/requests";
+
+/// A login request that was just created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRequest {
+    /// To be handed to the agent.
+    pub request_id: String,
+    /// `PENDING`.
+    pub status: String,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+impl LoginRequest {
+    /// Reads the platform's `data`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadResponse`] when a field is missing.
+    pub fn from_data(data: &Map<String, Value>) -> Result<Self> {
+        Ok(Self {
+            request_id: fields::required_text(data, "login_request_id")?,
+            status: fields::required_text(data, "status")?,
+            expires_at: Timestamp::parse(&fields::required_text(data, "expires_at")?)?,
+        })
+    }
+}
+
+/// Where a login request stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRequestStatus {
+    /// The login request.
+    pub request_id: String,
+    /// `PENDING`, `APPROVED`, `DELIVERED` or `EXPIRED`.
+    pub status: String,
+    /// When it expires, where the platform says so.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl LoginRequestStatus {
+    fn from_data(request_id: &str, data: &Map<String, Value>) -> Result<Self> {
+        Ok(Self {
+            request_id: request_id.to_owned(),
+            status: fields::required_text(data, "status")?,
+            expires_at: fields::optional_text(data, "expires_at").and_then(|text| Timestamp::parse(&text).ok()),
+        })
+    }
+}
+
+/// How a login request ended. `Debug` does not show the passport.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginEvent {
+    /// The login request.
+    pub request_id: String,
+    /// The agent's passport, not verified yet; `None`: nobody signed in in time.
+    pub passport: Option<String>,
+}
+
+impl fmt::Debug for LoginEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passport = self.passport.as_ref().map(|_| "…");
+        f.debug_struct("LoginEvent").field("request_id", &self.request_id).field("passport", &passport).finish()
+    }
+}
+
+type Handler = Arc<dyn Fn(&LoginEvent) + Send + Sync>;
+type StateHandler = Arc<dyn Fn(&StreamStatus) + Send + Sync>;
+
+/// The client of a site's backend. Cheap to clone; make one per site token and process.
+///
+/// Safe to use from any thread and, after `fork`, in the child too: it then has connections of its
+/// own, and no event stream until [`on_login`](Self::on_login) or
+/// [`start_events`](Self::start_events) asks for one there.
+#[derive(Clone)]
+pub struct LimeSite(Arc<Inner>);
+
+struct Inner {
+    api: Arc<Api>,
+    lease: Lease,
+    keys: KeyCache,
+    require_issuer: bool,
+    backoff_base: Duration,
+    events: Arc<Events>,
+    handlers: Arc<ArcSwap<Vec<Handler>>>,
+    state_handlers: Arc<ArcSwap<Vec<StateHandler>>>,
+    /// The task that reads the stream, with the process that it belongs to.
+    reader: Mutex<Option<(u32, AbortHandle)>>,
+    /// Held while a handler runs, so that closing can wait for it.
+    running: Arc<Mutex<()>>,
+}
+
+impl LimeSite {
+    /// A client for the site that the token belongs to. Starts nothing and sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Authentication`] when there is no token, [`ErrorKind::InvalidArgument`] when a
+    /// setting makes no sense.
+    pub fn new(config: SiteConfig) -> Result<Self> {
+        Self::build(config, None)
+    }
+
+    /// Like [`new`](Self::new), but events go to `sink` alone, on the runtime thread, instead of to the
+    /// handlers on the dispatcher thread. For bindings whose language has a thread of its own for
+    /// them: `sink` must only hand the event on, and never block.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_event_sink(config: SiteConfig, sink: impl Fn(Delivery) + Send + Sync + 'static) -> Result<Self> {
+        Self::build(config, Some(Box::new(sink)))
+    }
+
+    fn build(config: SiteConfig, sink: Option<Box<dyn Fn(Delivery) + Send + Sync>>) -> Result<Self> {
+        let token = config::token(
+            config.site_token.as_deref(),
+            SITE_TOKEN_VARIABLE,
+            "Site token is required. Pass site_token= or set LIME_SITE_TOKEN.",
+        )?;
+        let api = Arc::new(Api {
+            base_url: config::base_url(config.base_url.as_deref())?,
+            token,
+            token_header: TOKEN_HEADER,
+            timeout: config::checked_timeout(config.timeout)?,
+            max_retries: config.max_retries,
+            post_retry: config.post_retry,
+            transport: config.transport,
+            logger: config.logger,
+            clock: config.clock,
+        });
+        let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl)?;
+        let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));
+        let running = Arc::new(Mutex::new(()));
+        let site = Arc::new_cyclic(|inner: &Weak<Inner>| {
+            let sink = sink.unwrap_or_else(|| {
+                let inner = inner.clone();
+                Box::new(move |delivery| dispatch(&inner, delivery))
+            });
+            Inner {
+                api,
+                lease: Lease::default(),
+                keys: KeyCache::new(ttl),
+                require_issuer: config.require_issuer,
+                backoff_base: config.sse_backoff_base,
+                events: Arc::new(Events::new(config.event_queue_limit, sink)),
+                handlers,
+                state_handlers: Arc::default(),
+                reader: Mutex::new(None),
+                running,
+            }
+        });
+        Ok(Self(site))
+    }
+
+    /// Creates a login request, to be handed to the agent by its `request_id`.
+    pub fn create_login_request(&self) -> Operation<LoginRequest> {
+        self.operation(|site, runtime| async move {
+            let data = site.api.data(&runtime, &Call::post(REQUESTS, json!({}))).await?;
+            LoginRequest::from_data(&data)
+        })
+    }
+
+    /// Reads where a login request of this site stands.
+    pub fn read_login_request(&self, request_id: &str) -> Operation<LoginRequestStatus> {
+        let request_id = request_id.trim().to_owned();
+        self.operation(|site, runtime| async move { site.read(&runtime, &request_id).await })
+    }
+
+    /// Verifies a passport, fetching the platform's keys if they are not at hand.
+    ///
+    /// Fails with [`ErrorKind::InvalidPassport`] or [`ErrorKind::PassportExpired`] for a passport that
+    /// must not be trusted, and with a transport or API kind when the keys cannot be had.
+    pub fn verify_passport(&self, jwt: &str, check: PassportCheck) -> Operation<Passport> {
+        if let Some(result) = self.verify_passport_cached(jwt, &check) {
+            return match result {
+                Ok(passport) => self.operation(|_, _| async move { Ok(passport) }),
+                Err(error) => Operation::failed(error),
+            };
+        }
+        let jwt = jwt.to_owned();
+        self.operation(|site, runtime| async move {
+            let token = Unverified::parse(&jwt)?;
+            let keys = site.keys.lookup(&site.api, &runtime, &token.kid).await?;
+            site.check(&token, &keys, check)
+        })
+    }
+
+    /// Verifies a passport on the calling thread if its key is at hand and fresh, else `None`.
+    pub fn verify_passport_cached(&self, jwt: &str, check: &PassportCheck) -> Option<Result<Passport>> {
+        let token = match Unverified::parse(jwt) {
+            Ok(token) => token,
+            Err(error) => return Some(Err(error)),
+        };
+        let keys = self.0.keys.fresh(&token.kid, self.0.api.clock.monotonic())?;
+        Some(self.0.check(&token, &keys, check.clone()))
+    }
+
+    /// Waits until this login request ends, for at most `timeout`; starts the event stream if it is
+    /// not running. An event that came before the wait began (two minutes at most) counts.
+    ///
+    /// Fails with [`ErrorKind::Timeout`] when nothing happened in time, and at once with
+    /// [`ErrorKind::Authentication`] when the platform refuses the token.
+    pub fn wait_for_login(&self, request_id: &str, timeout: Duration) -> Operation<LoginEvent> {
+        let request_id = request_id.trim().to_owned();
+        if let Err(error) = base_url::segment(&request_id).and_then(|_| self.start_events()) {
+            return Operation::failed(error);
+        }
+        self.operation(move |site, runtime| async move {
+            let waited = tokio::time::timeout(timeout, site.wait(&runtime, &request_id)).await;
+            site.events.unwatch(&request_id);
+            waited.unwrap_or_else(|_| {
+                let message = format!("No agent signed in within {} s", timeout.as_secs_f64());
+                Err(Error::new(ErrorKind::Timeout, message).with_request_id(request_id))
+            })
+        })
+    }
+
+    /// Registers a handler for the end of every login request of this site, and starts the event
+    /// stream. Handlers run on the dispatcher thread, one at a time, in the order of registration; one
+    /// that panics is logged and the next one still runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn on_login(&self, handler: impl Fn(&LoginEvent) + Send + Sync + 'static) -> Result<()> {
+        let handler: Handler = Arc::new(handler);
+        self.0.handlers.rcu(|handlers| {
+            let mut handlers = Vec::clone(handlers);
+            handlers.push(Arc::clone(&handler));
+            handlers
+        });
+        self.start_events()
+    }
+
+    /// Registers a handler for every change of the event stream's state. It runs on the dispatcher
+    /// thread and is first called with the state as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn on_state(&self, handler: impl Fn(&StreamStatus) + Send + Sync + 'static) -> Result<()> {
+        let runtime = self.0.lease.runtime()?;
+        let handler: StateHandler = Arc::new(handler);
+        let first = Arc::clone(&handler);
+        let status = self.stream_status();
+        let running = Arc::clone(&self.0.running);
+        runtime.dispatcher().post(move || guarded(&running, || first(&status)));
+        let mut watching = false;
+        self.0.state_handlers.rcu(|handlers| {
+            watching = !handlers.is_empty();
+            let mut handlers = Vec::clone(handlers);
+            handlers.push(Arc::clone(&handler));
+            handlers
+        });
+        if !watching {
+            runtime.spawn(announce(self.0.events.status.subscribe(), Arc::downgrade(&self.0)));
+        }
+        Ok(())
+    }
+
+    /// Starts the event stream; does nothing when it is running.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn start_events(&self) -> Result<()> {
+        let runtime = self.0.lease.runtime()?;
+        let process = std::process::id();
+        let mut reader = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if reader.as_ref().is_some_and(|(owner, task)| *owner == process && !task.is_finished()) {
+            return Ok(());
+        }
+        let (api, events) = (Arc::clone(&self.0.api), Arc::clone(&self.0.events));
+        let task = runtime.spawn(events::run(api, runtime.downgrade(), events, self.0.backoff_base));
+        // What a forked child inherits is a task of the parent's: left alone, not dropped.
+        std::mem::forget(reader.replace((process, task)).filter(|(owner, _)| *owner != process));
+        Ok(())
+    }
+
+    /// Where the event stream stands.
+    pub fn stream_status(&self) -> StreamStatus {
+        self.0.events.status.borrow().clone()
+    }
+
+    /// Follows where the event stream stands.
+    pub fn watch_stream(&self) -> watch::Receiver<StreamStatus> {
+        self.0.events.status.subscribe()
+    }
+
+    /// Ends the event stream and refuses further calls; those under way go on. Does not wait and can
+    /// be called from a handler. Closing twice does nothing.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Closes, then waits until no handler of this site is running. From a handler it only closes.
+    pub fn close_and_wait(&self) {
+        let own_thread = Runtime::current().is_some_and(|runtime| runtime.is_own_thread());
+        self.0.close();
+        if !own_thread {
+            drop(self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    fn operation<T, F>(&self, work: impl FnOnce(Arc<Inner>, WeakRuntime) -> F) -> Operation<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Operation::from_result(self.0.lease.runtime().map(|runtime| {
+            let future = work(Arc::clone(&self.0), runtime.downgrade());
+            Operation::new(runtime, future)
+        }))
+    }
+}
+
+impl fmt::Debug for LimeSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimeSite").field("base_url", &self.0.api.base_url.as_str()).field("events", &self.0.events).finish()
+    }
+}
+
+impl Inner {
+    async fn read(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginRequestStatus> {
+        let path = format!("{REQUESTS}/{}", base_url::segment(request_id)?);
+        let data = self.api.data(runtime, &Call::get(path)).await.map_err(|error| error.with_request_id(request_id))?;
+        LoginRequestStatus::from_data(request_id, &data)
+    }
+
+    fn check(&self, token: &Unverified<'_>, keys: &jwks::KeySet, check: PassportCheck) -> Result<Passport> {
+        let check = if self.require_issuer { check.require_issuer(true) } else { check };
+        token.verify(keys, self.api.base_url.as_str(), &check, self.api.clock.unix())
+    }
+
+    async fn wait(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
+        let event = self.events.watch(request_id, self.api.clock.monotonic());
+        let expired = self.expiry_on_connect(runtime, request_id);
+        tokio::select! {
+            biased;
+            event = event => event.map_err(|_| Error::closed()),
+            result = expired => result,
+        }
+    }
+
+    /// An `expired` event that was sent while the stream was down is not sent again: whenever the
+    /// stream has come up, the request itself is asked.
+    async fn expiry_on_connect(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
+        let mut status = self.events.status.subscribe();
+        let mut asked_at = None;
+        loop {
+            let (state, connections, error) = {
+                let status = status.borrow_and_update();
+                (status.state, status.connections, status.last_error.clone())
+            };
+            match state {
+                StreamState::Refused => return Err(error.unwrap_or_else(Error::closed)),
+                StreamState::Open if asked_at != Some(connections) => {
+                    asked_at = Some(connections);
+                    match self.read(runtime, request_id).await {
+                        Ok(found) if found.status == "EXPIRED" => {
+                            return Ok(LoginEvent { request_id: request_id.to_owned(), passport: None });
+                        }
+                        Ok(_) => {}
+                        Err(error) => log::warning!(self.api.logger, "Reading login request {request_id} failed: {error}"),
+                    }
+                }
+                _ => {}
+            }
+            if status.changed().await.is_err() {
+                return Err(Error::closed());
+            }
+        }
+    }
+
+    fn close(&self) {
+        if let Some((process, task)) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if process == std::process::id() {
+                task.abort();
+            } else {
+                std::mem::forget(task);
+            }
+        }
+        self.events.close();
+        self.lease.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Queues the handlers of an event on the dispatcher thread.
+fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
+    let Some(inner) = site.upgrade() else { return };
+    let Ok(runtime) = inner.lease.runtime() else { return };
+    let site = Weak::clone(site);
+    runtime.dispatcher().post(move || {
+        // Closed in the meantime: whoever closed does not expect a call any more.
+        let Some(inner) = site.upgrade().filter(|inner| !inner.lease.is_closed()) else { return };
+        for handler in inner.handlers.load().iter() {
+            guarded(&inner.running, || {
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery.event)));
+                if called.is_err() {
+                    log::error!(inner.api.logger, "on_login handler failed for request_id={}", delivery.event.request_id);
+                }
+            });
+        }
+        drop(delivery);
+    });
+}
+
+/// Tells the state handlers of every change, for as long as the site lives.
+async fn announce(mut status: watch::Receiver<StreamStatus>, site: Weak<Inner>) {
+    let mut last = status.borrow().state;
+    while status.changed().await.is_ok() {
+        let now = status.borrow_and_update().clone();
+        if std::mem::replace(&mut last, now.state) == now.state {
+            continue; // only a counter
+        }
+        let Some(inner) = site.upgrade() else { return };
+        let handlers = inner.state_handlers.load_full();
+        let running = Arc::clone(&inner.running);
+        let Some(runtime) = Runtime::current() else { return };
+        drop(inner);
+        runtime.dispatcher().post(move || {
+            for handler in handlers.iter() {
+                guarded(&running, || {
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&now)));
+                });
+            }
+        });
+    }
+}
+
+fn guarded(running: &Mutex<()>, call: impl FnOnce()) {
+    let _running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    call();
+}

@@ -1,0 +1,195 @@
+//! Passports: what an agent shows to a site. RS256 JSON Web Tokens with a life of two minutes.
+//!
+//! The claims are checked here on the plain JSON rather than by a JWT library's validator: the rules
+//! (an exact audience, no leeway for `exp`, a longest life, an issuer by origin) are the protocol's own,
+//! and a library's defaults differ from them in both directions.
+
+use std::time::Duration;
+
+use aws_lc_rs::signature::ParsedPublicKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::jwks::KeySet;
+use crate::{Error, ErrorKind, Result, json};
+
+const AUDIENCE: &str = "lime-site-login";
+const LONGEST_LIFE_SECONDS: f64 = 120.0;
+const SKEW_SECONDS: f64 = 30.0;
+const LONGEST_TOKEN: usize = 8192;
+
+/// A verified passport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passport {
+    /// Its claims; `sub` is called `agent_id`.
+    pub claims: Map<String, Value>,
+}
+
+/// What a passport must meet beyond the protocol's own rules.
+///
+/// ```
+/// use lime_core::PassportCheck;
+/// let check = PassportCheck::default().expected_request_id("lr_1");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct PassportCheck {
+    expected_request_id: Option<String>,
+    require_issuer: bool,
+}
+
+impl PassportCheck {
+    /// The passport must be for this login request.
+    #[must_use]
+    pub fn expected_request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.expected_request_id = Some(request_id.into());
+        self
+    }
+
+    /// The passport must name its issuer. One that is named is checked in any case.
+    #[must_use]
+    pub fn require_issuer(mut self, required: bool) -> Self {
+        self.require_issuer = required;
+        self
+    }
+}
+
+/// A token taken apart, with the key's name read and nothing believed yet.
+pub(crate) struct Unverified<'a> {
+    signed: &'a str,
+    payload: &'a str,
+    signature: Vec<u8>,
+    pub(crate) kid: String,
+}
+
+impl<'a> Unverified<'a> {
+    pub(crate) fn parse(jwt: &'a str) -> Result<Self> {
+        if jwt.len() > LONGEST_TOKEN {
+            return Err(invalid("JWT is too long"));
+        }
+        let malformed = || invalid("JWT is not three base64url segments");
+        let (signed, signature) = jwt.rsplit_once('.').ok_or_else(malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or_else(malformed)?;
+        if payload.contains('.') {
+            return Err(malformed());
+        }
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
+        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed())?;
+        let header = json::strict_object(&header).ok_or_else(|| invalid("JWT header is invalid"))?;
+        // The algorithm is ours to choose; a header that names another one is not for us. Keys that
+        // the header offers (jwk, jku, x5u) are not looked at.
+        if header.get("alg").and_then(Value::as_str) != Some("RS256") {
+            return Err(invalid("JWT signature algorithm is not RS256"));
+        }
+        if header.contains_key("crit") {
+            return Err(invalid("JWT header has critical extensions"));
+        }
+        let kid = header.get("kid").and_then(Value::as_str).filter(|kid| !kid.is_empty());
+        let kid = kid.ok_or_else(|| invalid("JWT header missing kid"))?.to_owned();
+        Ok(Self { signed, payload, signature, kid })
+    }
+
+    /// Checks the signature, then the claims. `now` is Unix time; `api_root` gives the issuer.
+    pub(crate) fn verify(&self, keys: &KeySet, api_root: &str, check: &PassportCheck, now: Duration) -> Result<Passport> {
+        let key = keys.get(&self.kid).ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(&self.kid))))?;
+        self.verify_signature(key)?;
+        let payload = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
+        let claims =
+            json::strict_object(&payload).ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))?;
+        check_claims(&claims, api_root, check, now.as_secs_f64())?;
+        Ok(Passport { claims: renamed(claims) })
+    }
+
+    fn verify_signature(&self, key: &ParsedPublicKey) -> Result<()> {
+        key.verify_sig(self.signed.as_bytes(), &self.signature)
+            .map_err(|_| invalid("JWT signature verification failed"))
+    }
+}
+
+/// Verifies a passport with keys that are at hand, without any client: `api_root` is the API root that
+/// the passport must come from, `now` the Unix time.
+///
+/// # Errors
+/// [`ErrorKind::InvalidPassport`], or [`ErrorKind::PassportExpired`] when only time is against it.
+pub fn verify(jwt: &str, keys: &KeySet, api_root: &str, check: &PassportCheck, now: Duration) -> Result<Passport> {
+    Unverified::parse(jwt)?.verify(keys, api_root, check, now)
+}
+
+fn check_claims(claims: &Map<String, Value>, api_root: &str, check: &PassportCheck, now: f64) -> Result<()> {
+    match claims.get("aud") {
+        Some(Value::String(audience)) if audience == AUDIENCE => {}
+        other => {
+            let got = other.map_or_else(|| "none".to_owned(), |value| printable(&value.to_string()));
+            return Err(invalid(format!("Invalid audience: expected '{AUDIENCE}', got {got}")));
+        }
+    }
+    check_issuer(claims.get("iss"), api_root, check.require_issuer)?;
+    let number = |name: &str| claims.get(name).and_then(Value::as_f64);
+    let (Some(exp), Some(iat)) = (number("exp"), number("iat")) else {
+        return Err(invalid("JWT missing exp or iat"));
+    };
+    if exp <= now {
+        return Err(Error::new(ErrorKind::PassportExpired, "JWT has expired"));
+    }
+    if exp - iat > LONGEST_LIFE_SECONDS {
+        return Err(invalid(format!("JWT TTL exceeds platform maximum ({LONGEST_LIFE_SECONDS}s)")));
+    }
+    if iat > now + SKEW_SECONDS {
+        return Err(invalid("JWT is not yet valid (iat in the future)"));
+    }
+    match claims.get("nbf") {
+        None => {}
+        Some(_) if number("nbf").is_none() => return Err(invalid("JWT nbf claim must be a number")),
+        Some(_) if number("nbf") > Some(now + SKEW_SECONDS) => {
+            return Err(invalid("JWT is not yet valid (nbf in the future)"));
+        }
+        Some(_) => {}
+    }
+    if let Some(expected) = &check.expected_request_id
+        && claims.get("request_id").and_then(Value::as_str) != Some(expected)
+    {
+        return Err(invalid("JWT request_id claim does not match expected request"));
+    }
+    Ok(())
+}
+
+/// The issuer is the origin of the API root: compared as URLs, since a prefix comparison would take
+/// `https://lime.pics.evil.example` for `https://lime.pics`.
+fn check_issuer(issuer: Option<&Value>, api_root: &str, required: bool) -> Result<()> {
+    let Some(issuer) = issuer else {
+        return if required { Err(invalid("JWT missing iss claim (issuer)")) } else { Ok(()) };
+    };
+    let matches = issuer.as_str().and_then(|text| Url::parse(text.trim()).ok()).is_some_and(|issuer| {
+        let bare = issuer.username().is_empty()
+            && issuer.password().is_none()
+            && issuer.path().trim_end_matches('/').is_empty()
+            && issuer.query().is_none()
+            && issuer.fragment().is_none();
+        bare && Url::parse(api_root).is_ok_and(|root| root.origin().is_tuple() && root.origin() == issuer.origin())
+    });
+    if matches {
+        Ok(())
+    } else {
+        Err(invalid(format!("Invalid issuer: {}", printable(&issuer.to_string()))))
+    }
+}
+
+/// The published packages call the subject by what it is.
+fn renamed(mut claims: Map<String, Value>) -> Map<String, Value> {
+    if let Some(sub) = claims.shift_remove("sub")
+        && !sub.is_null()
+    {
+        claims.entry("agent_id").or_insert(sub);
+    }
+    claims
+}
+
+/// A peer's text in a message: short, and without control characters that could forge a log line.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidPassport, message)
+}

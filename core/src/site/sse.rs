@@ -1,0 +1,219 @@
+//! Bytes to server-sent events, as the WHATWG standard parses them. No I/O: any cut of the same bytes
+//! into chunks gives the same events.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+/// The most that one line, and the data of one event, may have, in bytes.
+pub const EVENT_LIMIT: usize = 1 << 20;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The `event:` field, or `message`.
+    pub event: &'a str,
+    /// The `data:` lines, joined by line feeds.
+    pub data: &'a str,
+    /// The last `id:` seen on the stream so far.
+    pub id: &'a str,
+}
+
+/// The stream holds a line or an event larger than [`EVENT_LIMIT`]; it cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
+/// The state between two chunks.
+///
+/// ```
+/// use lime_core::site::sse::Parser;
+///
+/// let mut parser = Parser::new();
+/// let mut data = Vec::new();
+/// for chunk in ["data: he", "llo\n", "\n"] {
+///     parser.feed(chunk.as_bytes(), |event| data.push(event.data.to_owned())).unwrap();
+/// }
+/// assert_eq!(data, ["hello"]);
+/// ```
+#[derive(Debug, Default)]
+pub struct Parser {
+    /// The beginning of a line whose end has not arrived.
+    line: Vec<u8>,
+    /// The data of the event so far, each line with its line feed.
+    data: String,
+    event: String,
+    id: String,
+    retry: Option<u64>,
+    /// The last chunk ended in CR: a LF at the start of the next belongs to it.
+    after_cr: bool,
+    /// The byte order mark can only come before anything else.
+    started: bool,
+}
+
+impl Parser {
+    /// A parser at the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A parser at the start of a stream that continues another one.
+    pub fn resumed(last_event_id: impl Into<String>) -> Self {
+        Self { id: last_event_id.into(), ..Self::default() }
+    }
+
+    /// The id to continue from, as `Last-Event-ID`; empty when there is none.
+    pub fn last_event_id(&self) -> &str {
+        &self.id
+    }
+
+    /// The last `retry:` of the stream, in milliseconds.
+    pub fn retry_millis(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// Takes in a chunk and hands over each event that it completes.
+    ///
+    /// # Errors
+    /// [`TooLong`]: the connection has to be given up. Events before that were handed over.
+    pub fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), TooLong> {
+        if self.after_cr && !chunk.is_empty() {
+            self.after_cr = false;
+            chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', chunk) {
+            let (head, rest) = chunk.split_at(end);
+            if self.line.len() + head.len() > EVENT_LIMIT {
+                return Err(TooLong);
+            }
+            if self.line.is_empty() {
+                self.end_of_line(head, &mut each)?;
+            } else {
+                let mut line = std::mem::take(&mut self.line);
+                line.extend_from_slice(head);
+                self.end_of_line(&line, &mut each)?;
+                line.clear();
+                self.line = line; // its memory serves the next cut line
+            }
+            let ending = rest.first().copied();
+            chunk = rest.get(1..).unwrap_or_default();
+            if ending == Some(b'\r') {
+                self.after_cr = chunk.is_empty();
+                chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+            }
+        }
+        if self.line.len() + chunk.len() > EVENT_LIMIT {
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn end_of_line(&mut self, mut line: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<(), TooLong> {
+        if !self.started {
+            self.started = true;
+            line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        if line.is_empty() {
+            self.dispatch(each);
+            return Ok(());
+        }
+        let (field, value) = match memchr(b':', line) {
+            Some(colon) => {
+                let value = &line[colon + 1..];
+                (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+            }
+            None => (line, &b""[..]),
+        };
+        match field {
+            b"data" => {
+                let value = text(value);
+                if self.data.len() + value.len() > EVENT_LIMIT {
+                    return Err(TooLong);
+                }
+                self.data.push_str(&value);
+                self.data.push('\n');
+            }
+            b"event" => {
+                self.event.clear();
+                self.event.push_str(&text(value));
+            }
+            b"id" if memchr(0, value).is_none() => {
+                self.id.clear();
+                self.id.push_str(&text(value));
+            }
+            b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                // More digits than fit: as good as for ever, the caller has a cap.
+                self.retry = Some(text(value).parse().unwrap_or(u64::MAX));
+            }
+            _ => {} // a comment, or a field that nobody knows
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, each: &mut impl FnMut(Event<'_>)) {
+        if let Some(data) = self.data.strip_suffix('\n') {
+            let event = if self.event.is_empty() { "message" } else { &self.event };
+            each(Event { event, data, id: &self.id });
+        }
+        self.data.clear();
+        self.event.clear();
+    }
+}
+
+/// Lines are decoded whole, so a code point cut by a chunk is none the worse.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn events(chunks: &[&[u8]]) -> Vec<(String, String, String)> {
+        let mut parser = Parser::new();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            parser
+                .feed(chunk, |e| found.push((e.event.to_owned(), e.data.to_owned(), e.id.to_owned())))
+                .unwrap();
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_events(
+            text in "(data: ?|event:|id:|retry:|:|\u{feff}|[a-z\u{2028}🍋{}\" ]|\r\n|\n|\r){0,60}",
+            cuts in proptest::collection::vec(0_usize..200, 0..12),
+        ) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(events(&chunks), events(&[bytes]));
+        }
+
+        #[test]
+        fn bytes_of_any_kind_do_not_panic(bytes: Vec<u8>) {
+            events(&[&bytes]);
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_given_up() {
+        let mut parser = Parser::new();
+        let chunk = [b'x'; 64 * 1024];
+        let fed = (0..).take_while(|_| parser.feed(&chunk, |_| ()).is_ok()).count();
+        assert_eq!(fed, EVENT_LIMIT / chunk.len());
+    }
+
+    #[test]
+    fn an_endless_event_is_given_up() {
+        let mut parser = Parser::new();
+        let line = [b"data: ".as_slice(), &[b'x'; 64 * 1024], b"\n"].concat();
+        let fed = (0..).take_while(|_| parser.feed(&line, |_| ()).is_ok()).count();
+        assert!(fed <= EVENT_LIMIT / (64 * 1024));
+    }
+}

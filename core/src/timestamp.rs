@@ -1,0 +1,44 @@
+//! Points in time as the platform writes them: ISO 8601 with `Z` or an offset.
+
+use jiff::fmt::temporal::DateTimeParser;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A moment, and the offset that it was written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Microseconds since the Unix epoch; finer parts are cut off.
+    pub unix_micros: i64,
+    /// Seconds east of UTC, or `None` when the text has no offset (it is read as UTC then).
+    pub offset_seconds: Option<i32>,
+}
+
+impl Timestamp {
+    /// Reads `2026-11-23T10:00:00Z`, `2026-11-23T12:00:00.250+02:00` and the like.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadResponse`] when the text is no point in time.
+    pub fn parse(text: &str) -> Result<Self> {
+        static PARSER: DateTimeParser = DateTimeParser::new();
+        let bad = || Error::new(ErrorKind::BadResponse, "Not an ISO 8601 point in time");
+        let pieces = PARSER.parse_pieces(text).map_err(|_| bad())?;
+        // `2026-11-23` alone, `…[Europe/Berlin]` and the like are not of the protocol.
+        let time = pieces.time().ok_or_else(bad)?;
+        if pieces.time_zone_annotation().is_some() {
+            return Err(bad());
+        }
+        let offset = pieces.to_numeric_offset();
+        let civil = pieces.date().to_datetime(time);
+        let moment = offset.unwrap_or(jiff::tz::Offset::UTC).to_timestamp(civil).map_err(|_| bad())?;
+        Ok(Self {
+            unix_micros: moment.as_nanosecond().div_euclid(1000).try_into().map_err(|_| bad())?,
+            offset_seconds: offset.map(jiff::tz::Offset::seconds),
+        })
+    }
+
+    /// Seconds since the Unix epoch, with the fraction.
+    #[allow(clippy::cast_precision_loss)] // microseconds of this century fit a double
+    pub fn unix_seconds(self) -> f64 {
+        self.unix_micros as f64 / 1e6
+    }
+}

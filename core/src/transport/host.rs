@@ -1,0 +1,196 @@
+//! The host's own HTTP client as a [`Transport`]: httpx in Python, `fetch` in Node, a table of
+//! functions in C.
+//!
+//! The host implements [`HostClient`]: three calls that only *begin* something and return at once.
+//! It then reports what happened by the request's number, from any thread, through the methods of
+//! [`HostTransport`]. A number that is not known any more (the caller has given up) is ignored.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{BODY_LIMIT, Request, Response, StreamResponse, Transport, TransportError};
+
+/// How much of a streamed body may wait to be read before the host should pause.
+const WINDOW: usize = 256 * 1024;
+
+/// The number of a request that the host carries.
+pub type ExchangeId = u64;
+
+/// What the host does. Every call returns at once, and none may call back into the library.
+pub trait HostClient: Send + Sync + 'static {
+    /// Begins to send `request`. With `stream` its body is wanted piece by piece as it arrives, and
+    /// there is no time limit between the pieces.
+    fn begin(&self, id: ExchangeId, request: Request, stream: bool);
+
+    /// Room is there again after [`HostTransport::chunk`] returned false.
+    fn resume(&self, id: ExchangeId);
+
+    /// The answer is not wanted any more: close the connection.
+    fn abort(&self, id: ExchangeId);
+}
+
+/// A [`Transport`] over a [`HostClient`].
+#[derive(Clone)]
+pub struct HostTransport(Arc<Shared>);
+
+struct Shared {
+    client: Box<dyn HostClient>,
+    exchanges: Mutex<HashMap<ExchangeId, Exchange>>,
+}
+
+struct Exchange {
+    head: Option<oneshot::Sender<Result<::http::response::Parts, TransportError>>>,
+    body: mpsc::UnboundedSender<Result<Bytes, TransportError>>,
+    /// Bytes handed in and not yet read.
+    waiting: usize,
+    paused: bool,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl HostTransport {
+    /// A transport that carries every request through `client`.
+    pub fn new(client: impl HostClient) -> Self {
+        Self(Arc::new(Shared { client: Box::new(client), exchanges: Mutex::default() }))
+    }
+
+    /// The answer's status and headers are there. Header names and values that HTTP does not allow
+    /// are left out.
+    pub fn head<'a>(&self, id: ExchangeId, status: u16, headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) {
+        let Ok(status) = ::http::StatusCode::from_u16(status) else {
+            return self.fail(id, TransportError::maybe_sent(format!("Not an HTTP status: {status}")));
+        };
+        let (mut head, ()) = ::http::Response::new(()).into_parts();
+        head.status = status;
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) =
+                (::http::HeaderName::from_bytes(name), ::http::HeaderValue::from_bytes(value))
+            {
+                head.headers.append(name, value);
+            }
+        }
+        let sender = self.0.lock().get_mut(&id).and_then(|exchange| exchange.head.take());
+        if let Some(sender) = sender {
+            let _ = sender.send(Ok(head));
+        }
+    }
+
+    /// A piece of the body. False asks the host to pause until [`HostClient::resume`].
+    pub fn chunk(&self, id: ExchangeId, chunk: Bytes) -> bool {
+        let mut exchanges = self.0.lock();
+        let Some(exchange) = exchanges.get_mut(&id) else { return true };
+        exchange.waiting += chunk.len();
+        let _ = exchange.body.send(Ok(chunk));
+        exchange.paused = exchange.waiting >= WINDOW;
+        !exchange.paused
+    }
+
+    /// The body is complete.
+    pub fn end(&self, id: ExchangeId) {
+        self.0.lock().remove(&id);
+    }
+
+    /// There is no answer, or its body broke off.
+    pub fn fail(&self, id: ExchangeId, error: TransportError) {
+        let exchange = self.0.lock().remove(&id);
+        if let Some(exchange) = exchange {
+            match exchange.head {
+                Some(sender) => drop(sender.send(Err(error))),
+                None => drop(exchange.body.send(Err(error))),
+            }
+        }
+    }
+
+    fn exchange(&self, request: Request, stream: bool) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+            let (head_sender, head) = oneshot::channel();
+            let (body_sender, body) = mpsc::unbounded_channel();
+            let exchange = Exchange { head: Some(head_sender), body: body_sender, waiting: 0, paused: false };
+            shared.lock().insert(id, exchange);
+            // From here on, giving up (a drop of this future or of the stream) tells the host.
+            let guard = Guard { shared: Arc::clone(&shared), id };
+            shared.client.begin(id, request, stream);
+            let head = head.await.unwrap_or_else(|_| Err(TransportError::maybe_sent("The host's client gave no answer")))?;
+            let stream = futures_util::stream::unfold((body, guard), |(mut body, guard)| async move {
+                let item = body.recv().await?;
+                if let Ok(chunk) = &item {
+                    guard.consumed(chunk.len());
+                }
+                Some((item, (body, guard)))
+            });
+            Ok(StreamResponse::from_parts(head, stream.boxed()))
+        }
+        .boxed()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, Exchange>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Guard {
+    shared: Arc<Shared>,
+    id: ExchangeId,
+}
+
+impl Guard {
+    fn consumed(&self, bytes: usize) {
+        let mut exchanges = self.shared.lock();
+        if let Some(exchange) = exchanges.get_mut(&self.id) {
+            exchange.waiting -= bytes;
+            if exchange.paused && exchange.waiting < WINDOW / 2 {
+                exchange.paused = false;
+                drop(exchanges);
+                self.shared.client.resume(self.id);
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.shared.lock().remove(&self.id).is_some() {
+            self.shared.client.abort(self.id);
+        }
+    }
+}
+
+impl Transport for HostTransport {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, TransportError>> {
+        let opened = self.exchange(request, false);
+        async move {
+            let (head, mut body) = opened.await?.into_parts();
+            let mut collected = BytesMut::new();
+            while let Some(chunk) = body.next().await {
+                let chunk = chunk?;
+                if collected.len() + chunk.len() > BODY_LIMIT {
+                    return Err(TransportError::too_large());
+                }
+                collected.extend_from_slice(&chunk);
+            }
+            Ok(Response::from_parts(head, collected.freeze()))
+        }
+        .boxed()
+    }
+
+    fn open(&self, request: Request) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
+        self.exchange(request, true)
+    }
+}
+
+impl fmt::Debug for HostTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostTransport")
+    }
+}

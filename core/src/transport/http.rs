@@ -1,0 +1,107 @@
+//! Our own HTTP client: reqwest on rustls.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+
+use super::{BODY_LIMIT, Request, Response, StreamResponse, Transport, TransportError};
+
+/// Shared by all clients of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpTransport {
+    client: reqwest::Client,
+}
+
+impl HttpTransport {
+    /// `proxies` honours `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    pub(crate) fn new(proxies: bool) -> Result<Self, String> {
+        // The system's roots, or those that SSL_CERT_FILE and SSL_CERT_DIR name; and a bundled copy
+        // of Mozilla's, since a slim container has none and could not even build a client.
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
+        let named = std::env::var_os("SSL_CERT_FILE").is_some() || std::env::var_os("SSL_CERT_DIR").is_some();
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("lime-sdk/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(Duration::from_secs(30))
+            // Under the keep-alive of the usual servers, so that a pooled connection is rarely a dead one.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(60))
+            .tls_version_min(reqwest::tls::Version::TLS_1_2);
+        // A company that names its own roots does not want the public ones beside them.
+        let builder = if named { builder } else { builder.tls_certs_merge(bundled) };
+        let builder = if proxies { builder } else { builder.no_proxy() };
+        let client = builder.build().map_err(|error| describe(&error))?;
+        Ok(Self { client })
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, TransportError>> {
+        let opened = self.open(request);
+        async move {
+            let (head, mut body) = opened.await?.into_parts();
+            let mut collected = BytesMut::new();
+            while let Some(chunk) = body.try_next().await? {
+                if collected.len() + chunk.len() > BODY_LIMIT {
+                    return Err(TransportError::too_large());
+                }
+                collected.extend_from_slice(&chunk);
+            }
+            Ok(Response::from_parts(head, collected.freeze()))
+        }
+        .boxed()
+    }
+
+    fn open(&self, request: Request) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
+        let client = self.client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request)
+                .map_err(|error| TransportError::not_sent(describe(&error)))?;
+            let response = client.execute(request).await.map_err(classify)?;
+            let (head, body) = ::http::Response::<reqwest::Body>::from(response).into_parts();
+            let stream = reqwest::Response::from(::http::Response::new(body)).bytes_stream();
+            Ok(StreamResponse::from_parts(head, stream.map_err(classify).boxed()))
+        }
+        .boxed()
+    }
+}
+
+fn classify(error: reqwest::Error) -> TransportError {
+    let message = describe(&error);
+    if error.is_timeout() {
+        let reach = if error.is_connect() { super::Reach::NotSent } else { super::Reach::MaybeSent };
+        TransportError { reach, timed_out: true, message }
+    } else if error.is_connect() || error.is_builder() {
+        TransportError::not_sent(message)
+    } else {
+        TransportError::maybe_sent(message)
+    }
+}
+
+/// The whole chain of causes: "error sending request" alone helps nobody. Without the URL, which the
+/// log has already and an error report need not have.
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = if error.is_connect() { "Connection failed".to_owned() } else { "Request failed".to_owned() };
+    let mut cause = error.source();
+    let mut last = String::new();
+    while let Some(inner) = cause {
+        let this = inner.to_string();
+        if this != last && !text.ends_with(&this) {
+            text.push_str(": ");
+            text.push_str(&this);
+        }
+        last = this;
+        cause = inner.source();
+    }
+    text
+}
+

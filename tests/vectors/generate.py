@@ -725,7 +725,7 @@ def make_passports() -> dict:
         bad(f"payload-{name}", token(value))
     bad("payload-not-utf8", token(compact(base)[:-1].encode() + b',"n":"\xc3("}'))
     bad("payload-utf16", token(compact(base).encode("utf-16-le")))
-    dup = f'"aud":"lime-site-login","iat":{NOW}'
+    dup = f'"iss":"https://lime.pics","aud":"lime-site-login","iat":{NOW}'
     bad("payload-duplicate-exp", token(f'{{{dup},"exp":{NOW - 60},"exp":{NOW + 60}}}'))
     bad("payload-duplicate-exp-same-value", token(f'{{{dup},"exp":{NOW + 60},"exp":{NOW + 60}}}'))
     bad("payload-duplicate-exp-escaped", token(f'{{{dup},"exp":{NOW + 60},"\\u0065xp":{NOW + 60}}}'))

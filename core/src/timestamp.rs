@@ -29,10 +29,16 @@ impl Timestamp {
         }
         let offset = pieces.to_numeric_offset();
         let civil = pieces.date().to_datetime(time);
-        let moment = offset.unwrap_or(jiff::tz::Offset::UTC).to_timestamp(civil).map_err(|_| bad())?;
+        let offset_seconds = offset.map(jiff::tz::Offset::seconds);
+        // The range that every language of ours can show.
+        if civil.year() < 1 || offset_seconds.is_some_and(|seconds| seconds.abs() >= 24 * 3600) {
+            return Err(bad());
+        }
+        let local = civil.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+        let micros = local.as_nanos().div_euclid(1000) - i128::from(offset_seconds.unwrap_or(0)) * 1_000_000;
         Ok(Self {
-            unix_micros: moment.as_nanosecond().div_euclid(1000).try_into().map_err(|_| bad())?,
-            offset_seconds: offset.map(jiff::tz::Offset::seconds),
+            unix_micros: micros.try_into().map_err(|_| bad())?,
+            offset_seconds,
         })
     }
 

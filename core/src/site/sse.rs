@@ -43,6 +43,8 @@ pub struct Parser {
     data: String,
     event: String,
     id: String,
+    /// The `id:` of the event so far; it counts once the event ends, even one without data.
+    next_id: String,
     retry: Option<u64>,
     /// The last chunk ended in CR: a LF at the start of the next belongs to it.
     after_cr: bool,
@@ -58,7 +60,8 @@ impl Parser {
 
     /// A parser at the start of a stream that continues another one.
     pub fn resumed(last_event_id: impl Into<String>) -> Self {
-        Self { id: last_event_id.into(), ..Self::default() }
+        let id: String = last_event_id.into();
+        Self { next_id: id.clone(), id, ..Self::default() }
     }
 
     /// The id to continue from, as `Last-Event-ID`; empty when there is none.
@@ -138,8 +141,8 @@ impl Parser {
                 self.event.push_str(&text(value));
             }
             b"id" if memchr(0, value).is_none() => {
-                self.id.clear();
-                self.id.push_str(&text(value));
+                self.next_id.clear();
+                self.next_id.push_str(&text(value));
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 // More digits than fit: as good as for ever, the caller has a cap.
@@ -151,6 +154,9 @@ impl Parser {
     }
 
     fn dispatch(&mut self, each: &mut impl FnMut(Event<'_>)) {
+        if self.id != self.next_id {
+            self.id.clone_from(&self.next_id);
+        }
         if let Some(data) = self.data.strip_suffix('\n') {
             let event = if self.event.is_empty() { "message" } else { &self.event };
             each(Event { event, data, id: &self.id });

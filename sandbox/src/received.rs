@@ -1,0 +1,141 @@
+//! The log of received requests: what tests assert on.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many requests are remembered.
+const CAPACITY: usize = 10_000;
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// With this status (the body may have been cut by a fault).
+    Status(u16),
+    /// Not, or not yet.
+    Other(Unanswered),
+}
+
+/// Why a request has no status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// It is being worked on.
+    Pending,
+    /// The connection was dropped instead of an answer.
+    Dropped,
+    /// It will never be answered, though the connection stays open.
+    HalfOpen,
+}
+
+/// One received request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// Its number, from 1; the numbers go on after the log was emptied.
+    pub n: u64,
+    /// When it arrived: real time, ISO 8601.
+    pub time: String,
+    /// Real milliseconds since the sandbox was started (for measuring back-offs).
+    pub elapsed_ms: f64,
+    /// The number of the TCP connection that it came on.
+    pub connection: u64,
+    /// The method.
+    pub method: String,
+    /// The path, as it was sent.
+    pub path: String,
+    /// The query without its `?`, or nothing.
+    pub query: Option<String>,
+    /// The route's name as in the fault plan, or nothing for an unknown one.
+    pub route: Option<String>,
+    /// Headers with lower-case names; repeated ones are joined with `, `.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The body as text.
+    pub body: String,
+    /// The answer's status, or `pending`, `dropped`, `half_open`.
+    pub status: Answer,
+    /// The ids of the faults that were applied.
+    pub faults: Vec<u64>,
+}
+
+/// The ring of received requests.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedLog {
+    entries: VecDeque<Received>,
+    count: u64,
+}
+
+/// What is known of a request when it arrives.
+pub(crate) struct Arrival<'a> {
+    pub(crate) connection: u64,
+    pub(crate) method: &'a http::Method,
+    pub(crate) uri: &'a http::Uri,
+    pub(crate) route: Option<&'static str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+impl ReceivedLog {
+    /// Enters a request and returns its number.
+    pub(crate) fn enter(&mut self, started: Instant, arrival: &Arrival<'_>) -> u64 {
+        self.count += 1;
+        if self.entries.len() == CAPACITY {
+            self.entries.pop_front();
+        }
+        let mut headers = std::collections::BTreeMap::<String, String>::new();
+        for (name, value) in arrival.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            headers
+                .entry(name.as_str().to_owned())
+                .and_modify(|joined| {
+                    joined.push_str(", ");
+                    joined.push_str(&value);
+                })
+                .or_insert_with(|| value.to_string());
+        }
+        self.entries.push_back(Received {
+            n: self.count,
+            time: format!("{:.6}", Timestamp::now()),
+            elapsed_ms: started.elapsed().as_secs_f64() * 1000.0,
+            connection: arrival.connection,
+            method: arrival.method.to_string(),
+            path: arrival.uri.path().to_owned(),
+            query: arrival.uri.query().map(str::to_owned),
+            route: arrival.route.map(str::to_owned),
+            headers,
+            body: String::from_utf8_lossy(arrival.body).into_owned(),
+            status: Answer::Other(Unanswered::Pending),
+            faults: Vec::new(),
+        });
+        self.count
+    }
+
+    fn entry(&mut self, n: u64) -> Option<&mut Received> {
+        let first = self.entries.front()?.n;
+        let index = usize::try_from(n.checked_sub(first)?).ok()?;
+        self.entries.get_mut(index)
+    }
+
+    pub(crate) fn answered(&mut self, n: u64, answer: Answer) {
+        if let Some(entry) = self.entry(n) {
+            entry.status = answer;
+        }
+    }
+
+    pub(crate) fn faulted(&mut self, n: u64, faults: &[u64]) {
+        if let Some(entry) = self.entry(n) {
+            entry.faults.extend_from_slice(faults);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Received> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+}

@@ -1,0 +1,326 @@
+//! Everything the sandbox knows, behind one lock.
+//!
+//! The lock is held for short computations only, never across an `await`, so a plain mutex is
+//! both the simplest and the fastest choice, and every operation is one atomic step.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::events::{Event, Stream};
+use crate::faults::FaultPlan;
+use crate::keys::KeyStore;
+use crate::login::Login;
+use crate::options::Start;
+use crate::received::ReceivedLog;
+use crate::settings::Settings;
+
+/// A site and its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The site's UUID.
+    pub site_id: String,
+    /// What its backend authenticates with.
+    pub site_token: String,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Whether its token answers `SITE_SUSPENDED`.
+    pub suspended: bool,
+}
+
+/// An agent, its secret and its profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The agent's UUID.
+    pub agent_id: String,
+    /// What its worker authenticates with.
+    pub agent_token: String,
+    /// The UUID of the person who owns it.
+    pub owner_id: String,
+    /// The rest of its profile.
+    #[serde(flatten)]
+    pub profile: NewAgent,
+}
+
+/// The profile of an agent to be made: what is absent is absent in the profile, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAgent {
+    /// The name that sites show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// A picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
+    /// A few words about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How well the owner is known (seed form only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_kyc_level: Option<i64>,
+    /// How well the agent has behaved (seed form only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_reputation: Option<i64>,
+}
+
+/// What a repeated `Idempotency-Key` refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum IdempotencyKey {
+    Create { site_id: String, key: String },
+    Approve { agent_id: String, request_id: String, key: String },
+}
+
+/// The state proper.
+pub(crate) struct State {
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) sites: BTreeMap<String, Site>,
+    pub(crate) sites_by_token: HashMap<String, String>,
+    pub(crate) agents: BTreeMap<String, Agent>,
+    pub(crate) agents_by_token: HashMap<String, String>,
+    /// The first agent: who approves when the control API names nobody.
+    pub(crate) first_agent: String,
+    pub(crate) logins: HashMap<String, Login>,
+    /// Login requests in the order of their creation.
+    pub(crate) login_order: Vec<String>,
+    /// The pending ones by expiry, so that looking for expired ones is cheap.
+    pub(crate) pending: BTreeSet<(Timestamp, String)>,
+    /// Stored success data for repeated keys.
+    pub(crate) idempotent: HashMap<IdempotencyKey, Value>,
+    /// Events that no stream has taken yet, oldest first.
+    pub(crate) undelivered: BTreeMap<u64, Arc<Event>>,
+    pub(crate) next_event: u64,
+    /// Open event streams.
+    pub(crate) streams: BTreeMap<u64, Stream>,
+    pub(crate) next_stream: u64,
+    /// Connects per site, closed streams included.
+    pub(crate) connects: BTreeMap<String, u64>,
+    pub(crate) faults: FaultPlan,
+    pub(crate) received: ReceivedLog,
+    /// Counts resets; what waits for ever (half-open requests) gives up when it changes.
+    pub(crate) epoch: u64,
+}
+
+impl State {
+    fn new(start: &Start) -> Self {
+        let mut state = Self {
+            clock: Clock::default(),
+            settings: start.settings.clone(),
+            sites: BTreeMap::new(),
+            sites_by_token: HashMap::new(),
+            agents: BTreeMap::new(),
+            agents_by_token: HashMap::new(),
+            first_agent: start.agent_id.clone(),
+            logins: HashMap::new(),
+            login_order: Vec::new(),
+            pending: BTreeSet::new(),
+            idempotent: HashMap::new(),
+            undelivered: BTreeMap::new(),
+            next_event: 0,
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            connects: BTreeMap::new(),
+            faults: FaultPlan::default(),
+            received: ReceivedLog::default(),
+            epoch: 0,
+        };
+        state.insert_site(Site {
+            site_id: start.site_id.clone(),
+            site_token: start.site_token.clone(),
+            name: Some("Sandbox site".into()),
+            suspended: false,
+        });
+        state.insert_agent(Agent {
+            agent_id: start.agent_id.clone(),
+            agent_token: start.agent_token.clone(),
+            owner_id: start.owner_id.clone(),
+            profile: NewAgent {
+                display_name: Some("Sandbox agent".into()),
+                avatar_url: None,
+                description: Some("An agent that lives in a sandbox".into()),
+                owner_kyc_level: Some(1),
+                agent_reputation: Some(100),
+            },
+        });
+        state
+    }
+
+    pub(crate) fn insert_site(&mut self, site: Site) {
+        self.sites_by_token
+            .insert(site.site_token.clone(), site.site_id.clone());
+        self.sites.insert(site.site_id.clone(), site);
+    }
+
+    pub(crate) fn insert_agent(&mut self, agent: Agent) {
+        self.agents_by_token
+            .insert(agent.agent_token.clone(), agent.agent_id.clone());
+        self.agents.insert(agent.agent_id.clone(), agent);
+    }
+
+    pub(crate) fn site_by_token(&self, token: &str) -> Option<&Site> {
+        self.sites.get(self.sites_by_token.get(token)?)
+    }
+
+    pub(crate) fn agent_by_token(&self, token: &str) -> Option<&Agent> {
+        self.agents.get(self.agents_by_token.get(token)?)
+    }
+}
+
+/// The heart of a sandbox: the state, the keys, and ways to wait for a change.
+pub(crate) struct Core {
+    state: Mutex<State>,
+    pub(crate) keys: KeyStore,
+    pub(crate) start: Start,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) origin: String,
+    pub(crate) port: u16,
+    pub(crate) log_requests: bool,
+    pub(crate) started: Instant,
+    /// Bumped on every change, for those who wait without a thread …
+    version: watch::Sender<u64>,
+    /// … and for those who wait with one (on the state's own mutex).
+    changed: Condvar,
+    /// Wakes the expiry timer when something earlier may be due.
+    pub(crate) timer: Notify,
+}
+
+impl Core {
+    pub(crate) fn new(start: Start, port: u16, log_requests: bool) -> std::io::Result<Self> {
+        Ok(Self {
+            state: Mutex::new(State::new(&start)),
+            keys: KeyStore::start()?,
+            start,
+            origin: format!("http://127.0.0.1:{port}"),
+            port,
+            log_requests,
+            started: Instant::now(),
+            version: watch::Sender::new(0),
+            changed: Condvar::new(),
+            timer: Notify::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the state as it is now: what is due has expired.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        let mut state = self.lock();
+        let expired = state.expire_due();
+        let result = look(&state);
+        drop(state);
+        if expired {
+            self.announce();
+        }
+        result
+    }
+
+    /// Changes the state and tells everybody who waits.
+    pub(crate) fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        state.expire_due();
+        let result = act(&mut state);
+        // The change may itself have made something due (the clock).
+        state.expire_due();
+        drop(state);
+        self.announce();
+        result
+    }
+
+    /// Changes the state without telling anybody: for what is asked often and rarely answered.
+    pub(crate) fn quiet_change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.lock())
+    }
+
+    pub(crate) fn announce(&self) {
+        self.version.send_modify(|version| *version = version.wrapping_add(1));
+        self.changed.notify_all();
+    }
+
+    /// Back to the start state. Open streams are dropped, half-open requests given up.
+    pub(crate) fn reset(&self) {
+        self.keys.reset();
+        self.change(|state| {
+            state.end_streams(None, crate::events::End::Abort { reset: false });
+            let streams = std::mem::take(&mut state.streams);
+            let next_stream = state.next_stream;
+            let next_event = state.next_event;
+            let epoch = state.epoch + 1;
+            *state = State::new(&self.start);
+            // Streams take themselves off the list when their connections are gone; numbers
+            // are not reused, so that a late one cannot take off somebody else.
+            state.streams = streams;
+            state.next_stream = next_stream;
+            state.next_event = next_event;
+            state.epoch = epoch;
+        });
+        self.timer.notify_one();
+    }
+
+    /// Waits until `condition` gives something, for at most `limit` of real time.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        limit: Duration,
+        mut condition: impl FnMut(&State) -> Option<T>,
+    ) -> Option<T> {
+        let mut version = self.version.subscribe();
+        let wait = async {
+            loop {
+                if let Some(found) = self.read(&mut condition) {
+                    return Some(found);
+                }
+                version.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.ok().flatten()
+    }
+
+    /// The same with the caller's thread.
+    pub(crate) fn wait_for_blocking<T>(
+        &self,
+        limit: Duration,
+        mut condition: impl FnMut(&State) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + limit;
+        let mut state = self.lock();
+        loop {
+            state.expire_due();
+            if let Some(found) = condition(&state) {
+                return Some(found);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Lets requests expire when their time comes, for as long as it is polled.
+    pub(crate) async fn run_expiry(&self) {
+        loop {
+            match self.read(State::until_next_expiry) {
+                Some(delay) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = self.timer.notified() => {}
+                    }
+                }
+                None => self.timer.notified().await,
+            }
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.keys.close();
+    }
+}

@@ -56,7 +56,7 @@ pub mod transport;
 pub use agent::{AgentProfile, ApprovalResult, LimeAgent, pow::PowDigest};
 pub use config::{AgentConfig, PostRetry, PowChoice, SiteConfig};
 pub use error::{Error, ErrorKind};
-pub use operation::{Operation, OperationId, cancel_operation};
+pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};
 pub use site::{
     LimeSite, LoginEvent, LoginRequest, LoginRequestStatus,
     events::{Delivery, StreamState, StreamStatus},

@@ -21,29 +21,35 @@ pub enum Level {
 ///
 /// It is called on the library's threads, must not block and must not panic.
 #[derive(Clone, Default)]
-pub struct Logger(Option<Arc<dyn Fn(Level, &str) + Send + Sync>>, Option<Level>);
+pub struct Logger(Option<Arc<Sink>>);
+
+struct Sink {
+    wants: Box<dyn Fn(Level) -> bool + Send + Sync>,
+    take: Box<dyn Fn(Level, &str) + Send + Sync>,
+}
 
 impl Logger {
-    /// Sends every record to `sink`.
-    pub fn new(sink: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(sink)), None)
+    /// Sends every record of `least` or more to `take`.
+    pub fn new(least: Level, take: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
+        Self::filtered(move |level| level >= least, take)
     }
 
-    /// Leaves out what is below `level`; records that nobody wants are not even formatted.
-    #[must_use]
-    pub fn at_least(mut self, level: Level) -> Self {
-        self.1 = Some(level);
-        self
+    /// Asks `wants` each time; records that nobody wants are not even formatted.
+    pub fn filtered(
+        wants: impl Fn(Level) -> bool + Send + Sync + 'static,
+        take: impl Fn(Level, &str) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(Sink { wants: Box::new(wants), take: Box::new(take) })))
     }
 
     /// Hands a record to the host.
     pub fn log(&self, level: Level, message: fmt::Arguments<'_>) {
-        if let Self(Some(sink), least) = self
-            && least.is_none_or(|least| level >= least)
+        if let Some(sink) = &self.0
+            && (sink.wants)(level)
         {
             match message.as_str() {
-                Some(text) => sink(level, text),
-                None => sink(level, &message.to_string()),
+                Some(text) => (sink.take)(level, text),
+                None => (sink.take)(level, &message.to_string()),
             }
         }
     }

@@ -44,6 +44,18 @@ impl<T: Send + 'static> Operation<T> {
         result.unwrap_or_else(Self::failed)
     }
 
+    /// The operation itself, or the reason why it was refused before it began. What comes back can
+    /// only fail later, so a binding can tell the two apart.
+    ///
+    /// # Errors
+    /// What the call was refused with.
+    pub fn ready(mut self) -> Result<Self> {
+        match &mut self.0 {
+            State::Failed(error) => Err(error.take().unwrap_or_else(Error::cancelled)),
+            _ => Ok(self),
+        }
+    }
+
     /// Blocks the calling thread until the result is there.
     ///
     /// # Errors
@@ -185,6 +197,12 @@ impl<T> std::fmt::Debug for Operation<T> {
 
 fn next_id() -> OperationId {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Whether the calling thread is one of the library's own, as in every callback: waiting for an
+/// operation is refused there with [`ErrorKind::WouldDeadlock`].
+pub fn is_library_thread() -> bool {
+    Runtime::current().is_some_and(|runtime| runtime.is_own_thread())
 }
 
 /// Cancels a started operation: it completes with [`ErrorKind::Cancelled`], unless it completed

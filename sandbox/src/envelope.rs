@@ -31,7 +31,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message }
+        Self {
+            status,
+            code,
+            message,
+        }
     }
 
     pub(crate) const SITE_TOKEN_MISSING: Self = Self::new(

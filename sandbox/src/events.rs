@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -70,11 +71,18 @@ impl Stream {
 
 /// The next thing for a stream's connection to do.
 pub(crate) enum Next {
-    /// Nothing to send.
-    Idle,
+    /// Nothing to send but keepalives, this far apart.
+    Idle {
+        keepalive: Duration,
+    },
     /// Nothing may be sent, not even keepalives.
     Silence,
-    Write { bytes: Bytes, then: Then },
+    /// Bytes to send, byte by byte if asked for.
+    Write {
+        bytes: Bytes,
+        then: Then,
+        one_byte: bool,
+    },
     End(End),
 }
 
@@ -133,13 +141,16 @@ impl State {
 
     /// Whether an open stream may still deliver an undelivered event.
     pub(crate) fn is_on_its_way(&self, seq: u64) -> bool {
-        self.streams.values().filter(|stream| !stream.is_dead()).any(|stream| {
-            stream.in_flight == Some(seq)
-                || stream
-                    .queue
-                    .iter()
-                    .any(|item| matches!(item, Item::Event(event) if event.seq == seq))
-        })
+        self.streams
+            .values()
+            .filter(|stream| !stream.is_dead())
+            .any(|stream| {
+                stream.in_flight == Some(seq)
+                    || stream
+                        .queue
+                        .iter()
+                        .any(|item| matches!(item, Item::Event(event) if event.seq == seq))
+            })
     }
 
     /// Opens a stream; the backlog comes first.
@@ -200,7 +211,9 @@ impl State {
     fn fault_open_streams(&mut self, first: u64) {
         for stream in self.streams.values_mut() {
             if !stream.is_dead()
-                && self.faults.take_for_open_stream(&stream.site_id, first, &mut stream.faults)
+                && self
+                    .faults
+                    .take_for_open_stream(&stream.site_id, first, &mut stream.faults)
             {
                 stream.waker.wake();
             }
@@ -222,9 +235,9 @@ impl State {
         }
     }
 
-    /// Whether the body of this stream goes out byte by byte.
-    pub(crate) fn is_one_byte(&self, id: u64) -> bool {
-        self.streams.get(&id).is_some_and(|stream| stream.faults.one_byte)
+    /// The connection of a stream is gone.
+    pub(crate) fn close_stream(&mut self, id: u64) {
+        self.streams.remove(&id);
     }
 
     /// The whole frame of an event has been written to a socket.
@@ -275,7 +288,6 @@ impl State {
 impl Core {
     /// The next thing for a stream's connection to do. Called by the connection only.
     pub(crate) fn next_for_stream(&self, id: u64) -> Next {
-        // A stream exists only after the first key does, so this does not wait.
         let next = self.quiet_change(|state| {
             let Some(stream) = state.streams.get_mut(&id) else {
                 return Next::End(End::Abort { reset: false });
@@ -286,18 +298,25 @@ impl Core {
             if stream.faults.half_open {
                 return Next::Silence;
             }
-            match stream.queue.front() {
-                None => return Next::Idle,
-                Some(Item::Event(_)) => {
-                    if let Some(garbage) = stream.faults.garbage.take() {
-                        return Next::Write { bytes: garbage, then: Then::Nothing };
-                    }
-                }
-                Some(Item::Raw(_)) => {}
+            let one_byte = stream.faults.one_byte;
+            if matches!(stream.queue.front(), Some(Item::Event(_)))
+                && let Some(bytes) = stream.faults.garbage.take()
+            {
+                return Next::Write {
+                    bytes,
+                    then: Then::Nothing,
+                    one_byte,
+                };
             }
             match stream.queue.pop_front() {
-                None => Next::Idle,
-                Some(Item::Raw(bytes)) => Next::Write { bytes, then: Then::Nothing },
+                None => Next::Idle {
+                    keepalive: state.settings.keepalive(),
+                },
+                Some(Item::Raw(bytes)) => Next::Write {
+                    bytes,
+                    then: Then::Nothing,
+                    one_byte,
+                },
                 Some(Item::Event(event)) => {
                     let cut = stream.faults.before_event();
                     let seq = event.seq;
@@ -305,7 +324,10 @@ impl Core {
                     let (bytes, then) = cut_frame(frame, seq, cut);
                     if let Some(stream) = state.streams.get_mut(&id) {
                         match then {
-                            Then::Delivered(_) | Then::Abort { delivered: Some(_), .. } => {
+                            Then::Delivered(_)
+                            | Then::Abort {
+                                delivered: Some(_), ..
+                            } => {
                                 stream.in_flight = Some(seq);
                             }
                             // Doomed: nobody needs to wait for this stream any more.
@@ -313,7 +335,11 @@ impl Core {
                             Then::Nothing => {}
                         }
                     }
-                    Next::Write { bytes, then }
+                    Next::Write {
+                        bytes,
+                        then,
+                        one_byte,
+                    }
                 }
             }
         });
@@ -321,6 +347,11 @@ impl Core {
             self.announce();
         }
         next
+    }
+
+    /// Whether and how a stream was told to end.
+    pub(crate) fn stream_end(&self, id: u64) -> Option<End> {
+        self.quiet_change(|state| state.streams.get(&id)?.end)
     }
 
     /// The bytes of an event. A passport that ran out while it waited is minted anew.
@@ -347,8 +378,12 @@ impl Core {
         // A life of nothing or less is a test's wish for a passport that is born expired.
         let overdue = passport.exp <= now.as_second() && state.settings.passport_ttl_seconds > 0;
         if overdue
-            && let Some(agent) = login.approved_by.as_ref().and_then(|id| state.agents.get(id))
+            && let Some(agent) = login
+                .approved_by
+                .as_ref()
+                .and_then(|id| state.agents.get(id))
             && let Some(fresh) = passport::mint(
+                // There is a key, since there is a passport: this does not wait.
                 &self.keys.current_blocking(),
                 &state.settings,
                 &self.origin,
@@ -376,5 +411,11 @@ fn cut_frame(frame: Bytes, seq: u64, cut: Option<Cut>) -> (Bytes, Then) {
     };
     let at = cut.after_bytes.unwrap_or(frame.len() / 2).min(frame.len());
     let delivered = (at == frame.len()).then_some(seq);
-    (frame.slice(..at), Then::Abort { delivered, reset: cut.reset })
+    (
+        frame.slice(..at),
+        Then::Abort {
+            delivered,
+            reset: cut.reset,
+        },
+    )
 }

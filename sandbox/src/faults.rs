@@ -38,7 +38,10 @@ pub enum FaultAction {
 impl FaultAction {
     /// Whether an event stream goes through this fault while it is open, and not instead of opening.
     fn is_for_streams(self) -> bool {
-        matches!(self, Self::HalfOpen | Self::Cut | Self::Garbage | Self::OneByteChunks)
+        matches!(
+            self,
+            Self::HalfOpen | Self::Cut | Self::Garbage | Self::OneByteChunks
+        )
     }
 }
 
@@ -281,7 +284,10 @@ impl Fault {
     /// Checks the rule and makes it ready for use.
     fn compile(&self) -> Result<(FaultAction, Effect), ControlError> {
         if !routes::is_known(&self.route) {
-            return Err(ControlError::invalid(format!("there is no route {:?}", self.route)));
+            return Err(ControlError::invalid(format!(
+                "there is no route {:?}",
+                self.route
+            )));
         }
         let action = self.resolved_action()?;
         let effect = match action {
@@ -327,11 +333,16 @@ impl Fault {
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name.as_str())
                 .map_err(|_| ControlError::invalid(format!("{name:?} is no header name")))?;
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| ControlError::invalid(format!("the value of {name} is no header value")))?;
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                ControlError::invalid(format!("the value of {name} is no header value"))
+            })?;
             headers.append(name, value);
         }
-        Ok(Answer { status, headers, body: self.body.clone() })
+        Ok(Answer {
+            status,
+            headers,
+            body: self.body.clone(),
+        })
     }
 }
 
@@ -487,7 +498,10 @@ pub(crate) struct FaultPlan {
 impl FaultPlan {
     /// Adds rules, all or none of them. Returns their ids.
     pub(crate) fn add(&mut self, faults: &[Fault]) -> Result<Vec<u64>, ControlError> {
-        let compiled: Vec<_> = faults.iter().map(Fault::compile).collect::<Result<_, _>>()?;
+        let compiled: Vec<_> = faults
+            .iter()
+            .map(Fault::compile)
+            .collect::<Result<_, _>>()?;
         let first = self.next_id;
         for (fault, (action, effect)) in faults.iter().zip(compiled) {
             self.rules.push(Rule {
@@ -524,7 +538,10 @@ impl FaultPlan {
                 applied: rule.applied,
                 remaining: (rule.fault.count != 0).then(|| rule.fault.count - rule.applied),
                 skip_remaining: rule.skip,
-                fault: Fault { action: Some(rule.action), ..rule.fault.clone() },
+                fault: Fault {
+                    action: Some(rule.action),
+                    ..rule.fault.clone()
+                },
             })
             .collect()
     }
@@ -562,8 +579,11 @@ impl FaultPlan {
         first: u64,
         faults: &mut StreamFaults,
     ) -> bool {
-        let request =
-            Matching { route: Some(routes::EVENTS.name), site_id: Some(site_id), agent_id: None };
+        let request = Matching {
+            route: Some(routes::EVENTS.name),
+            site_id: Some(site_id),
+            agent_id: None,
+        };
         let mut any = false;
         for rule in &mut self.rules {
             if rule.id >= first
@@ -585,7 +605,10 @@ mod tests {
     use super::*;
 
     fn matching(route: &'static str) -> Matching<'static> {
-        Matching { route: Some(route), ..Matching::default() }
+        Matching {
+            route: Some(route),
+            ..Matching::default()
+        }
     }
 
     #[test]
@@ -611,7 +634,11 @@ mod tests {
     #[test]
     fn streams_take_one_of_each_kind() {
         let mut plan = FaultPlan::default();
-        let faults = [Fault::on("events").cut(), Fault::on("events").cut(), Fault::on("events").garbage()];
+        let faults = [
+            Fault::on("events").cut(),
+            Fault::on("events").cut(),
+            Fault::on("events").garbage(),
+        ];
         assert!(plan.add(&faults).is_ok());
         let first = plan.take(&matching("events"));
         assert_eq!(first.ids, [0, 2]);

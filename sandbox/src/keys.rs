@@ -44,7 +44,12 @@ impl SigningKey {
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                message,
+                &mut signature,
+            )
             .ok()?;
         Some(signature)
     }
@@ -159,7 +164,8 @@ impl KeyStore {
     /// Back to the first key.
     pub(crate) fn reset(&self) {
         let mut state = self.shared.lock();
-        state.current = state.initial.clone();
+        let initial = state.initial.clone();
+        state.current = initial;
         state.retired.clear();
     }
 
@@ -228,9 +234,9 @@ fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let mut size = usize::from(length);
     if length & 0x80 != 0 {
         let (digits, tail) = rest.split_at_checked(usize::from(length & 0x7f))?;
-        size = digits
-            .iter()
-            .try_fold(0_usize, |size, digit| size.checked_mul(256)?.checked_add(usize::from(*digit)))?;
+        size = digits.iter().try_fold(0_usize, |size, digit| {
+            size.checked_mul(256)?.checked_add(usize::from(*digit))
+        })?;
         rest = tail;
     }
     rest.split_at_checked(size)
@@ -264,7 +270,13 @@ mod tests {
 
     #[test]
     fn broken_der_is_no_key() {
-        for der in [&b""[..], b"\x30", b"\x30\x05\x02\x01", b"\x30\xff\x01", b"\x02\x01\x01"] {
+        for der in [
+            &b""[..],
+            b"\x30",
+            b"\x30\x05\x02\x01",
+            b"\x30\xff\x01",
+            b"\x02\x01\x01",
+        ] {
             assert!(rsa_public_parts(der).is_none());
         }
     }

@@ -120,7 +120,10 @@ impl State {
     pub(crate) fn create_login(&mut self, site_id: &str, key: Option<String>) -> Value {
         let key = key
             .filter(|_| self.settings.idempotency)
-            .map(|key| IdempotencyKey::Create { site_id: site_id.to_owned(), key });
+            .map(|key| IdempotencyKey::Create {
+                site_id: site_id.to_owned(),
+                key,
+            });
         if let Some(stored) = key.as_ref().and_then(|key| self.idempotent.get(key)) {
             return stored.clone();
         }
@@ -209,9 +212,8 @@ impl State {
     ) -> Result<u64, Failure> {
         let login = self.logins.get_mut(id).ok_or(Failure::REQUEST_NOT_FOUND)?;
         let now = self.clock.passport_now();
-        let passport =
-            passport::mint(key, &self.settings, origin, now, agent, id, &login.site_id)
-                .ok_or(Failure::INTERNAL)?;
+        let passport = passport::mint(key, &self.settings, origin, now, agent, id, &login.site_id)
+            .ok_or(Failure::INTERNAL)?;
         login.status = LoginStatus::Approved;
         login.approved_by = Some(agent.agent_id.clone());
         login.passport = Some(passport);
@@ -264,7 +266,9 @@ impl State {
     pub(crate) fn authenticate_site(&self, token: Option<&str>) -> Result<&Site, Failure> {
         let token = token.map(str::trim).filter(|token| !token.is_empty());
         let token = token.ok_or(Failure::SITE_TOKEN_MISSING)?;
-        let site = self.site_by_token(token).ok_or(Failure::SITE_TOKEN_INVALID)?;
+        let site = self
+            .site_by_token(token)
+            .ok_or(Failure::SITE_TOKEN_INVALID)?;
         if site.suspended {
             return Err(Failure::SITE_SUSPENDED);
         }
@@ -275,13 +279,19 @@ impl State {
     pub(crate) fn authenticate_agent(&self, token: Option<&str>) -> Result<&Agent, Failure> {
         let token = token.map(str::trim).filter(|token| !token.is_empty());
         let token = token.ok_or(Failure::MISSING_AGENT_TOKEN)?;
-        self.agent_by_token(token).ok_or(Failure::INVALID_AGENT_TOKEN)
+        self.agent_by_token(token)
+            .ok_or(Failure::INVALID_AGENT_TOKEN)
     }
 
     /// An agent's profile in the form that the settings ask for.
     pub(crate) fn profile(&self, agent: &Agent) -> Value {
-        let NewAgent { display_name, avatar_url, description, owner_kyc_level, agent_reputation } =
-            &agent.profile;
+        let NewAgent {
+            display_name,
+            avatar_url,
+            description,
+            owner_kyc_level,
+            agent_reputation,
+        } = &agent.profile;
         let form = self.settings.profile_form;
         let mut data = Map::new();
         data.insert("agent_id".into(), agent.agent_id.as_str().into());
@@ -326,13 +336,13 @@ impl Core {
         let signing_key = self.keys.current().await;
         let step = self.change(|state| {
             let agent = state.authenticate_agent(token)?.clone();
-            let key = key.filter(|_| state.settings.idempotency).map(|key| {
-                IdempotencyKey::Approve {
-                    agent_id: agent.agent_id.clone(),
-                    request_id: id.to_owned(),
-                    key,
-                }
-            });
+            let key =
+                key.filter(|_| state.settings.idempotency)
+                    .map(|key| IdempotencyKey::Approve {
+                        agent_id: agent.agent_id.clone(),
+                        request_id: id.to_owned(),
+                        key,
+                    });
             if let Some(stored) = key.as_ref().and_then(|key| state.idempotent.get(key)) {
                 return Ok(Step::Stored(stored.clone()));
             }
@@ -346,10 +356,9 @@ impl Core {
                 }
             }
             let nonce = pow_nonce(body)?;
-            if !nonce
-                .as_deref()
-                .is_some_and(|nonce| pow::is_solved(digest, &login.challenge, nonce, login.difficulty))
-            {
+            if !nonce.as_deref().is_some_and(|nonce| {
+                pow::is_solved(digest, &login.challenge, nonce, login.difficulty)
+            }) {
                 login.failed_proofs += 1;
                 return Err(Failure::INVALID_POW);
             }
@@ -439,7 +448,10 @@ impl State {
 
 enum Step {
     Stored(Value),
-    Approved { event: u64, key: Option<IdempotencyKey> },
+    Approved {
+        event: u64,
+        key: Option<IdempotencyKey>,
+    },
 }
 
 /// The nonce in an approve body: missing is one failure, not a string (`None`) another.

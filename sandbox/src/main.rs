@@ -1,1 +1,156 @@
-fn main(){}
+//! `lime-sandbox`: the LIME platform on a local port.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser;
+use lime_sandbox::{Info, Options, OptionsError, Platform, Sandbox};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// A local, stateful emulation of the LIME platform, for demos and tests.
+///
+/// It listens on 127.0.0.1 only and ends on SIGTERM and SIGINT.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// Print one line of JSON with the address and the tokens instead of text
+    #[arg(long)]
+    json: bool,
+
+    /// Wire forms: those of the seed releases, of today's, or forms that both understand
+    #[arg(long, value_enum, default_value_t)]
+    platform: Platform,
+
+    /// Leading zero bits that a proof of work needs
+    #[arg(
+        long,
+        value_name = "BITS",
+        default_value_t = 15,
+        allow_negative_numbers = true
+    )]
+    difficulty: i64,
+
+    /// Seconds that a login request lives
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0)]
+    request_ttl: f64,
+
+    /// Seconds between two keepalives of an event stream
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    keepalive: f64,
+
+    /// The site's token, made up and not a real one; random when left out
+    #[arg(long, value_name = "TOKEN")]
+    site_token: Option<String>,
+
+    /// The agent's token, made up and not a real one; random when left out
+    #[arg(long, value_name = "TOKEN")]
+    agent_token: Option<String>,
+
+    /// End when standard input does, so that a test run never leaves a sandbox behind
+    #[arg(long)]
+    exit_with_parent: bool,
+
+    /// Do not log requests (with --json none are logged anyway)
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Arguments {
+    fn options(self) -> Options {
+        let mut options = Options::new()
+            .port(self.port)
+            .platform(self.platform)
+            .difficulty(self.difficulty)
+            .request_ttl_seconds(self.request_ttl)
+            .keepalive_seconds(self.keepalive);
+        options.site_token = self.site_token;
+        options.agent_token = self.agent_token;
+        // Whoever reads JSON is a program, and may not read stderr: a full pipe would stop us.
+        options.log_requests = !self.quiet && !self.json;
+        options
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime.and_then(|runtime| runtime.block_on(run(arguments))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "lime-sandbox: {error}");
+            // As for arguments that cannot be parsed.
+            let usage = error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<OptionsError>);
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> io::Result<()> {
+    // Before the address is known to anybody, so that no signal can come too early.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (json, exit_with_parent) = (arguments.json, arguments.exit_with_parent);
+    let sandbox = Sandbox::start(arguments.options()).await?;
+    announce(sandbox.info(), json)?;
+    until_told(&mut terminate, &mut interrupt, exit_with_parent).await;
+    Ok(())
+}
+
+fn announce(info: &Info, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(info)?)?;
+    } else {
+        writeln!(
+            out,
+            "LIME sandbox {} – an emulation for tests, not the platform\n\n\
+             export LIME_API_BASE={}\n\
+             export LIME_SITE_TOKEN={}\n\
+             export LIME_AGENT_TOKEN={}\n\n\
+             Control API: {}   (Ctrl-C ends the sandbox)",
+            info.version, info.lime_api_base, info.site_token, info.agent_token, info.control_url,
+        )?;
+    }
+    out.flush()
+}
+
+async fn until_told(terminate: &mut Signal, interrupt: &mut Signal, exit_with_parent: bool) {
+    let (end, ended) = oneshot::channel::<()>();
+    if exit_with_parent {
+        // A plain thread: a read of standard input cannot be given up, and must not hold
+        // the runtime's shutdown.
+        std::thread::spawn(move || {
+            let mut sink = [0; 256];
+            let mut stdin = io::stdin().lock();
+            loop {
+                match stdin.read(&mut sink) {
+                    Ok(0) => break,
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
+                    _ => {}
+                }
+            }
+            drop(end);
+        });
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = ended => {}
+        }
+    } else {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}

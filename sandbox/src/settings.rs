@@ -120,8 +120,18 @@ impl Settings {
 
     /// Switches every wire form at once; numbers stay.
     pub fn set_platform(&mut self, platform: Platform) {
-        (self.jwks_form, self.pow_digest, self.profile_form, self.issuer) = match platform {
-            Platform::Seed => (JwksForm::Envelope, PowDigest::Seed, ProfileForm::Seed, false),
+        (
+            self.jwks_form,
+            self.pow_digest,
+            self.profile_form,
+            self.issuer,
+        ) = match platform {
+            Platform::Seed => (
+                JwksForm::Envelope,
+                PowDigest::Seed,
+                ProfileForm::Seed,
+                false,
+            ),
             Platform::Today => (JwksForm::Bare, PowDigest::Today, ProfileForm::Today, true),
             Platform::Both => (JwksForm::Both, PowDigest::Either, ProfileForm::Both, true),
         };
@@ -159,13 +169,19 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<(), ControlError> {
         let year = 0.0..=YEAR_SECONDS;
         if !year.contains(&self.request_ttl_seconds) {
-            return Err(ControlError::invalid("request_ttl_seconds must be between 0 and a year"));
+            return Err(ControlError::invalid(
+                "request_ttl_seconds must be between 0 and a year",
+            ));
         }
         if !(0.01..=YEAR_SECONDS).contains(&self.keepalive_seconds) {
-            return Err(ControlError::invalid("keepalive_seconds must be between 0.01 and a year"));
+            return Err(ControlError::invalid(
+                "keepalive_seconds must be between 0.01 and a year",
+            ));
         }
         if self.passport_ttl_seconds.abs() > 366 * 86_400 {
-            return Err(ControlError::invalid("passport_ttl_seconds must be within a year"));
+            return Err(ControlError::invalid(
+                "passport_ttl_seconds must be within a year",
+            ));
         }
         Ok(())
     }

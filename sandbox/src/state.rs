@@ -71,8 +71,15 @@ pub struct NewAgent {
 /// What a repeated `Idempotency-Key` refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum IdempotencyKey {
-    Create { site_id: String, key: String },
-    Approve { agent_id: String, request_id: String, key: String },
+    Create {
+        site_id: String,
+        key: String,
+    },
+    Approve {
+        agent_id: String,
+        request_id: String,
+        key: String,
+    },
 }
 
 /// The state proper.
@@ -239,7 +246,8 @@ impl Core {
     }
 
     pub(crate) fn announce(&self) {
-        self.version.send_modify(|version| *version = version.wrapping_add(1));
+        self.version
+            .send_modify(|version| *version = version.wrapping_add(1));
         self.changed.notify_all();
     }
 

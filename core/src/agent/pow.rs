@@ -46,6 +46,9 @@ pub struct Options {
 /// More bits than a digest has.
 const MOST_DIFFICULT: i64 = 256;
 
+/// More threads than that are a mistake, and would be paid for.
+const MOST_THREADS: usize = 256;
+
 /// Nonces between two looks at the clock and at `cancel`: well under a millisecond.
 const STRIDE: u64 = 4096;
 
@@ -80,8 +83,9 @@ pub fn solve(challenge: &str, difficulty: i64, options: Options, cancel: &Atomic
         search.run();
     } else {
         std::thread::scope(|scope| {
-            for _ in 1..options.threads {
-                scope.spawn(|| search.run());
+            for _ in 1..options.threads.min(MOST_THREADS) {
+                // A thread that the system refuses is made up for by the others.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, || search.run());
             }
             search.run();
         });

@@ -59,6 +59,16 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    /// Like [`parse`](Self::parse), from the document's bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPassport`] when it is no JSON object or has no array of keys.
+    pub fn from_json(document: &[u8]) -> Result<Self> {
+        let document: Map<String, Value> = serde_json::from_slice(document)
+            .map_err(|_| Error::new(ErrorKind::InvalidPassport, "JWKS response missing keys array: not a JSON object"))?;
+        Self::parse(&document)
+    }
+
     pub(crate) fn get(&self, kid: &str) -> Option<&ParsedPublicKey> {
         self.keys.get(kid)
     }

@@ -116,7 +116,19 @@ struct Inner {
     /// The task that reads the stream, with the process that it belongs to.
     reader: Mutex<Option<(u32, AbortHandle)>>,
     /// Held while a handler runs, so that closing can wait for it.
-    running: Arc<Mutex<()>>,
+    running: ArcSwap<Turn>,
+}
+
+/// One process's lock on running handlers: in a forked child, the parent's may be held for ever.
+struct Turn {
+    process: u32,
+    lock: Mutex<()>,
+}
+
+impl Turn {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { process: std::process::id(), lock: Mutex::new(()) })
+    }
 }
 
 impl LimeSite {
@@ -158,7 +170,6 @@ impl LimeSite {
         });
         let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl)?;
         let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));
-        let running = Arc::new(Mutex::new(()));
         let site = Arc::new_cyclic(|inner: &Weak<Inner>| {
             let sink = sink.unwrap_or_else(|| {
                 let inner = inner.clone();
@@ -174,7 +185,7 @@ impl LimeSite {
                 handlers,
                 state_handlers: Arc::default(),
                 reader: Mutex::new(None),
-                running,
+                running: ArcSwap::new(Turn::new()),
             }
         });
         Ok(Self(site))
@@ -245,11 +256,12 @@ impl LimeSite {
 
     /// Registers a handler for the end of every login request of this site, and starts the event
     /// stream. Handlers run on the dispatcher thread, one at a time, in the order of registration; one
-    /// that panics is logged and the next one still runs.
+    /// that panics is logged and the next one still runs. None begins after the site was closed.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`].
+    /// [`ErrorKind::Closed`]; the handler is dropped then.
     pub fn on_login(&self, handler: impl Fn(&LoginEvent) + Send + Sync + 'static) -> Result<()> {
+        self.0.lease.runtime()?;
         let handler: Handler = Arc::new(handler);
         self.0.handlers.rcu(|handlers| {
             let mut handlers = Vec::clone(handlers);
@@ -260,7 +272,8 @@ impl LimeSite {
     }
 
     /// Registers a handler for every change of the event stream's state. It runs on the dispatcher
-    /// thread and is first called with the state as it is.
+    /// thread and is first called with the state as it is. Closing is not reported: whoever closes
+    /// knows, and no handler begins after it.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`].
@@ -269,8 +282,12 @@ impl LimeSite {
         let handler: StateHandler = Arc::new(handler);
         let first = Arc::clone(&handler);
         let status = self.stream_status();
-        let running = Arc::clone(&self.0.running);
-        runtime.dispatcher().post(move || guarded(&running, || first(&status)));
+        let site = Arc::downgrade(&self.0);
+        runtime.dispatcher().post(move || {
+            if let Some(inner) = site.upgrade() {
+                inner.guarded(|| first(&status));
+            }
+        });
         let mut watching = false;
         self.0.state_handlers.rcu(|handlers| {
             watching = !handlers.is_empty();
@@ -323,7 +340,7 @@ impl LimeSite {
         let own_thread = Runtime::current().is_some_and(|runtime| runtime.is_own_thread());
         self.0.close();
         if !own_thread {
-            drop(self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(self.0.turn().lock.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -397,6 +414,26 @@ impl Inner {
         }
     }
 
+    /// Calls a handler, unless the site was closed in the meantime: whoever closed, and waited for the
+    /// handler that was running, expects no further call.
+    fn guarded(&self, call: impl FnOnce()) {
+        let turn = self.turn();
+        let _running = turn.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.lease.is_closed() {
+            call();
+        }
+    }
+
+    /// This process's turn.
+    fn turn(&self) -> Arc<Turn> {
+        let turn = self.running.load_full();
+        if turn.process == std::process::id() {
+            return turn;
+        }
+        self.running.compare_and_swap(&turn, Turn::new());
+        self.running.load_full()
+    }
+
     fn close(&self) {
         if let Some((process, task)) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
             if process == std::process::id() {
@@ -422,10 +459,9 @@ fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
     let Ok(runtime) = inner.lease.runtime() else { return };
     let site = Weak::clone(site);
     runtime.dispatcher().post(move || {
-        // Closed in the meantime: whoever closed does not expect a call any more.
-        let Some(inner) = site.upgrade().filter(|inner| !inner.lease.is_closed()) else { return };
+        let Some(inner) = site.upgrade() else { return };
         for handler in inner.handlers.load().iter() {
-            guarded(&inner.running, || {
+            inner.guarded(|| {
                 let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery.event)));
                 if called.is_err() {
                     log::error!(inner.api.logger, "on_login handler failed for request_id={}", delivery.event.request_id);
@@ -444,22 +480,15 @@ async fn announce(mut status: watch::Receiver<StreamStatus>, site: Weak<Inner>) 
         if std::mem::replace(&mut last, now.state) == now.state {
             continue; // only a counter
         }
-        let Some(inner) = site.upgrade() else { return };
-        let handlers = inner.state_handlers.load_full();
-        let running = Arc::clone(&inner.running);
         let Some(runtime) = Runtime::current() else { return };
-        drop(inner);
+        let site = Weak::clone(&site);
         runtime.dispatcher().post(move || {
-            for handler in handlers.iter() {
-                guarded(&running, || {
+            let Some(inner) = site.upgrade() else { return };
+            for handler in inner.state_handlers.load().iter() {
+                inner.guarded(|| {
                     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&now)));
                 });
             }
         });
     }
-}
-
-fn guarded(running: &Mutex<()>, call: impl FnOnce()) {
-    let _running = running.lock().unwrap_or_else(PoisonError::into_inner);
-    call();
 }

@@ -34,6 +34,11 @@ pub trait HostClient: Send + Sync + 'static {
 
     /// The answer is not wanted any more: close the connection.
     fn abort(&self, id: ExchangeId);
+
+    /// Whether the host's client has time limits of its own; see [`Transport::keeps_time`].
+    fn keeps_time(&self) -> bool {
+        false
+    }
 }
 
 /// A [`Transport`] over a [`HostClient`].
@@ -186,6 +191,10 @@ impl Transport for HostTransport {
 
     fn open(&self, request: Request) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
         self.exchange(request, true)
+    }
+
+    fn keeps_time(&self) -> bool {
+        self.0.client.keeps_time()
     }
 }
 

@@ -20,13 +20,18 @@ pub const BODY_LIMIT: usize = 1 << 20;
 /// Carries requests. Implementations never follow redirects and never retry: both are decided above.
 ///
 /// Every future is polled on the library's runtime thread; dropping it must abort the request.
-/// Timeouts are kept by the caller.
 pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     /// Sends a request and collects the answer, at most [`BODY_LIMIT`] bytes of body.
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, TransportError>>;
 
     /// Sends a request and gives the answer as soon as its headers are there.
     fn open(&self, request: Request) -> BoxFuture<'static, Result<StreamResponse, TransportError>>;
+
+    /// Whether it bounds its requests in time itself, as a host's client with settings of its own
+    /// does; the `timeout` of the configuration is then not applied on top.
+    fn keeps_time(&self) -> bool {
+        false
+    }
 }
 
 /// Why there is no answer.

@@ -1,0 +1,128 @@
+"""The client of an agent worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from lime_agents._types import AgentProfile, ApprovalResult
+from lime_sdk import _native
+from lime_sdk._client import call, carrier_for
+from lime_sdk._times import from_native
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+    from typing_extensions import Self
+
+
+class LimeAgent:
+    """Confirms login requests for an agent.
+
+    Make one per agent token and process, anywhere; use it from any event loop.
+
+    Example::
+
+        async with LimeAgent(agent_token="at_...") as agent:
+            result = await agent.login(request_id)
+            print(result.status)
+    """
+
+    def __init__(
+        self,
+        *,
+        agent_token: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 3,
+        pow_timeout: float = 10.0,
+        http_client: httpx.AsyncClient | None = None,
+        pow_digest: Literal["auto", "seed", "today"] = "auto",
+        pow_threads: int = 1,
+        post_retry: Literal["seed", "today"] = "seed",
+    ) -> None:
+        """Make the client; nothing is started or sent yet.
+
+        Args:
+            agent_token: The agent's secret, ``at_...``; else ``LIME_AGENT_TOKEN``.
+            base_url: The API root with ``/api/v1``; else ``LIME_API_BASE``, else
+                ``https://lime.pics/api/v1``.
+            timeout: Seconds that one attempt of a request may take. An injected ``http_client``
+                keeps its own time instead.
+            max_retries: Further attempts on transport errors and HTTP 408, 429, 500, 502, 503, 504.
+            pow_timeout: Seconds that a proof of work may take.
+            http_client: Your own client; every byte goes through it, and it stays yours to close.
+            pow_digest: ``"auto"`` tries the seed's digest first, then today's, and remembers per API
+                root which one the platform took.
+            pow_threads: Threads that search for a proof of work.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+
+        Raises:
+            AuthenticationError: There is no agent token.
+            ValueError: A setting makes no sense.
+        """
+        self._carrier = carrier_for(http_client)
+        self._native = _native.Agent(
+            agent_token=agent_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            pow_timeout=pow_timeout,
+            pow_digest=pow_digest,
+            pow_threads=pow_threads,
+            post_retry=post_retry,
+            transport=self._carrier.native if self._carrier is not None else None,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def login(self, request_id: str) -> ApprovalResult:
+        """Confirm a site's login request: fetch its challenge, solve it, send the approval.
+
+        The event loop stays free while the proof of work is computed.
+
+        Args:
+            request_id: The login request, from the site.
+
+        Raises:
+            PowTimeoutError: The challenge was not solved within ``pow_timeout``.
+            OutcomeUnknownError: The approval was sent and its answer got lost.
+            AuthenticationError: The platform does not take the token.
+            RateLimitError: Too many requests.
+            ApiError: Any other error that the platform reports; ``INVALID_REQUEST_ID`` for an id
+                that is empty or no id at all.
+            LimeError: The platform could not be reached or understood.
+        """
+        return await self._login(request_id)
+
+    async def approve(self, request_id: str) -> ApprovalResult:
+        """The same as :meth:`login`, by its earlier name."""
+        return await self._login(request_id)
+
+    async def _login(self, request_id: str) -> ApprovalResult:
+        found, site_id, status, expires_at, agent_id = await call(
+            self._carrier, self._native.login, request_id
+        )
+        return ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
+
+    async def get_profile(self) -> AgentProfile:
+        """Read the agent's own profile.
+
+        Raises:
+            AuthenticationError: The platform does not take the token.
+            ApiError: Any other error that the platform reports.
+        """
+        return AgentProfile(*await call(self._carrier, self._native.get_profile))
+
+    async def aclose(self) -> None:
+        """Refuse further calls. An injected ``http_client`` stays open."""
+        self._native.close()

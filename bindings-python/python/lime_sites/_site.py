@@ -1,0 +1,296 @@
+"""The client of a site's backend."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from lime_sdk import _bridge, _native
+from lime_sdk._client import call, carrier_for
+from lime_sdk._times import from_native
+from lime_sites._types import (
+    LoginRequestResult,
+    LoginRequestStatus,
+    PassportVerificationResult,
+    StreamStatus,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+
+    import httpx
+    from typing_extensions import Self
+
+    LoginHandler = Callable[[str, str | None], Awaitable[None]]
+    StateHandler = Callable[[StreamStatus], Awaitable[None] | None]
+    AnyStateHandler = TypeVar("AnyStateHandler", bound=StateHandler)
+
+_LOOP_REQUIRED = (
+    "LimeSite must be constructed inside a running asyncio event loop "
+    "(e.g. FastAPI lifespan or asyncio.run). Register on_login handlers for SSE delivery."
+)
+
+
+class LimeSite:
+    """Creates login requests, receives passports on an event stream, verifies them.
+
+    Make one per site token and process, inside a running event loop; its event stream starts at once
+    and reconnects for ever. Handlers run on that loop, in the context the client was made in.
+
+    Example::
+
+        async with LimeSite(site_token="st_...") as site:
+
+            @site.on_login
+            async def signed_in(request_id: str, passport: str | None) -> None:
+                if passport is None:
+                    return  # expired
+                verified = await site.verify_passport(passport, expected_request_id=request_id)
+                print(verified.claims["agent_id"])
+
+            request = await site.create_login_request()
+    """
+
+    def __init__(
+        self,
+        *,
+        site_token: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 3,
+        sse_backoff_base: float = 0.5,
+        http_client: httpx.AsyncClient | None = None,
+        event_queue_limit: int = 1024,
+        jwks_cache_ttl: float | None = None,
+        require_issuer: bool = False,
+        post_retry: Literal["seed", "today"] = "seed",
+    ) -> None:
+        """Make the client and start its event stream.
+
+        Args:
+            site_token: The site's secret, ``st_...``; else ``LIME_SITE_TOKEN``.
+            base_url: The API root with ``/api/v1``; else ``LIME_API_BASE``, else
+                ``https://lime.pics/api/v1``.
+            timeout: Seconds that one attempt of a request may take. An injected ``http_client``
+                keeps its own time instead.
+            max_retries: Further attempts on transport errors and HTTP 408, 429, 500, 502, 503, 504.
+            sse_backoff_base: Seconds before the first reconnect of the event stream; doubles to 8.
+            http_client: Your own client; every byte goes through it, and it stays yours to close.
+            event_queue_limit: Events that may wait for handlers before the stream is read no further.
+            jwks_cache_ttl: Seconds that signing keys are kept; else ``LIME_JWKS_CACHE_TTL_SECONDS``,
+                else 300.
+            require_issuer: Refuse passports without an ``iss`` claim.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+
+        Raises:
+            AuthenticationError: There is no site token.
+            RuntimeError: No event loop is running in this thread.
+            ValueError: A setting makes no sense.
+        """
+        self._id = _bridge.new_id()
+        self._carrier = carrier_for(http_client)
+        self._native = _native.Site(
+            id=self._id,
+            site_token=site_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            sse_backoff_base=sse_backoff_base,
+            event_queue_limit=event_queue_limit,
+            jwks_cache_ttl=jwks_cache_ttl,
+            require_issuer=require_issuer,
+            post_retry=post_retry,
+            transport=self._carrier.native if self._carrier is not None else None,
+        )
+        try:
+            bridge = _bridge.current()
+        except RuntimeError as error:
+            raise RuntimeError(_LOOP_REQUIRED) from error
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._handlers: list[LoginHandler] = []
+        self._state_handlers: list[StateHandler] = []
+        self._events: deque[tuple[str, str | None, _native.Permit]] = deque()
+        self._arrived: asyncio.Future[None] | None = None
+        self._create_future = loop.create_future
+        self._closed = False
+        self._bridge = bridge
+        _bridge.sites[self._id] = self
+        # A task has the context of the moment it is made in: so have the handlers.
+        self._runner = loop.create_task(self._run_handlers(), name=f"lime-site-{self._id}")
+        self._native.start_events(bridge.queue)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def on_login(self, handler: LoginHandler) -> LoginHandler:
+        """Register an async handler for the end of every login request of this site.
+
+        It is called with the request's id and the passport, or ``None`` when the request expired.
+        Handlers run one after the other, in order; one that raises is logged and the next one still
+        runs. While they are busy, the stream goes on being read.
+
+        Args:
+            handler: ``async def handler(request_id: str, passport: str | None) -> None``.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+        """
+        self._handlers.append(handler)
+        return handler
+
+    def on_state(self, handler: AnyStateHandler) -> AnyStateHandler:
+        """Register a handler, async or not, for every change of the event stream's state.
+
+        It is first called with the state as it is.
+
+        Args:
+            handler: Takes a :class:`StreamStatus`.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+        """
+        if not self._state_handlers:
+            self._native.watch_state(self._bridge.queue)
+        self._state_handlers.append(handler)
+        return handler
+
+    @property
+    def stream_status(self) -> StreamStatus:
+        """Where the event stream stands."""
+        return _stream_status(self._native.stream_status())
+
+    async def create_login_request(self) -> LoginRequestResult:
+        """Create a login request, to be handed to the agent by its ``request_id``.
+
+        Raises:
+            AuthenticationError: The platform does not take the token.
+            RateLimitError: Too many requests.
+            ApiError: Any other error that the platform reports.
+            LimeError: The platform could not be reached or understood.
+        """
+        request_id, status, expires_at = await call(self._carrier, self._native.create_login_request)
+        return LoginRequestResult(request_id, status, from_native(expires_at))
+
+    async def read_login_request(self, request_id: str) -> LoginRequestStatus:
+        """Read where a login request of this site stands.
+
+        Raises:
+            ApiError: It is not a request of this site, or another error that the platform reports.
+        """
+        found, status, expires_at = await call(
+            self._carrier, self._native.read_login_request, request_id
+        )
+        return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
+
+    async def wait_for_login(self, request_id: str, *, timeout: float = 120.0) -> str | None:  # noqa: ASYNC109
+        """Wait until this login request ends.
+
+        Args:
+            request_id: The login request. An event that came in the last two minutes counts.
+            timeout: Seconds to wait.
+
+        Returns:
+            The passport, not verified yet; ``None`` when the request expired.
+
+        Raises:
+            LoginTimeoutError: Nothing happened in time.
+        """
+        _, passport = await call(self._carrier, self._native.wait_for_login, request_id, timeout)
+        return passport  # type: ignore[no-any-return]
+
+    async def verify_passport(
+        self,
+        jwt: str,
+        *,
+        expected_request_id: str | None = None,
+    ) -> PassportVerificationResult:
+        """Verify an agent's passport with the platform's signing keys.
+
+        Args:
+            jwt: The passport.
+            expected_request_id: The login request that it must be for. Always pass it.
+
+        Raises:
+            InvalidPassportError: It must not be trusted.
+            PassportExpiredError: It has expired.
+            LimeError: The signing keys could not be had.
+        """
+        claims = self._native.verify_passport_cached(jwt, expected_request_id)
+        if claims is None:
+            claims = await call(self._carrier, self._native.verify_passport, jwt, expected_request_id)
+        return PassportVerificationResult(valid=True, claims=claims)
+
+    async def aclose(self) -> None:
+        """End the event stream. A handler that is running is cancelled, unless it is the caller."""
+        import asyncio
+
+        self._closed = True
+        self._native.close()
+        if self._runner is asyncio.current_task():
+            return  # it ends after this handler
+        self._runner.cancel()
+        await asyncio.gather(self._runner, return_exceptions=True)
+
+    def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None:
+        self._events.append((request_id, passport, permit))
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    async def _run_handlers(self) -> None:
+        while not self._closed:
+            if not self._events:
+                self._arrived = self._create_future()
+                await self._arrived
+                continue
+            # The permit, and with it the event's place in the queue, is held until all are done.
+            request_id, passport, _permit = self._events.popleft()
+            for handler in list(self._handlers):
+                try:
+                    await handler(request_id, passport)
+                except Exception:
+                    _bridge.logger.exception("on_login handler failed for request_id=%s", request_id)
+            del _permit
+
+    def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None:
+        for handler in list(self._state_handlers):
+            try:
+                result = handler(_stream_status(status))
+                if inspect.isawaitable(result):
+                    _keep(result)
+            except Exception:
+                _bridge.logger.exception("on_state handler failed")
+
+
+_running: set[asyncio.Task[None]] = set()
+
+
+def _keep(awaitable: Awaitable[None]) -> None:
+    """Run an async state handler; the loop itself keeps only a weak hold on its tasks."""
+    import asyncio
+
+    async def run() -> None:
+        try:
+            await awaitable
+        except Exception:
+            _bridge.logger.exception("on_state handler failed")
+
+    task = asyncio.get_running_loop().create_task(run())
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+
+
+def _stream_status(status: tuple[Any, Exception | None, int, int, int]) -> StreamStatus:
+    return StreamStatus(*status)

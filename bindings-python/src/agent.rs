@@ -1,0 +1,101 @@
+//! The agent's client.
+
+use std::sync::Arc;
+
+use lime_core::agent::pow::PowDigest;
+use lime_core::{AgentConfig, LimeAgent, Operation, PowChoice};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::host::HostTransport;
+use crate::logging::{self, Home};
+use crate::queue::{Item, Outcome, Queue};
+use crate::site::post_retry;
+use crate::{convert, error};
+
+#[pyclass(frozen, module = "lime_sdk._native")]
+pub(crate) struct Agent {
+    agent: LimeAgent,
+    home: Home,
+    transport: Option<Py<HostTransport>>,
+}
+
+#[pymethods]
+impl Agent {
+    #[new]
+    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_digest, pow_threads, post_retry, transport))]
+    #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
+    fn new(
+        py: Python<'_>,
+        agent_token: Option<String>,
+        base_url: Option<String>,
+        timeout: f64,
+        max_retries: u32,
+        pow_timeout: f64,
+        pow_digest: &str,
+        pow_threads: usize,
+        post_retry: &str,
+        transport: Option<Py<HostTransport>>,
+    ) -> PyResult<Self> {
+        let home = Home::default();
+        let config = AgentConfig {
+            agent_token,
+            base_url,
+            timeout: convert::seconds("timeout", timeout)?,
+            max_retries,
+            pow_timeout: convert::seconds("pow_timeout", pow_timeout)?,
+            pow_digest: match pow_digest {
+                "auto" => PowChoice::Auto,
+                name => PowChoice::Only(digest(name)?),
+            },
+            pow_threads,
+            post_retry: self::post_retry(post_retry)?,
+            transport: transport.as_ref().map(|transport| transport.get().transport()),
+            logger: logging::logger(&home),
+            ..AgentConfig::default()
+        };
+        let agent = LimeAgent::new(config).map_err(|error| error::raise(py, &error))?;
+        Ok(Self { agent, home, transport })
+    }
+
+    fn login(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str) -> u64 {
+        self.start(py, queue, token, |agent| agent.login(request_id), Outcome::Approval)
+    }
+
+    fn get_profile(&self, py: Python<'_>, queue: &Queue, token: u64) -> u64 {
+        self.start(py, queue, token, LimeAgent::get_profile, Outcome::Profile)
+    }
+
+    /// Refuses further calls. May wait for the library's threads to end, which need nothing of Python.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.agent.close());
+    }
+}
+
+impl Agent {
+    fn start<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        call: impl FnOnce(&LimeAgent) -> Operation<T> + Send,
+        outcome: fn(lime_core::Result<T>) -> Outcome,
+    ) -> u64 {
+        // An agent is not bound to one loop: it works for the one that asked last.
+        self.home.store(Some(Arc::clone(&queue.0)));
+        if let Some(transport) = &self.transport {
+            transport.get().work_for(&queue.0);
+        }
+        let queue = Arc::clone(&queue.0);
+        let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
+        py.detach(|| call(&self.agent).start_undispatched(done))
+    }
+}
+
+pub(crate) fn digest(name: &str) -> PyResult<PowDigest> {
+    match name {
+        "seed" => Ok(PowDigest::Seed),
+        "today" => Ok(PowDigest::Today),
+        other => Err(PyValueError::new_err(format!("the digest must be 'seed' or 'today', not {other:?}"))),
+    }
+}

@@ -1,0 +1,37 @@
+//! `lime_sdk._native`: what the Python packages are thin over.
+//!
+//! No thread of the library ever touches Python. Whatever happens on them is put into the queue of an
+//! event loop ([`queue`]), which wakes the loop once for many things; so there is no lock order to get
+//! wrong, nothing to attach to at interpreter exit, and the loop's own thread does all the Python.
+
+mod agent;
+mod convert;
+mod error;
+mod host;
+mod logging;
+mod pow;
+mod queue;
+mod sans_io;
+mod site;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("VERSION", lime_core::VERSION)?;
+    module.add("ERROR_KINDS", error::kinds())?;
+    module.add_class::<queue::Queue>()?;
+    module.add_class::<queue::Permit>()?;
+    module.add_class::<site::Site>()?;
+    module.add_class::<agent::Agent>()?;
+    module.add_class::<host::HostTransport>()?;
+    module.add_class::<sans_io::EventParser>()?;
+    module.add_function(wrap_pyfunction!(queue::cancel, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::set_log_level, module)?)?;
+    module.add_function(wrap_pyfunction!(pow::solve_pow, module)?)?;
+    module.add_function(wrap_pyfunction!(sans_io::open_envelope, module)?)?;
+    module.add_function(wrap_pyfunction!(sans_io::parse_timestamp, module)?)?;
+    module.add_function(wrap_pyfunction!(sans_io::parse_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(sans_io::verify_passport, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The site's client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lime_core::{LimeSite, Operation, PassportCheck, PostRetry, SiteConfig, StreamState, StreamStatus};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::host::HostTransport;
+use crate::logging::{self, Home};
+use crate::queue::{Item, Outcome, Queue, Shared};
+use crate::{convert, error};
+
+#[pyclass(frozen, module = "lime_sdk._native")]
+pub(crate) struct Site {
+    site: LimeSite,
+    id: u64,
+    home: Home,
+    transport: Option<Py<HostTransport>>,
+}
+
+#[pymethods]
+impl Site {
+    #[new]
+    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, require_issuer, post_retry, transport))]
+    #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
+    fn new(
+        py: Python<'_>,
+        id: u64,
+        site_token: Option<String>,
+        base_url: Option<String>,
+        timeout: f64,
+        max_retries: u32,
+        sse_backoff_base: f64,
+        event_queue_limit: usize,
+        jwks_cache_ttl: Option<f64>,
+        require_issuer: bool,
+        post_retry: &str,
+        transport: Option<Py<HostTransport>>,
+    ) -> PyResult<Self> {
+        let home = Home::default();
+        let config = SiteConfig {
+            site_token,
+            base_url,
+            timeout: convert::seconds("timeout", timeout)?,
+            max_retries,
+            sse_backoff_base: convert::seconds("sse_backoff_base", sse_backoff_base)?,
+            event_queue_limit,
+            jwks_cache_ttl: jwks_cache_ttl.map(|ttl| convert::seconds("jwks_cache_ttl", ttl)).transpose()?,
+            require_issuer,
+            post_retry: self::post_retry(post_retry)?,
+            transport: transport.as_ref().map(|transport| transport.get().transport()),
+            logger: logging::logger(&home),
+            ..SiteConfig::default()
+        };
+        let queue = Arc::clone(&home);
+        let sink = move |delivery| {
+            if let Some(queue) = &*queue.load() {
+                queue.push(Item::Event { site: id, delivery });
+            }
+        };
+        let site = LimeSite::with_event_sink(config, sink).map_err(|error| error::raise(py, &error))?;
+        Ok(Self { site, id, home, transport })
+    }
+
+    /// Starts the event stream; its events, and log records, go to this queue.
+    fn start_events(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
+        self.work_for(&queue.0);
+        py.detach(|| self.site.start_events()).map_err(|error| error::raise(py, &error))
+    }
+
+    /// Sends every change of the event stream's state to the queue.
+    fn watch_state(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
+        let (queue, id) = (Arc::clone(&queue.0), self.id);
+        let watch = move || self.site.on_state(move |status| queue.push(Item::State { site: id, status: status.clone() }));
+        py.detach(watch).map_err(|error| error::raise(py, &error))
+    }
+
+    fn stream_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        status(py, &self.site.stream_status())
+    }
+
+    fn create_login_request(&self, py: Python<'_>, queue: &Queue, token: u64) -> u64 {
+        self.start(py, queue, token, LimeSite::create_login_request, Outcome::LoginRequest)
+    }
+
+    fn read_login_request(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str) -> u64 {
+        self.start(py, queue, token, |site| site.read_login_request(request_id), Outcome::LoginRequestStatus)
+    }
+
+    /// The claims, if the key is at hand; `None` if it has to be fetched.
+    #[pyo3(signature = (jwt, expected_request_id))]
+    fn verify_passport_cached<'py>(
+        &self,
+        py: Python<'py>,
+        jwt: &str,
+        expected_request_id: Option<&str>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        match self.site.verify_passport_cached(jwt, &check(expected_request_id)) {
+            None => Ok(None),
+            Some(Ok(passport)) => convert::dict(py, &passport.claims).map(Some),
+            Some(Err(error)) => Err(error::raise(py, &error)),
+        }
+    }
+
+    #[pyo3(signature = (queue, token, jwt, expected_request_id))]
+    fn verify_passport(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        jwt: &str,
+        expected_request_id: Option<&str>,
+    ) -> u64 {
+        self.start(py, queue, token, |site| site.verify_passport(jwt, check(expected_request_id)), Outcome::Passport)
+    }
+
+    fn wait_for_login(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str, timeout: f64) -> PyResult<u64> {
+        // A hundred years stand for ever; a timer cannot count to infinity.
+        let timeout = convert::seconds("timeout", timeout)?.min(Duration::from_secs(100 * 365 * 86_400));
+        Ok(self.start(py, queue, token, |site| site.wait_for_login(request_id, timeout), Outcome::LoginEvent))
+    }
+
+    /// Ends the event stream and refuses further calls. May wait for the library's threads to end,
+    /// which need nothing of Python.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.site.close());
+    }
+}
+
+impl Site {
+    fn work_for(&self, queue: &Arc<Shared>) {
+        self.home.store(Some(Arc::clone(queue)));
+        if let Some(transport) = &self.transport {
+            transport.get().work_for(queue);
+        }
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        call: impl FnOnce(&LimeSite) -> Operation<T> + Send,
+        outcome: fn(lime_core::Result<T>) -> Outcome,
+    ) -> u64 {
+        if self.home.load().is_none() {
+            self.work_for(&queue.0);
+        }
+        let queue = Arc::clone(&queue.0);
+        let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
+        py.detach(|| call(&self.site).start_undispatched(done))
+    }
+}
+
+fn check(expected_request_id: Option<&str>) -> PassportCheck {
+    expected_request_id.map_or_else(PassportCheck::default, |id| PassportCheck::default().expected_request_id(id))
+}
+
+pub(crate) fn post_retry(name: &str) -> PyResult<PostRetry> {
+    match name {
+        "seed" => Ok(PostRetry::Seed),
+        "today" => Ok(PostRetry::Today),
+        other => Err(PyValueError::new_err(format!("post_retry must be 'seed' or 'today', not {other:?}"))),
+    }
+}
+
+/// `(state, last_error, connections, events, malformed_frames)`.
+pub(crate) fn status<'py>(py: Python<'py>, status: &StreamStatus) -> PyResult<Bound<'py, PyAny>> {
+    let state = match status.state {
+        StreamState::Idle => "idle",
+        StreamState::Connecting => "connecting",
+        StreamState::Open => "open",
+        StreamState::BackingOff => "backing_off",
+        StreamState::Refused => "refused",
+        StreamState::Closed => "closed",
+        _ => "unknown",
+    };
+    let last_error = status.last_error.as_ref().map(|error| error::exception(py, error)).transpose()?;
+    Ok((state, last_error, status.connections, status.events, status.malformed_frames).into_pyobject(py)?.into_any())
+}

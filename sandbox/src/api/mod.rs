@@ -1,0 +1,61 @@
+//! The LIME platform's HTTP API.
+
+mod agent;
+mod site;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::HeaderMap;
+
+use crate::envelope::Failure;
+use crate::routes::{self, Route};
+use crate::state::Core;
+
+/// The `{id}` of a path; what is not even text is the id of nothing.
+type Id = Result<Path<String>, PathRejection>;
+
+pub(crate) fn router(core: Arc<Core>) -> Router {
+    let mut router = Router::new();
+    let table: [(&Route, MethodRouter<Arc<Core>>); 7] = [
+        (
+            &routes::CREATE_REQUEST,
+            on(MethodFilter::POST, site::create_request),
+        ),
+        (
+            &routes::READ_REQUEST,
+            on(MethodFilter::GET, site::read_request),
+        ),
+        (&routes::EVENTS, on(MethodFilter::GET, site::events)),
+        (&routes::JWKS, on(MethodFilter::GET, site::jwks)),
+        (&routes::CHALLENGE, on(MethodFilter::GET, agent::challenge)),
+        (&routes::APPROVE, on(MethodFilter::POST, agent::approve)),
+        (&routes::PROFILE, on(MethodFilter::GET, agent::profile)),
+    ];
+    for (route, handler) in table {
+        router = router.route(route.path, handler);
+    }
+    router
+        .method_not_allowed_fallback(|| async { Failure::METHOD_NOT_ALLOWED })
+        .fallback(|| async { Failure::NOT_FOUND })
+        .with_state(core)
+}
+
+fn id_in(path: Id) -> Result<String, Failure> {
+    path.map(|Path(id)| id)
+        .map_err(|_| Failure::REQUEST_NOT_FOUND)
+}
+
+/// A header's text. Bytes that are no text become a text that is nobody's token.
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Option<String> {
+    header(headers, "idempotency-key").filter(|key| !key.is_empty())
+}

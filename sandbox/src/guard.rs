@@ -1,0 +1,89 @@
+//! Keeps other web sites away from the control API.
+//!
+//! A page in a browser can send requests to 127.0.0.1. It cannot hide where it comes from: the
+//! browser adds `Origin` and `Sec-Fetch-Site`, and after DNS rebinding `Host` gives it away.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// Why a request may not use the control API, if it may not.
+pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
+    let host = headers.get(header::HOST).and_then(text);
+    if !host.is_some_and(|host| is_own_authority(host, port)) {
+        return Some(
+            "the Host header must be 127.0.0.1, localhost or [::1] with the sandbox's port",
+        );
+    }
+    // A request has one origin; several headers are somebody trying something.
+    for origin in headers.get_all(header::ORIGIN) {
+        let authority = text(origin).and_then(|origin| origin.strip_prefix("http://"));
+        if !authority.is_some_and(|authority| is_own_authority(authority, port)) {
+            return Some("the control API takes no requests from other origins");
+        }
+    }
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return Some("the control API takes no requests from other sites");
+    }
+    None
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok()
+}
+
+fn is_own_authority(authority: &str, port: u16) -> bool {
+    let Some((host, given)) = authority.rsplit_once(':') else {
+        return false;
+    };
+    given == port.to_string()
+        && (host == "127.0.0.1" || host == "[::1]" || host.eq_ignore_ascii_case("localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        refusal(&headers, 8080).is_none()
+    }
+
+    #[test]
+    fn own_origin_only() {
+        assert!(check(&[("host", "127.0.0.1:8080")]));
+        assert!(check(&[
+            ("host", "LOCALHOST:8080"),
+            ("origin", "http://localhost:8080")
+        ]));
+        assert!(check(&[("host", "[::1]:8080"), ("sec-fetch-site", "none")]));
+        for bad in [
+            &[][..],
+            &[("host", "127.0.0.1")],
+            &[("host", "127.0.0.1:8081")],
+            &[("host", "evil.example:8080")],
+            &[("host", "127.0.0.1.evil.example:8080")],
+            &[("host", "127.0.0.1:8080"), ("origin", "null")],
+            &[
+                ("host", "127.0.0.1:8080"),
+                ("origin", "https://127.0.0.1:8080"),
+            ],
+            &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:9")],
+            &[
+                ("host", "127.0.0.1:8080"),
+                ("origin", "http://a@127.0.0.1:8080"),
+            ],
+            &[
+                ("host", "127.0.0.1:8080"),
+                ("origin", "http://127.0.0.1:8080"),
+                ("origin", "http://evil.example"),
+            ],
+            &[("host", "127.0.0.1:8080"), ("sec-fetch-site", "same-site")],
+            &[("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(!check(bad), "{bad:?}");
+        }
+    }
+}

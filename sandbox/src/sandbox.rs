@@ -1,0 +1,545 @@
+//! A running sandbox, as Rust code holds it.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::clock::{ClockChange, ClockState};
+use crate::error::ControlError;
+use crate::events::{End, Streams};
+use crate::faults::{Fault, FaultState};
+use crate::login::{LoginRequest, LoginStatus};
+use crate::options::Options;
+use crate::received::{Answer, Received, Unanswered};
+use crate::server::App;
+use crate::settings::Settings;
+use crate::state::{Agent, Core, NewAgent, Site};
+
+/// Where a sandbox listens and what it lets in: the first line that the binary prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// The root of the LIME API, for `LIME_API_BASE`.
+    pub lime_api_base: String,
+    /// The first site's token, for `LIME_SITE_TOKEN`.
+    pub site_token: String,
+    /// The first agent's token, for `LIME_AGENT_TOKEN`.
+    pub agent_token: String,
+    /// The root of the control API.
+    pub control_url: String,
+    /// The first site.
+    pub site_id: String,
+    /// The first agent.
+    pub agent_id: String,
+    /// The port on 127.0.0.1.
+    pub port: u16,
+    /// The process that runs the sandbox.
+    pub pid: u32,
+    /// The sandbox's version.
+    pub version: String,
+}
+
+impl Info {
+    pub(crate) fn of(core: &Core) -> Self {
+        Self {
+            lime_api_base: format!("{}/api/v1", core.origin),
+            site_token: core.start.site_token.clone(),
+            agent_token: core.start.agent_token.clone(),
+            control_url: format!("{}{}", core.origin, crate::control::ROOT),
+            site_id: core.start.site_id.clone(),
+            agent_id: core.start.agent_id.clone(),
+            port: core.port,
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What keeps a sandbox going.
+enum Running {
+    /// A task on somebody else's runtime.
+    Task(JoinHandle<()>),
+    /// A thread with a runtime of its own.
+    Thread {
+        stop: Option<oneshot::Sender<()>>,
+        thread: Option<thread::JoinHandle<()>>,
+    },
+}
+
+/// A running sandbox. It stops when it is dropped.
+///
+/// Everything that the control API can do over HTTP is a method here. The methods do not
+/// wait for the network: use [`Sandbox::wait_for_status`] and its like for that.
+pub struct Sandbox {
+    core: Arc<Core>,
+    info: Info,
+    running: Running,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("lime_api_base", &self.info.lime_api_base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Binds the port and makes the state. The signing key is made in the background.
+fn prepare(options: Options) -> io::Result<(Arc<Core>, TcpListener)> {
+    let (port, log_requests) = (options.port, options.log_requests);
+    let start = options
+        .resolve()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    let core = Core::new(start, port, log_requests)?;
+    Ok((Arc::new(core), listener))
+}
+
+impl Sandbox {
+    /// Starts a sandbox on the current tokio runtime. It is ready when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The port cannot be bound, or the options make no sense
+    /// ([`io::ErrorKind::InvalidInput`] with an [`OptionsError`](crate::OptionsError) inside).
+    #[allow(clippy::unused_async)] // it needs a runtime, and may need to wait one day
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let (core, listener) = prepare(options)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let task = tokio::spawn(App::new(Arc::clone(&core)).run(listener));
+        Ok(Self {
+            info: Info::of(&core),
+            core,
+            running: Running::Task(task),
+        })
+    }
+
+    /// Starts a sandbox on a thread of its own: for tests that have no runtime, or may stop theirs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::start`]; or the thread cannot be made.
+    pub fn start_blocking(options: Options) -> io::Result<Self> {
+        let (core, listener) = prepare(options)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _context = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let app = App::new(Arc::clone(&core));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new()
+            .name("sandbox".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = app.run(listener) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        let running = Running::Thread {
+            stop: Some(stop),
+            thread: Some(thread),
+        };
+        Ok(Self {
+            info: Info::of(&core),
+            core,
+            running,
+        })
+    }
+
+    /// Where it listens and what it lets in.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// The root of the LIME API.
+    pub fn lime_api_base(&self) -> &str {
+        &self.info.lime_api_base
+    }
+
+    /// The root of the control API.
+    pub fn control_url(&self) -> &str {
+        &self.info.control_url
+    }
+
+    /// Scheme, host and port: what passports name as their issuer.
+    pub fn origin(&self) -> &str {
+        &self.core.origin
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.info.port
+    }
+
+    /// The first site's token.
+    pub fn site_token(&self) -> &str {
+        &self.info.site_token
+    }
+
+    /// The first agent's token.
+    pub fn agent_token(&self) -> &str {
+        &self.info.agent_token
+    }
+
+    /// The first site's id.
+    pub fn site_id(&self) -> &str {
+        &self.info.site_id
+    }
+
+    /// The first agent's id.
+    pub fn agent_id(&self) -> &str {
+        &self.info.agent_id
+    }
+
+    /// Back to the start: settings, clock, keys, faults, log, sites, agents, requests. The
+    /// first site's and agent's tokens stay valid; open streams are dropped.
+    pub fn reset(&self) {
+        self.core.reset();
+    }
+
+    /// Makes another site.
+    pub fn add_site(&self, name: Option<String>) -> Site {
+        self.core.add_site(name)
+    }
+
+    /// Suspends a site (its streams end) or lets it in again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such site.
+    pub fn suspend_site(&self, site_id: &str, suspended: bool) -> Result<Site, ControlError> {
+        self.core.suspend_site(site_id, suspended)
+    }
+
+    /// Makes another agent.
+    pub fn add_agent(&self, profile: NewAgent) -> Agent {
+        self.core.add_agent(profile)
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> Settings {
+        self.core.read(|state| state.settings.clone())
+    }
+
+    /// Changes the settings in one step.
+    ///
+    /// # Errors
+    ///
+    /// The new settings make no sense; the old ones stay.
+    pub fn update_settings(
+        &self,
+        update: impl FnOnce(&mut Settings),
+    ) -> Result<Settings, ControlError> {
+        self.core.update_settings(|settings| {
+            let mut settings = settings.clone();
+            update(&mut settings);
+            settings.check().map(|()| settings)
+        })
+    }
+
+    /// Changes some settings, given as JSON like in the control API.
+    ///
+    /// # Errors
+    ///
+    /// A name is unknown or a value makes no sense; the old settings stay.
+    pub fn patch_settings(&self, patch: &Value) -> Result<Settings, ControlError> {
+        self.core.patch_settings(patch)
+    }
+
+    /// All login requests, oldest first.
+    pub fn login_requests(&self) -> Vec<LoginRequest> {
+        self.core.read(crate::state::State::show_all)
+    }
+
+    /// One login request.
+    ///
+    /// # Errors
+    ///
+    /// There is no such request.
+    pub fn login_request(&self, id: &str) -> Result<LoginRequest, ControlError> {
+        self.core.read(|state| state.shown(id))
+    }
+
+    /// Approves a pending request without a proof of work, by the first agent unless another
+    /// is named. The event goes out to the site's streams.
+    ///
+    /// # Errors
+    ///
+    /// There is no such request or agent, or the request is not pending.
+    pub fn approve(&self, id: &str, agent_id: Option<&str>) -> Result<LoginRequest, ControlError> {
+        let key = self.core.keys.current_blocking();
+        self.core.force_approve(&key, id, agent_id)?;
+        self.login_request(id)
+    }
+
+    /// Expires a pending request ahead of its time.
+    ///
+    /// # Errors
+    ///
+    /// There is no such request, or it is not pending.
+    pub fn expire(&self, id: &str) -> Result<LoginRequest, ControlError> {
+        self.core.force_expire(id)
+    }
+
+    /// Signs with another key from now on and returns its `kid`. The old keys stay published
+    /// only with `keep_old`.
+    pub fn rotate_keys(&self, keep_old: bool) -> String {
+        self.core.keys.rotate(keep_old)
+    }
+
+    /// The received requests, oldest first; control calls are not among them.
+    pub fn received(&self) -> Vec<Received> {
+        self.core
+            .read(|state| state.received.iter().cloned().collect())
+    }
+
+    /// Those of one route.
+    pub fn received_on(&self, route: &str) -> Vec<Received> {
+        let is_on = |entry: &&Received| entry.route.as_deref() == Some(route);
+        self.core
+            .read(|state| state.received.iter().filter(is_on).cloned().collect())
+    }
+
+    /// Empties the log of received requests.
+    pub fn clear_received(&self) {
+        self.core.change(|state| state.received.clear());
+    }
+
+    /// The open event streams.
+    pub fn streams(&self) -> Streams {
+        self.core.read(crate::state::State::streams_by_site)
+    }
+
+    /// Ends the streams of one site, or of all: as a complete response does, or by dropping
+    /// the connection. Returns how many.
+    pub fn disconnect_streams(&self, site_id: Option<&str>, abort: bool) -> usize {
+        let end = if abort {
+            End::Abort { reset: false }
+        } else {
+            End::Clean
+        };
+        self.core.change(|state| state.end_streams(site_id, end))
+    }
+
+    /// Sends bytes as they are into the open streams of one site, or of all. Returns how many
+    /// streams that are.
+    pub fn push_raw(&self, site_id: Option<&str>, bytes: impl Into<Bytes>) -> usize {
+        let bytes = bytes.into();
+        self.core.change(|state| state.push_raw(site_id, &bytes))
+    }
+
+    /// Where the clock stands.
+    pub fn clock(&self) -> ClockState {
+        self.core.read(|state| state.clock.state())
+    }
+
+    /// Changes the clock; what is due then expires at once.
+    ///
+    /// # Errors
+    ///
+    /// A number makes no sense.
+    pub fn change_clock(&self, change: &ClockChange) -> Result<ClockState, ControlError> {
+        self.core.change_clock(change)
+    }
+
+    /// Moves the clock ahead; what is due then expires at once.
+    ///
+    /// # Errors
+    ///
+    /// The clock cannot be moved that far.
+    pub fn advance(&self, by: Duration) -> Result<ClockState, ControlError> {
+        self.change_clock(&ClockChange {
+            advance_seconds: Some(by.as_secs_f64()),
+            ..ClockChange::default()
+        })
+    }
+
+    /// Plans a fault and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// The rule makes no sense.
+    pub fn add_fault(&self, fault: Fault) -> Result<u64, ControlError> {
+        let ids = self.core.change(|state| state.add_faults(&[fault]))?;
+        ids.first()
+            .copied()
+            .ok_or_else(|| ControlError::invalid("no rule was added"))
+    }
+
+    /// The fault plan with its counters.
+    pub fn faults(&self) -> Vec<FaultState> {
+        self.core.read(|state| state.faults.states())
+    }
+
+    /// Takes a fault off the plan.
+    ///
+    /// # Errors
+    ///
+    /// There is no such fault.
+    pub fn remove_fault(&self, id: u64) -> Result<(), ControlError> {
+        self.core.change(|state| state.faults.remove(id))
+    }
+
+    /// Empties the fault plan. What a stream has already taken up stays with it.
+    pub fn clear_faults(&self) {
+        self.core.change(|state| state.faults.clear());
+    }
+
+    /// Waits until a login request has this status. False when it does not come to that in time.
+    pub async fn wait_for_status(&self, id: &str, status: LoginStatus, limit: Duration) -> bool {
+        self.core
+            .wait_for(limit, |state| has_status(state, id, status))
+            .await
+            .is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_status_blocking(&self, id: &str, status: LoginStatus, limit: Duration) -> bool {
+        self.core
+            .wait_for_blocking(limit, |state| has_status(state, id, status))
+            .is_some()
+    }
+
+    /// Waits until exactly this many streams are open.
+    pub async fn wait_for_streams(&self, open: usize, limit: Duration) -> bool {
+        self.core
+            .wait_for(limit, |state| has_streams(state, open))
+            .await
+            .is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_streams_blocking(&self, open: usize, limit: Duration) -> bool {
+        self.core
+            .wait_for_blocking(limit, |state| has_streams(state, open))
+            .is_some()
+    }
+
+    /// Waits until so many requests of a route are no longer being worked on.
+    pub async fn wait_for_received(&self, route: &str, count: usize, limit: Duration) -> bool {
+        self.core
+            .wait_for(limit, |state| has_received(state, route, count))
+            .await
+            .is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_received_blocking(&self, route: &str, count: usize, limit: Duration) -> bool {
+        self.core
+            .wait_for_blocking(limit, |state| has_received(state, route, count))
+            .is_some()
+    }
+}
+
+fn has_status(state: &crate::state::State, id: &str, status: LoginStatus) -> Option<()> {
+    (state.logins.get(id)?.status == status).then_some(())
+}
+
+fn has_streams(state: &crate::state::State, open: usize) -> Option<()> {
+    (state.streams_by_site().open == open).then_some(())
+}
+
+fn has_received(state: &crate::state::State, route: &str, count: usize) -> Option<()> {
+    let done = state
+        .received
+        .iter()
+        .filter(|entry| entry.route.as_deref() == Some(route))
+        .filter(|entry| entry.status != Answer::Other(Unanswered::Pending))
+        .count();
+    (done >= count).then_some(())
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        match &mut self.running {
+            Running::Task(task) => task.abort(),
+            Running::Thread { stop, thread } => {
+                if let Some(stop) = stop.take() {
+                    // The thread may have ended by itself.
+                    let _ = stop.send(());
+                }
+                if let Some(thread) = thread.take() {
+                    let _ = thread.join();
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn add_site(&self, name: Option<String>) -> Site {
+        let site = Site {
+            site_id: crate::ids::uuid(),
+            site_token: crate::ids::site_token(),
+            name,
+            suspended: false,
+        };
+        self.change(|state| state.insert_site(site.clone()));
+        site
+    }
+
+    pub(crate) fn suspend_site(&self, id: &str, suspended: bool) -> Result<Site, ControlError> {
+        self.change(|state| {
+            let site = state
+                .sites
+                .get_mut(id)
+                .ok_or_else(|| ControlError::not_found("there is no such site"))?;
+            site.suspended = suspended;
+            let site = site.clone();
+            if suspended {
+                state.end_streams(Some(id), End::Clean);
+            }
+            Ok(site)
+        })
+    }
+
+    pub(crate) fn add_agent(&self, profile: NewAgent) -> Agent {
+        let agent = Agent {
+            agent_id: crate::ids::uuid(),
+            agent_token: crate::ids::agent_token(),
+            owner_id: crate::ids::uuid(),
+            profile,
+        };
+        self.change(|state| state.insert_agent(agent.clone()));
+        agent
+    }
+
+    pub(crate) fn update_settings(
+        &self,
+        update: impl FnOnce(&Settings) -> Result<Settings, ControlError>,
+    ) -> Result<Settings, ControlError> {
+        self.change(|state| {
+            state.settings = update(&state.settings)?;
+            // Streams keep the time between keepalives, which may have changed.
+            state.wake_streams();
+            Ok(state.settings.clone())
+        })
+    }
+
+    pub(crate) fn patch_settings(&self, patch: &Value) -> Result<Settings, ControlError> {
+        self.update_settings(|settings| settings.patched(patch))
+    }
+
+    pub(crate) fn change_clock(&self, change: &ClockChange) -> Result<ClockState, ControlError> {
+        let state = self.change(|state| {
+            state.clock.apply(change)?;
+            Ok(state.clock.state())
+        })?;
+        self.timer.notify_one();
+        Ok(state)
+    }
+}

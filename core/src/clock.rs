@@ -1,10 +1,11 @@
 //! Time and chance, injected: every expiry and back-off can be tested without sleeping.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::oneshot;
 
 /// Where a client takes the time and its jitter from.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
@@ -52,7 +53,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: it stands still until it is advanced, and a sleep advances it at once.
+/// A clock for tests: it stands still until it is advanced.
 ///
 /// ```
 /// use lime_core::clock::{Clock, ManualClock};
@@ -62,37 +63,44 @@ impl Clock for SystemClock {
 /// clock.advance(Duration::from_secs(121));
 /// assert_eq!(clock.unix().as_secs(), 1_700_000_121);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ManualClock {
     state: Mutex<ManualState>,
+    changed: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ManualState {
     unix: Duration,
     monotonic: Duration,
     jitter: f64,
+    skips_sleeps: bool,
     slept: Vec<Duration>,
+    sleepers: Vec<(Duration, oneshot::Sender<()>)>,
 }
 
 impl ManualClock {
     /// A clock that stands at this Unix time, with a jitter of 0.
     pub fn at(unix: Duration) -> Self {
-        Self {
-            state: Mutex::new(ManualState {
-                unix,
-                monotonic: Duration::ZERO,
-                jitter: 0.0,
-                slept: Vec::new(),
-            }),
-        }
+        let clock = Self::default();
+        clock.lock().unix = unix;
+        clock
     }
 
-    /// Moves both times forward.
+    /// Lets every sleep advance the clock itself and end at once.
+    #[must_use]
+    pub fn skipping_sleeps(self) -> Self {
+        self.lock().skips_sleeps = true;
+        self
+    }
+
+    /// Moves both times forward and ends the sleeps whose time has come.
     pub fn advance(&self, duration: Duration) {
         let mut state = self.lock();
         state.unix += duration;
         state.monotonic += duration;
+        let now = state.monotonic;
+        state.sleepers.retain(|(until, _)| *until > now); // dropping its sender ends a sleep
     }
 
     /// Sets what [`Clock::jitter`] gives, from 0 (included) to 1 (excluded).
@@ -100,13 +108,19 @@ impl ManualClock {
         self.lock().jitter = jitter;
     }
 
-    /// Every wait so far, in order.
+    /// Every wait so far, in order of their beginnings.
     pub fn slept(&self) -> Vec<Duration> {
         self.lock().slept.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, ManualState> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Blocks until `count` waits have begun, and gives them.
+    pub fn wait_for_sleeps(&self, count: usize) -> Vec<Duration> {
+        let state = self.changed.wait_while(self.lock(), |state| state.slept.len() < count);
+        state.unwrap_or_else(PoisonError::into_inner).slept.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ManualState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,10 +134,19 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.advance(duration);
-        self.lock().slept.push(duration);
-        // Gives the other tasks of the runtime a turn, as a real sleep would.
-        tokio::task::yield_now().boxed()
+        let mut state = self.lock();
+        state.slept.push(duration);
+        self.changed.notify_all();
+        if state.skips_sleeps {
+            state.unix += duration;
+            state.monotonic += duration;
+            // Gives the other tasks of the runtime a turn, as a real sleep would.
+            return tokio::task::yield_now().boxed();
+        }
+        let until = state.monotonic + duration;
+        let (sender, ended) = oneshot::channel();
+        state.sleepers.push((until, sender));
+        ended.map(|_| ()).boxed()
     }
 
     fn jitter(&self) -> f64 {

@@ -90,6 +90,7 @@ pub(crate) async fn cut(response: Response, cut: Cut, link: Arc<Link>) -> Respon
         one_byte: false,
         abort: Some(cut.reset),
         link,
+        started: false,
         handed_over: None,
     };
     Response::from_parts(parts, Body::new(body))
@@ -109,6 +110,7 @@ pub(crate) async fn one_byte_chunks(response: Response, link: Arc<Link>) -> Resp
         one_byte: true,
         abort: None,
         link,
+        started: false,
         handed_over: None,
     };
     Response::from_parts(parts, Body::new(body))
@@ -121,6 +123,9 @@ struct Dribble {
     /// Break off instead of ending, with a TCP reset or without.
     abort: Option<bool>,
     link: Arc<Link>,
+    /// Whether hyper has asked for anything yet. By then the head is in its buffer.
+    started: bool,
+    /// The link's flush count when the head, or the last piece, was handed over.
     handed_over: Option<u64>,
 }
 
@@ -133,6 +138,10 @@ impl http_body::Body for Dribble {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
+        if !this.started {
+            this.started = true;
+            this.handed_over = Some(this.link.flushes());
+        }
         if let Some(mark) = this.handed_over {
             this.link.wake_on_flush(cx.waker());
             if this.link.flushes() <= mark {

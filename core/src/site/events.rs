@@ -375,7 +375,11 @@ async fn with_platform_error(end: End, response: crate::transport::StreamRespons
     let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
     let told = envelope::open(status, &body).err().filter(|error| error.kind() != ErrorKind::BadResponse);
     match (end, told) {
-        (End::Refused(_), Some(told)) => End::Refused(told),
+        (End::Refused(refused), Some(told)) => {
+            // Its words, but our kind: what is refused on the stream is the token.
+            let error = Error::new(refused.kind(), told.message()).with_http_status(status).with_detail(told.detail().cloned());
+            End::Refused(error.with_code(told.code().unwrap_or("SSE_HTTP_ERROR")))
+        }
         (End::Asked(_, wait), Some(told)) => End::Asked(told.with_retry_after(Some(wait)), wait),
         (End::Broken(_), Some(told)) => End::Broken(told),
         (end, None) => end,

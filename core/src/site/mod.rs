@@ -395,6 +395,8 @@ impl Inner {
                 (status.state, status.connections, status.last_error.clone())
             };
             match state {
+                // Closed between the call and its first step, when there was nothing to end yet.
+                StreamState::Closed => return Err(Error::closed()),
                 StreamState::Refused => return Err(error.unwrap_or_else(Error::closed)),
                 StreamState::Open if asked_at != Some(connections) => {
                     asked_at = Some(connections);

@@ -1,0 +1,179 @@
+//! The event stream against the sandbox.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use lime_core::clock::ManualClock;
+use lime_core::{ErrorKind, LimeSite, SiteConfig, StreamState};
+use lime_sandbox::Fault;
+
+#[test]
+fn events_come_after_a_cut_in_the_middle_of_a_frame() {
+    let sandbox = sandbox();
+    for reset in [false, true] {
+        let (site, events) = listening(&sandbox);
+        let fault = Fault::on("events").cut();
+        sandbox.add_fault(if reset { fault.with_reset() } else { fault }).unwrap();
+        let id = approved(&sandbox, &site);
+        assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+        assert!(events.try_recv().is_err(), "once");
+        assert_eq!(site.stream_status().connections, 2);
+        site.close_and_wait();
+        assert!(sandbox.wait_for_streams_blocking(0, LONG));
+    }
+}
+
+#[test]
+fn an_expired_request_has_no_passport() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    let request = site.create_login_request().wait().unwrap();
+    sandbox.advance(Duration::from_secs(3600)).unwrap();
+    let event = events.recv_timeout(LONG).unwrap();
+    assert_eq!((event.request_id, event.passport), (request.request_id, None));
+}
+
+#[test]
+fn what_is_no_event_stream_is_not_hammered() {
+    let html = || Fault::on("events").status(200).header("Content-Type", "text/html").body("<p>").always();
+    for (fault, state, kind, first_waits) in [
+        (html(), StreamState::BackingOff, ErrorKind::BadResponse, vec![250, 500, 1000, 2000, 4000, 4000]),
+        (Fault::on("events").redirect("http://127.0.0.1:1/").always(), StreamState::BackingOff, ErrorKind::BadResponse, vec![250, 500]),
+        (Fault::on("events").status(500).always(), StreamState::BackingOff, ErrorKind::Api, vec![250, 500]),
+        (Fault::on("events").drop_before().always(), StreamState::BackingOff, ErrorKind::Transport, vec![250, 500]),
+        (Fault::on("events").status(503).header("Retry-After", "7").always(), StreamState::BackingOff, ErrorKind::Api, vec![7000, 7000]),
+        (Fault::on("events").status(429).header("Retry-After", "86400").always(), StreamState::BackingOff, ErrorKind::RateLimit, vec![300_000]),
+        (Fault::on("events").status(204).always(), StreamState::Refused, ErrorKind::Api, vec![30_000, 60_000]),
+        (Fault::on("events").status(403).always(), StreamState::Refused, ErrorKind::Authentication, vec![30_000, 60_000]),
+    ] {
+        let sandbox = sandbox();
+        let what = format!("{fault:?}");
+        sandbox.add_fault(fault).unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let config = SiteConfig {
+            clock: Arc::clone(&clock) as _,
+            sse_backoff_base: Duration::from_millis(500),
+            ..site_config(&sandbox)
+        };
+        let site = LimeSite::new(config).unwrap();
+        site.start_events().unwrap();
+        for round in 1..=first_waits.len() {
+            let waits = clock.wait_for_sleeps(round);
+            let status = site.stream_status();
+            assert_eq!(status.state, state, "{what}");
+            assert_eq!(status.last_error.map(|error| error.kind()), Some(kind), "{what}");
+            if round < first_waits.len() {
+                clock.advance(waits[round - 1]);
+            }
+        }
+        let waits: Vec<u128> = clock.slept().iter().map(Duration::as_millis).collect();
+        assert_eq!(waits, first_waits, "{what}: half of each wait, at a jitter of 0");
+        assert_eq!(sandbox.received_on("events").len(), first_waits.len(), "{what}");
+    }
+}
+
+#[test]
+fn the_last_event_id_is_handed_back() {
+    let sandbox = sandbox();
+    let (_site, events) = listening(&sandbox);
+    sandbox.push_raw(None, "id: 41\nretry: 1\ndata: {\"type\":\"expired\",\"login_request_id\":\"lr_1\"}\n\n");
+    events.recv_timeout(LONG).unwrap();
+    sandbox.disconnect_streams(None, false);
+    assert!(sandbox.wait_for_received_blocking("events", 2, LONG));
+    assert_eq!(sandbox.received_on("events")[1].headers["last-event-id"], "41");
+}
+
+#[test]
+fn a_line_without_end_costs_the_connection_and_no_memory() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    sandbox.push_raw(None, vec![b'x'; (1 << 20) + 1]);
+    assert!(sandbox.wait_for_received_blocking("events", 2, LONG));
+    wait_for_state(&site, StreamState::Open);
+    let id = approved(&sandbox, &site);
+    assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+}
+
+#[test]
+fn waiting_for_one_request() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    // Before the wait.
+    site.start_events().unwrap();
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    let id = approved(&sandbox, &site);
+    assert!(site.wait_for_login(&id, LONG).wait().unwrap().passport.is_some());
+    // During the wait, two of them, each for its own.
+    let first = site.create_login_request().wait().unwrap().request_id;
+    let second = site.create_login_request().wait().unwrap().request_id;
+    let (sender, ended) = std::sync::mpsc::channel();
+    for id in [&first, &second] {
+        let sender = sender.clone();
+        site.wait_for_login(id, LONG).start(move |result| sender.send(result.unwrap()).unwrap());
+    }
+    sandbox.approve(&second, None).unwrap();
+    assert_eq!(ended.recv_timeout(LONG).unwrap().request_id, second);
+    sandbox.expire(&first).unwrap();
+    let event = ended.recv_timeout(LONG).unwrap();
+    assert_eq!((event.request_id, event.passport), (first, None));
+    // In vain.
+    let third = site.create_login_request().wait().unwrap().request_id;
+    let error = site.wait_for_login(&third, Duration::from_millis(1)).wait().unwrap_err();
+    assert_eq!((error.kind(), error.request_id()), (ErrorKind::Timeout, Some(third.as_str())));
+    // Closed meanwhile.
+    let (sender, ended) = std::sync::mpsc::channel();
+    site.wait_for_login(&third, LONG).start(move |result| sender.send(result).unwrap());
+    site.close();
+    assert_eq!(ended.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn an_expiry_that_was_missed_is_asked_for() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    let request = site.create_login_request().wait().unwrap();
+    // The event goes to another stream of the same site, and is not sent again.
+    let (other, events) = listening(&sandbox);
+    sandbox.expire(&request.request_id).unwrap();
+    events.recv_timeout(LONG).unwrap();
+    other.close();
+    let event = site.wait_for_login(&request.request_id, LONG).wait().unwrap();
+    assert_eq!(event.passport, None);
+}
+
+#[test]
+fn a_handler_that_panics_does_not_stop_the_others() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    site.on_login(|_| panic!("a handler of the host's fails")).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    for _ in 0..2 {
+        let id = approved(&sandbox, &site);
+        assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+    }
+}
+
+#[test]
+fn closing_inside_a_handler() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    let (sender, closed) = std::sync::mpsc::channel();
+    let inner = site.clone();
+    site.on_login(move |_| {
+        let blocked = inner.create_login_request().wait().unwrap_err().kind();
+        inner.close_and_wait();
+        sender.send((blocked, inner.create_login_request().wait().unwrap_err().kind())).unwrap();
+    })
+    .unwrap();
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    approved(&sandbox, &site);
+    assert_eq!(closed.recv_timeout(LONG).unwrap(), (ErrorKind::WouldDeadlock, ErrorKind::Closed));
+    assert_eq!(site.stream_status().state, StreamState::Closed);
+    assert!(sandbox.wait_for_streams_blocking(0, LONG));
+}

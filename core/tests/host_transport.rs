@@ -1,0 +1,121 @@
+//! The host's own HTTP client: every byte goes through it, and giving up tells it so.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+mod common;
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+
+use common::LONG;
+use lime_core::transport::host::{ExchangeId, HostClient, HostTransport};
+use lime_core::transport::{Request, TransportError};
+use lime_core::{ErrorKind, LimeSite, SiteConfig};
+
+#[derive(Debug)]
+enum Asked {
+    Begin(ExchangeId, Request),
+    Resume(ExchangeId),
+    Abort(ExchangeId),
+}
+
+struct Client(Mutex<Sender<Asked>>);
+
+impl HostClient for Client {
+    fn begin(&self, id: ExchangeId, request: Request, _stream: bool) {
+        self.0.lock().unwrap().send(Asked::Begin(id, request)).unwrap();
+    }
+    fn resume(&self, id: ExchangeId) {
+        let _ = self.0.lock().unwrap().send(Asked::Resume(id));
+    }
+    fn abort(&self, id: ExchangeId) {
+        let _ = self.0.lock().unwrap().send(Asked::Abort(id));
+    }
+    fn keeps_time(&self) -> bool {
+        true
+    }
+}
+
+fn hosted() -> (LimeSite, HostTransport, Receiver<Asked>) {
+    let (sender, asked) = mpsc::channel();
+    let transport = HostTransport::new(Client(Mutex::new(sender)));
+    let config = SiteConfig {
+        site_token: Some("st_x".into()),
+        max_retries: 0,
+        transport: Some(Arc::new(transport.clone())),
+        ..SiteConfig::default()
+    };
+    (LimeSite::new(config).unwrap(), transport, asked)
+}
+
+fn begun(asked: &Receiver<Asked>) -> (ExchangeId, Request) {
+    match asked.recv_timeout(LONG).unwrap() {
+        Asked::Begin(id, request) => (id, request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_goes_through_the_host() {
+    let (site, transport, asked) = hosted();
+    let (sender, results) = mpsc::channel();
+    site.create_login_request().start(move |result| sender.send(result).unwrap());
+    let (id, request) = begun(&asked);
+    assert_eq!(request.uri(), "https://lime.pics/api/v1/modules/agent-login/requests");
+    assert!(request.headers()["x-site-token"].is_sensitive());
+    transport.head(id, 201, [(&b"content-type"[..], &b"application/json"[..]), (b"bad name", b"x")]);
+    for byte in br#"{"ok":true,"data":{"login_request_id":"lr_1","status":"PENDING","expires_at":"2026-01-01T00:00:00Z"}}"# {
+        assert!(transport.chunk(id, vec![*byte].into()));
+    }
+    transport.end(id);
+    assert_eq!(results.recv_timeout(LONG).unwrap().unwrap().request_id, "lr_1");
+    transport.end(id); // late and unknown numbers are ignored
+    transport.fail(id + 1000, TransportError::maybe_sent("nobody asked"));
+}
+
+#[test]
+fn failures_and_missing_answers() {
+    let (site, transport, asked) = hosted();
+    for (failure, kind) in [
+        (TransportError::not_sent("no route"), ErrorKind::Transport),
+        (TransportError::timeout("slow"), ErrorKind::TransportTimeout),
+    ] {
+        let (sender, results) = mpsc::channel();
+        site.create_login_request().start(move |result| sender.send(result).unwrap());
+        transport.fail(begun(&asked).0, failure);
+        assert_eq!(results.recv_timeout(LONG).unwrap().unwrap_err().kind(), kind);
+    }
+}
+
+#[test]
+fn giving_up_aborts_the_hosts_request() {
+    let (site, _transport, asked) = hosted();
+    let id = site.create_login_request().start(|_| ());
+    let (exchange, _) = begun(&asked);
+    assert!(lime_core::cancel_operation(id));
+    assert!(matches!(asked.recv_timeout(LONG).unwrap(), Asked::Abort(aborted) if aborted == exchange));
+}
+
+#[test]
+fn a_stream_is_held_back_when_nobody_reads_and_closed_with_the_site() {
+    let (site, transport, asked) = hosted();
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    site.on_login(move |_| {
+        let _ = gate.lock().unwrap().recv();
+    })
+    .unwrap();
+    let (id, request) = begun(&asked);
+    assert_eq!(request.headers()["accept"], "text/event-stream");
+    transport.head(id, 200, [(&b"content-type"[..], &b"text/event-stream"[..])]);
+    let frame = |n| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{n}\",\"pad\":\"{}\"}}\n\n", "x".repeat(2000));
+    let mut n = 0;
+    while transport.chunk(id, frame(n).into()) {
+        n += 1;
+        assert!(n < 10_000, "the host was never asked to pause");
+    }
+    drop(go);
+    assert!(matches!(asked.recv_timeout(LONG).unwrap(), Asked::Resume(resumed) if resumed == id));
+    site.close();
+    assert!(matches!(asked.recv_timeout(LONG).unwrap(), Asked::Abort(aborted) if aborted == id));
+}

@@ -1,0 +1,151 @@
+//! The signing keys against the sandbox: fetched once, replaced whole, old ones serve while the key
+//! server is down.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::*;
+use lime_core::clock::ManualClock;
+use lime_core::{ErrorKind, LimeSite, LoginEvent, PassportCheck, SiteConfig};
+use lime_sandbox::{Fault, Sandbox};
+
+fn ticking(sandbox: &Sandbox) -> (LimeSite, Receiver<LoginEvent>, Arc<ManualClock>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let clock = Arc::new(ManualClock::at(now).skipping_sleeps());
+    let site = LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..site_config(sandbox) }).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    (site, events, clock)
+}
+
+fn fresh(sandbox: &Sandbox, site: &LimeSite, events: &Receiver<LoginEvent>) -> String {
+    approved(sandbox, site);
+    passport(events)
+}
+
+fn verify(site: &LimeSite, jwt: &str) -> Result<(), ErrorKind> {
+    site.verify_passport(jwt, PassportCheck::default()).wait().map(drop).map_err(|error| error.kind())
+}
+
+#[test]
+fn five_hundred_first_verifications_make_one_fetch() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    let (sender, results) = mpsc::channel();
+    for _ in 0..500 {
+        let sender = sender.clone();
+        site.verify_passport(&jwt, PassportCheck::default()).start(move |result| sender.send(result).unwrap());
+    }
+    assert!(results.iter().take(500).all(|result| result.is_ok()));
+    assert_eq!(sandbox.received_on("jwks").len(), 1);
+    assert!(site.verify_passport_cached(&jwt, &PassportCheck::default()).unwrap().is_ok(), "now on the calling thread");
+    let headers = &sandbox.received_on("jwks")[0].headers;
+    assert!(!headers.contains_key("x-site-token"), "a public endpoint");
+}
+
+#[test]
+fn rotation_is_found_at_once_and_the_old_key_ends_with_its_time() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    let old = fresh(&sandbox, &site, &events);
+    assert_eq!(verify(&site, &old), Ok(()));
+    sandbox.rotate_keys(true);
+    let new = fresh(&sandbox, &site, &events);
+    assert_eq!(verify(&site, &new), Ok(()));
+    assert_eq!(verify(&site, &old), Ok(()), "the old key is still published");
+    // Revoked: gone with the next refresh, which replaces the whole set.
+    sandbox.rotate_keys(false);
+    clock.advance(Duration::from_secs(31));
+    let newest = fresh(&sandbox, &site, &events);
+    assert_eq!(verify(&site, &newest), Ok(()));
+    assert_eq!(verify(&site, &new), Err(ErrorKind::InvalidPassport));
+}
+
+#[test]
+fn a_second_rotation_within_the_cool_down_is_found_after_it() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    for expected in [Ok(()), Err(ErrorKind::InvalidPassport)] {
+        sandbox.rotate_keys(false);
+        assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), expected);
+    }
+    let waiting = fresh(&sandbox, &site, &events);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(verify(&site, &waiting), Ok(()));
+}
+
+#[test]
+fn old_keys_serve_while_the_key_server_is_down_and_made_up_kids_change_nothing() {
+    let sandbox = sandbox();
+    sandbox.update_settings(|settings| settings.passport_ttl_seconds = 120).unwrap();
+    let (site, events, clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    let down = sandbox.add_fault(Fault::on("jwks").status(503).always()).unwrap();
+    for _ in 0..10 {
+        clock.advance(Duration::from_secs(300));
+        sandbox.advance(Duration::from_secs(300)).unwrap();
+        assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()), "overdue keys serve on");
+    }
+    // Beyond an hour it fails closed, and says what is wrong.
+    for _ in 0..4 {
+        clock.advance(Duration::from_secs(300));
+        sandbox.advance(Duration::from_secs(300)).unwrap();
+    }
+    let jwt = fresh(&sandbox, &site, &events);
+    assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+    sandbox.remove_fault(down).unwrap();
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(verify(&site, &jwt), Ok(()));
+}
+
+#[test]
+fn a_key_server_that_is_down_is_not_hammered() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    for fault in [Fault::on("jwks").status(500).always(), Fault::on("jwks").status(200).body(serde_json::json!({"keys": []})).always()] {
+        let jwt = fresh(&sandbox, &site, &events);
+        sandbox.clear_received();
+        let id = sandbox.add_fault(fault).unwrap();
+        // The clock skips the waits between attempts, so the cool-down has to be told from them.
+        for _ in 0..50 {
+            assert!(verify(&site, &jwt).is_err());
+        }
+        assert!(sandbox.received_on("jwks").len() <= 2, "{}", sandbox.received_on("jwks").len());
+        sandbox.remove_fault(id).unwrap();
+        clock.advance(Duration::from_secs(301));
+        sandbox.advance(Duration::from_secs(301)).unwrap();
+    }
+}
+
+#[test]
+fn an_api_root_without_its_version_finds_the_keys() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    let bare = LimeSite::new(SiteConfig { base_url: Some(sandbox.origin().to_owned()), ..site_config(&sandbox) }).unwrap();
+    assert_eq!(verify(&bare, &jwt), Ok(()));
+}
+
+#[test]
+fn an_issuer_that_is_not_the_api_root_is_refused_and_a_missing_one_on_request() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    sandbox.update_settings(|settings| settings.issuer_override = Some("https://evil.example".into())).unwrap();
+    approved(&sandbox, &site);
+    assert_eq!(verify(&site, &passport(&events)), Err(ErrorKind::InvalidPassport));
+    sandbox.update_settings(|settings| (settings.issuer_override, settings.issuer) = (None, false)).unwrap();
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    assert_eq!(verify(&site, &jwt), Ok(()));
+    let strict = LimeSite::new(SiteConfig { require_issuer: true, ..site_config(&sandbox) }).unwrap();
+    assert_eq!(verify(&strict, &jwt), Err(ErrorKind::InvalidPassport));
+}

@@ -1,0 +1,189 @@
+//! What an agent's client is made from.
+
+use std::ffi::{c_char, c_void};
+use std::time::Duration;
+
+use lime_core::{AgentConfig, PowChoice, PowDigest};
+
+use crate::log::{lime_log_callback, logger};
+use crate::panic;
+use crate::pow::{LIME_POW_DIGEST_AUTO, LIME_POW_DIGEST_SEED, LIME_POW_DIGEST_TODAY};
+use crate::site_options::checked_post_retry;
+use crate::strings::{give, invalid, optional_text, set, take};
+use crate::userdata::{UserData, lime_drop_user_data};
+
+/// How to make a lime_agent. Not to be used by several threads at once.
+#[derive(Default)]
+pub struct lime_agent_options {
+    pub(crate) config: AgentConfig,
+}
+
+/// A new set of options, with the defaults.
+///
+/// Returns: the options, to be freed with lime_agent_options_free(); never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn lime_agent_options_new() -> *mut lime_agent_options {
+    panic::value(std::ptr::null_mut(), || give(lime_agent_options::default()))
+}
+
+/// Sets the agent's secret, `at_...`. Without it the environment variable LIME_AGENT_TOKEN counts.
+///
+/// Parameters: `agent_token`: copied; NULL or "" goes back to the environment variable.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_agent_token(options: *mut lime_agent_options, agent_token: *const c_char) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.agent_token = optional_text(agent_token, "agent_token")?.map(str::to_owned);
+            Ok(())
+        })
+    }
+}
+
+/// Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
+/// `https://lime.pics/api/v1`.
+///
+/// Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+/// the client is made.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_base_url(options: *mut lime_agent_options, base_url: *const c_char) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.base_url = optional_text(base_url, "base_url")?.map(str::to_owned);
+            Ok(())
+        })
+    }
+}
+
+/// Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
+///
+/// Parameters: `timeout_ms`: milliseconds, at least 1.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_timeout_ms(options: *mut lime_agent_options, timeout_ms: u64) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            if timeout_ms == 0 {
+                return Err(invalid("timeout_ms is 0"));
+            }
+            options.config.timeout = Duration::from_millis(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many further attempts follow a failed one. Default: 3.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_max_retries(options: *mut lime_agent_options, max_retries: u32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.max_retries = max_retries;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the wall-clock budget of one proof of work. Default: 10,000 ms.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_pow_timeout_ms(options: *mut lime_agent_options, timeout_ms: u64) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.pow_timeout = Duration::from_millis(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Sets which digest the proof of work uses: LIME_POW_DIGEST_AUTO (default), LIME_POW_DIGEST_SEED or
+/// LIME_POW_DIGEST_TODAY.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_pow_digest(options: *mut lime_agent_options, digest: i32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.pow_digest = match digest {
+                LIME_POW_DIGEST_AUTO => PowChoice::Auto,
+                LIME_POW_DIGEST_SEED => PowChoice::Only(PowDigest::Seed),
+                LIME_POW_DIGEST_TODAY => PowChoice::Only(PowDigest::Today),
+                _ => return Err(invalid("digest is no LIME_POW_DIGEST_ constant")),
+            };
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many threads one proof of work uses. Default: 1; 0 counts as 1, and 256 is the most.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_pow_threads(options: *mut lime_agent_options, threads: usize) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.pow_threads = threads;
+            Ok(())
+        })
+    }
+}
+
+/// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_post_retry(options: *mut lime_agent_options, post_retry: i32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.post_retry = checked_post_retry(post_retry)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+///
+/// Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+/// lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+/// these options and every client made with them are gone, when another callback is set, or before this
+/// function returns an error.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_log_callback(
+    options: *mut lime_agent_options,
+    level: i32,
+    callback: lime_log_callback,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.logger = logger(level, callback, user)?;
+            Ok(())
+        })
+    }
+}
+
+/// Frees options. NULL is allowed. Clients that were made with them live on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_free(options: *mut lime_agent_options) {
+    // SAFETY: NULL or a handle that is freed once (the header's contract).
+    unsafe { take(options) };
+}

@@ -1,0 +1,89 @@
+//! A panic on purpose, to prove that none gets out. Not in the default build.
+
+use crate::error::lime_error;
+use crate::panic;
+
+/// Panics inside the guard that every export has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_test_panic(error: *mut *mut lime_error) -> i32 {
+    panic::call(error, || panic!("on purpose"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{CStr, c_void};
+    use std::ptr::null_mut;
+
+    use lime_core::ErrorKind;
+
+    use super::*;
+    use crate::error::{LIME_OK, lime_error_code, lime_error_free, lime_error_message, lime_error_status};
+    use crate::operation::complete;
+    use crate::strings::{get, give, set, take};
+    use crate::userdata::UserData;
+
+    const INTERNAL: i32 = ErrorKind::Internal as i32;
+
+    struct Exploding;
+
+    impl From<()> for Exploding {
+        fn from((): ()) -> Self {
+            panic!("on purpose");
+        }
+    }
+
+    impl Drop for Exploding {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_body_becomes_an_error() {
+        let mut error = null_mut();
+        // SAFETY: a place for an error; the error is freed once.
+        unsafe {
+            assert_eq!(lime_test_panic(&raw mut error), INTERNAL);
+            assert_eq!(lime_error_status(error), INTERNAL);
+            assert!(CStr::from_ptr(lime_error_message(error)).to_str().unwrap().ends_with("on purpose"));
+            assert_eq!(CStr::from_ptr(lime_error_code(error)), c"INTERNAL");
+            lime_error_free(error);
+            assert_eq!(lime_test_panic(null_mut()), INTERNAL);
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_getter_a_setter_or_a_drop_does_not_get_out() {
+        let number = 1;
+        // SAFETY: live objects; the exploding one is given back once.
+        unsafe {
+            assert_eq!(get(&raw const number, 7, |_| panic!("on purpose")), 7);
+            assert_eq!(set(&raw mut { number }, |_| panic!("on purpose")), INTERNAL);
+            take(give(Exploding));
+        }
+    }
+
+    unsafe extern "C" fn callback(seen: *mut c_void, status: i32, handle: *mut Exploding, error: *mut lime_error) {
+        assert!(handle.is_null());
+        // SAFETY: the test's own place; the error is ours and freed once.
+        unsafe {
+            seen.cast::<(i32, i32)>().write((status, lime_error_status(error)));
+            lime_error_free(error);
+        }
+    }
+
+    unsafe extern "C" fn count(seen: *mut c_void) {
+        // SAFETY: the test's own place.
+        unsafe { (*seen.cast::<(i32, i32)>()).1 += 1 };
+    }
+
+    #[test]
+    fn a_panic_while_a_result_is_made_completes_the_call() {
+        let mut seen = (LIME_OK, LIME_OK);
+        let user = UserData::new((&raw mut seen).cast(), Some(count));
+        complete(Ok(()), callback, &user);
+        assert_eq!(seen, (INTERNAL, INTERNAL));
+        drop(user);
+        assert_eq!(seen, (INTERNAL, INTERNAL + 1), "dropped once");
+    }
+}

@@ -1,0 +1,174 @@
+//! The C ABI of lime. What a C program sees, and the manual for it, is `include/lime.h`, which
+//! `cargo run -p lime-header -- --write` makes from the documentation comments here.
+//!
+//! Nothing here knows the protocol: each function checks its arguments, calls `lime-core`, and
+//! hands the result over. Every body runs inside [`panic`]'s guard, so no panic gets out.
+
+// The names are those of the C header, and so is the documentation.
+#![allow(non_camel_case_types, clippy::doc_markdown)]
+// The contract of every function is in the header's manual: pointers are valid or NULL.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod agent;
+pub mod agent_options;
+pub mod envelope;
+pub mod error;
+#[cfg(any(test, feature = "test-panic"))]
+pub mod fault;
+pub mod frame;
+pub mod log;
+pub mod operation;
+pub mod panic;
+pub mod passport;
+pub mod pow;
+pub mod site;
+pub mod site_options;
+pub mod sse;
+pub mod strings;
+pub mod timestamp;
+pub mod userdata;
+pub mod version;
+
+/// Every symbol that the library exports: the ABI on one screen. Removing or changing one is a new
+/// major version; the tests compare the list with the built library and with the header.
+pub const EXPORTS: &[&str] = &[
+    // version
+    "lime_version",
+    "lime_abi_version",
+    // error
+    "lime_status_name",
+    "lime_status_description",
+    "lime_error_status",
+    "lime_error_message",
+    "lime_error_code",
+    "lime_error_http_status",
+    "lime_error_detail_json",
+    "lime_error_request_id",
+    "lime_error_retry_after_ms",
+    "lime_error_free",
+    // strings, operations
+    "lime_string_free",
+    "lime_operation_cancel",
+    // site options
+    "lime_site_options_new",
+    "lime_site_options_set_site_token",
+    "lime_site_options_set_base_url",
+    "lime_site_options_set_timeout_ms",
+    "lime_site_options_set_max_retries",
+    "lime_site_options_set_sse_backoff_base_ms",
+    "lime_site_options_set_event_queue_limit",
+    "lime_site_options_set_jwks_cache_ttl_ms",
+    "lime_site_options_set_require_issuer",
+    "lime_site_options_set_post_retry",
+    "lime_site_options_set_log_callback",
+    "lime_site_options_free",
+    // site
+    "lime_site_new",
+    "lime_site_create_login_request",
+    "lime_site_create_login_request_start",
+    "lime_site_read_login_request",
+    "lime_site_read_login_request_start",
+    "lime_site_wait_for_login",
+    "lime_site_wait_for_login_start",
+    "lime_site_verify_passport",
+    "lime_site_verify_passport_start",
+    "lime_site_on_login",
+    "lime_site_on_state",
+    "lime_site_start_events",
+    "lime_site_state",
+    "lime_site_last_error",
+    "lime_site_connections",
+    "lime_site_events",
+    "lime_site_malformed_frames",
+    "lime_site_close",
+    "lime_site_free",
+    "lime_login_request_request_id",
+    "lime_login_request_status_text",
+    "lime_login_request_expires_at_unix_micros",
+    "lime_login_request_expires_at_offset_seconds",
+    "lime_login_request_free",
+    "lime_login_request_status_request_id",
+    "lime_login_request_status_status_text",
+    "lime_login_request_status_expires_at_unix_micros",
+    "lime_login_request_status_expires_at_offset_seconds",
+    "lime_login_request_status_free",
+    "lime_login_event_request_id",
+    "lime_login_event_passport",
+    "lime_login_event_free",
+    // agent options
+    "lime_agent_options_new",
+    "lime_agent_options_set_agent_token",
+    "lime_agent_options_set_base_url",
+    "lime_agent_options_set_timeout_ms",
+    "lime_agent_options_set_max_retries",
+    "lime_agent_options_set_pow_timeout_ms",
+    "lime_agent_options_set_pow_digest",
+    "lime_agent_options_set_pow_threads",
+    "lime_agent_options_set_post_retry",
+    "lime_agent_options_set_log_callback",
+    "lime_agent_options_free",
+    // agent
+    "lime_agent_new",
+    "lime_agent_login",
+    "lime_agent_login_start",
+    "lime_agent_get_profile",
+    "lime_agent_get_profile_start",
+    "lime_agent_close",
+    "lime_agent_free",
+    "lime_approval_result_request_id",
+    "lime_approval_result_site_id",
+    "lime_approval_result_status_text",
+    "lime_approval_result_approved_agent_id",
+    "lime_approval_result_expires_at_unix_micros",
+    "lime_approval_result_expires_at_offset_seconds",
+    "lime_approval_result_free",
+    "lime_agent_profile_agent_id",
+    "lime_agent_profile_owner_id",
+    "lime_agent_profile_display_name",
+    "lime_agent_profile_avatar_url",
+    "lime_agent_profile_description",
+    "lime_agent_profile_owner_kyc_level",
+    "lime_agent_profile_agent_reputation",
+    "lime_agent_profile_free",
+    // passport
+    "lime_passport_verify",
+    "lime_passport_claims_json",
+    "lime_passport_text_claim",
+    "lime_passport_free",
+    // without a client
+    "lime_pow_solve",
+    "lime_sse_parser_new",
+    "lime_sse_parser_feed",
+    "lime_sse_parser_last_event_id",
+    "lime_sse_parser_retry_ms",
+    "lime_sse_parser_free",
+    "lime_login_frame_parse",
+    "lime_login_frame_kind",
+    "lime_login_frame_request_id",
+    "lime_login_frame_passport",
+    "lime_login_frame_code",
+    "lime_login_frame_message",
+    "lime_login_frame_free",
+    "lime_envelope_open",
+    "lime_timestamp_parse",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::EXPORTS;
+
+    #[test]
+    fn the_header_declares_exactly_the_exports() {
+        let header = include_str!("../../include/lime.h");
+        let code: String = header.split("/*").map(|part| part.rsplit_once("*/").map_or(part, |(_, code)| code)).collect();
+        let mut declared: Vec<&str> = code
+            .match_indices('(')
+            .filter_map(|(at, _)| code[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
+            .filter(|name| name.starts_with("lime_"))
+            .collect();
+        let mut exports = EXPORTS.to_vec();
+        declared.sort_unstable();
+        exports.sort_unstable();
+        assert_eq!(declared, exports);
+    }
+}

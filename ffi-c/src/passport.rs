@@ -1,0 +1,117 @@
+//! Verified passports, and their verification without a client.
+
+use std::ffi::{CString, c_char, c_void};
+use std::time::Duration;
+
+use lime_core::site::jwks::KeySet;
+use lime_core::site::passport::verify;
+use lime_core::{Passport, PassportCheck, Result};
+use serde_json::Value;
+
+use crate::error::lime_error;
+use crate::panic;
+use crate::strings::{Out, borrow, bytes, c_text, flag, get, give, invalid, optional_text, take, text};
+
+/// A passport that was verified, with its claims.
+pub struct lime_passport {
+    json: CString,
+    texts: Vec<(String, CString)>,
+}
+
+impl From<Passport> for lime_passport {
+    fn from(passport: Passport) -> Self {
+        let text = |(name, value): (&String, &Value)| Some((name.clone(), c_text(value.as_str()?)));
+        Self {
+            texts: passport.claims.iter().filter_map(text).collect(),
+            json: c_text(&Value::Object(passport.claims).to_string()),
+        }
+    }
+}
+
+/// What a passport must meet.
+///
+/// # Safety
+/// `expected_request_id` is NULL or ends with a NUL.
+pub(crate) unsafe fn check(expected_request_id: *const c_char, require_issuer: i32) -> Result<PassportCheck> {
+    // SAFETY: as promised by the caller.
+    let expected = unsafe { optional_text(expected_request_id, "expected_request_id") }?;
+    let check = PassportCheck::default().require_issuer(flag(require_issuer, "require_issuer")?);
+    Ok(match expected {
+        Some(request_id) => check.expected_request_id(request_id),
+        None => check,
+    })
+}
+
+/// Verifies a passport with keys that are at hand, without any client and at any time.
+///
+/// Parameters: `jwt`: the passport. `jwks_json`, `jwks_length`: the platform's key document, bare or in
+/// an envelope. `api_root`: where the passport must come from, such as "https://lime.pics/api/v1".
+/// `expected_request_id`: the login request that it must be for, or NULL for any. `require_issuer`: 1 to
+/// refuse a passport without `iss`, else 0. `now_unix_seconds`: the time that counts as now. `passport`:
+/// gets the result, to be freed with lime_passport_free(). `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
+/// LIME_ERROR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_passport_verify(
+    jwt: *const c_char,
+    jwks_json: *const c_void,
+    jwks_length: usize,
+    api_root: *const c_char,
+    expected_request_id: *const c_char,
+    require_issuer: i32,
+    now_unix_seconds: f64,
+    passport: *mut *mut lime_passport,
+    error: *mut *mut lime_error,
+) -> i32 {
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        let (place, jwt, jwks, api_root, check) = unsafe {
+            (
+                Out::new(passport, "passport")?,
+                text(jwt, "jwt")?,
+                bytes(jwks_json, jwks_length, "jwks_json")?,
+                text(api_root, "api_root")?,
+                check(expected_request_id, require_issuer)?,
+            )
+        };
+        let now = Duration::try_from_secs_f64(now_unix_seconds).map_err(|_| invalid("now_unix_seconds is no time"))?;
+        let verified = verify(jwt, &KeySet::from_json(jwks)?, api_root, &check, now)?;
+        place.write(give(verified.into()));
+        Ok(())
+    })
+}
+
+/// All claims as a JSON object; `sub` is called `agent_id`.
+///
+/// Returns: text that is valid until the passport is freed; NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_passport_claims_json(passport: *const lime_passport) -> *const c_char {
+    // SAFETY: NULL or a live handle (the header's contract).
+    unsafe { get(passport, std::ptr::null(), |p| p.json.as_ptr()) }
+}
+
+/// One claim that is a text, such as "agent_id", "owner_id" or "request_id".
+///
+/// Parameters: `name`: the claim's name.
+///
+/// Returns: text that is valid until the passport is freed; NULL when there is no such claim or it is
+/// no text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_passport_text_claim(passport: *const lime_passport, name: *const c_char) -> *const c_char {
+    panic::value(std::ptr::null(), || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        let (Ok(passport), Ok(name)) = (unsafe { (borrow(passport, "passport"), text(name, "name")) }) else {
+            return std::ptr::null();
+        };
+        let found = passport.texts.iter().find(|(known, _)| known == name);
+        found.map_or(std::ptr::null(), |(_, value)| value.as_ptr())
+    })
+}
+
+/// Frees a passport. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_passport_free(passport: *mut lime_passport) {
+    // SAFETY: NULL or a handle that is freed once (the header's contract).
+    unsafe { take(passport) };
+}

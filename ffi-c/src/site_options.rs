@@ -1,0 +1,212 @@
+//! What a site's client is made from.
+
+use std::ffi::{c_char, c_void};
+use std::time::Duration;
+
+use lime_core::{PostRetry, Result, SiteConfig};
+
+use crate::log::{lime_log_callback, logger};
+use crate::panic;
+use crate::strings::{flag, give, invalid, optional_text, set, take};
+use crate::userdata::{UserData, lime_drop_user_data};
+
+/// Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
+pub const LIME_POST_RETRY_SEED: i32 = 1;
+/// Failed POSTs that are sent again: those answered by 408, 429 or 503.
+pub const LIME_POST_RETRY_TODAY: i32 = 2;
+
+pub(crate) fn checked_post_retry(number: i32) -> Result<PostRetry> {
+    match number {
+        LIME_POST_RETRY_SEED => Ok(PostRetry::Seed),
+        LIME_POST_RETRY_TODAY => Ok(PostRetry::Today),
+        _ => Err(invalid("post_retry is no LIME_POST_RETRY_ constant")),
+    }
+}
+
+/// How to make a lime_site. Not to be used by several threads at once.
+#[derive(Default)]
+pub struct lime_site_options {
+    pub(crate) config: SiteConfig,
+}
+
+/// A new set of options, with the defaults.
+///
+/// Returns: the options, to be freed with lime_site_options_free(); never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn lime_site_options_new() -> *mut lime_site_options {
+    panic::value(std::ptr::null_mut(), || give(lime_site_options::default()))
+}
+
+/// Sets the site's secret, `st_...`. Without it the environment variable LIME_SITE_TOKEN counts.
+///
+/// Parameters: `site_token`: copied; NULL or "" goes back to the environment variable.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_site_token(options: *mut lime_site_options, site_token: *const c_char) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.site_token = optional_text(site_token, "site_token")?.map(str::to_owned);
+            Ok(())
+        })
+    }
+}
+
+/// Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
+/// `https://lime.pics/api/v1`.
+///
+/// Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+/// the client is made.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_base_url(options: *mut lime_site_options, base_url: *const c_char) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.base_url = optional_text(base_url, "base_url")?.map(str::to_owned);
+            Ok(())
+        })
+    }
+}
+
+/// Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
+///
+/// Parameters: `timeout_ms`: milliseconds, at least 1.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_timeout_ms(options: *mut lime_site_options, timeout_ms: u64) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            if timeout_ms == 0 {
+                return Err(invalid("timeout_ms is 0"));
+            }
+            options.config.timeout = Duration::from_millis(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many further attempts follow a failed one. Default: 3.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_max_retries(options: *mut lime_site_options, max_retries: u32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.max_retries = max_retries;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the first wait before the event stream reconnects; it doubles up to 8 s. Default: 500 ms.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_sse_backoff_base_ms(options: *mut lime_site_options, backoff_ms: u64) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.sse_backoff_base = Duration::from_millis(backoff_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many events may wait for the handlers before the stream is not read any further; nothing is
+/// dropped, the platform is held back. Default: 1024; 0 counts as 1.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(options: *mut lime_site_options, limit: usize) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.event_queue_limit = limit;
+            Ok(())
+        })
+    }
+}
+
+/// Sets how long the platform's signing keys are used before they are fetched again; a day at most.
+/// Without it the environment variable LIME_JWKS_CACHE_TTL_SECONDS counts, then 300 s.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_jwks_cache_ttl_ms(options: *mut lime_site_options, ttl_ms: u64) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.jwks_cache_ttl = Some(Duration::from_millis(ttl_ms));
+            Ok(())
+        })
+    }
+}
+
+/// Sets whether a passport without an `iss` claim is refused (one with it is always checked). Default: 0.
+///
+/// Parameters: `required`: 0 or 1.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_require_issuer(options: *mut lime_site_options, required: i32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.require_issuer = flag(required, "required")?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_post_retry(options: *mut lime_site_options, post_retry: i32) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.post_retry = checked_post_retry(post_retry)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+///
+/// Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+/// lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+/// these options and every client made with them are gone, when another callback is set, or before this
+/// function returns an error.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_log_callback(
+    options: *mut lime_site_options,
+    level: i32,
+    callback: lime_log_callback,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.logger = logger(level, callback, user)?;
+            Ok(())
+        })
+    }
+}
+
+/// Frees options. NULL is allowed. Clients that were made with them live on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_free(options: *mut lime_site_options) {
+    // SAFETY: NULL or a handle that is freed once (the header's contract).
+    unsafe { take(options) };
+}

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::ControlError;
-use crate::faults::{Cut, Fault, StreamFaults};
+use crate::fault::{Cut, Fault};
+use crate::faults::StreamFaults;
 use crate::login::LoginStatus;
 use crate::passport;
 use crate::state::{Core, State};

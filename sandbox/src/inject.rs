@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::connection::Link;
 use crate::envelope::{self, Failure};
-use crate::faults::{Answer, Cut};
+use crate::fault::{Answer, Cut};
 
 /// The answer that a fault gives instead of the platform.
 pub(crate) fn answer(answer: &Answer) -> Response {

@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod api;
 mod clock;
 mod connection;
@@ -29,6 +30,7 @@ mod control;
 mod envelope;
 mod error;
 mod events;
+mod fault;
 mod faults;
 mod guard;
 mod ids;
@@ -49,7 +51,8 @@ mod state;
 pub use clock::{ClockChange, ClockState};
 pub use error::ControlError;
 pub use events::{SiteStreams, Streams};
-pub use faults::{Fault, FaultAction, FaultState};
+pub use fault::{Fault, FaultAction};
+pub use faults::FaultState;
 pub use login::{LoginRequest, LoginStatus};
 pub use options::{Options, OptionsError};
 pub use received::{Answer, Received, Unanswered};

@@ -13,8 +13,8 @@ use crate::ids;
 use crate::keys::SigningKey;
 use crate::passport::{self, Passport};
 use crate::pow;
-use crate::settings::{DateForm, ProfileForm};
-use crate::state::{Agent, Core, IdempotencyKey, NewAgent, Site, State};
+use crate::settings::DateForm;
+use crate::state::{Agent, Core, IdempotencyKey, State};
 
 /// How long an approve answer waits for the event to reach an open stream. It takes
 /// microseconds unless the site has stopped reading.
@@ -260,67 +260,6 @@ impl State {
         let left = expires_at.duration_since(self.clock.now());
         // A timer that fires a hair early would spin; a millisecond more does no harm.
         Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1))
-    }
-
-    /// The site behind a token.
-    pub(crate) fn authenticate_site(&self, token: Option<&str>) -> Result<&Site, Failure> {
-        let token = token.map(str::trim).filter(|token| !token.is_empty());
-        let token = token.ok_or(Failure::SITE_TOKEN_MISSING)?;
-        let site = self
-            .site_by_token(token)
-            .ok_or(Failure::SITE_TOKEN_INVALID)?;
-        if site.suspended {
-            return Err(Failure::SITE_SUSPENDED);
-        }
-        Ok(site)
-    }
-
-    /// The agent behind a token.
-    pub(crate) fn authenticate_agent(&self, token: Option<&str>) -> Result<&Agent, Failure> {
-        let token = token.map(str::trim).filter(|token| !token.is_empty());
-        let token = token.ok_or(Failure::MISSING_AGENT_TOKEN)?;
-        self.agent_by_token(token)
-            .ok_or(Failure::INVALID_AGENT_TOKEN)
-    }
-
-    /// An agent's profile in the form that the settings ask for.
-    pub(crate) fn profile(&self, agent: &Agent) -> Value {
-        let NewAgent {
-            display_name,
-            avatar_url,
-            description,
-            owner_kyc_level,
-            agent_reputation,
-        } = &agent.profile;
-        let form = self.settings.profile_form;
-        let mut data = Map::new();
-        data.insert("agent_id".into(), agent.agent_id.as_str().into());
-        if form != ProfileForm::Today {
-            data.insert("owner_id".into(), agent.owner_id.as_str().into());
-        }
-        if form != ProfileForm::Seed {
-            data.insert("user_id".into(), agent.owner_id.as_str().into());
-        }
-        for (name, value) in [
-            ("display_name", display_name),
-            ("avatar_url", avatar_url),
-            ("description", description),
-        ] {
-            if let Some(value) = value {
-                data.insert(name.into(), value.as_str().into());
-            }
-        }
-        if form != ProfileForm::Today {
-            for (name, value) in [
-                ("owner_kyc_level", owner_kyc_level),
-                ("agent_reputation", agent_reputation),
-            ] {
-                if let Some(value) = value {
-                    data.insert(name.into(), (*value).into());
-                }
-            }
-        }
-        Value::Object(data)
     }
 }
 

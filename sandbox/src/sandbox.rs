@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use crate::clock::{ClockChange, ClockState};
 use crate::error::ControlError;
 use crate::events::{End, Streams};
-use crate::faults::{Fault, FaultState};
+use crate::fault::Fault;
+use crate::faults::FaultState;
 use crate::login::{LoginRequest, LoginStatus};
 use crate::options::Options;
 use crate::received::{Answer, Received, Unanswered};
@@ -481,43 +482,6 @@ impl Drop for Sandbox {
 }
 
 impl Core {
-    pub(crate) fn add_site(&self, name: Option<String>) -> Site {
-        let site = Site {
-            site_id: crate::ids::uuid(),
-            site_token: crate::ids::site_token(),
-            name,
-            suspended: false,
-        };
-        self.change(|state| state.insert_site(site.clone()));
-        site
-    }
-
-    pub(crate) fn suspend_site(&self, id: &str, suspended: bool) -> Result<Site, ControlError> {
-        self.change(|state| {
-            let site = state
-                .sites
-                .get_mut(id)
-                .ok_or_else(|| ControlError::not_found("there is no such site"))?;
-            site.suspended = suspended;
-            let site = site.clone();
-            if suspended {
-                state.end_streams(Some(id), End::Clean);
-            }
-            Ok(site)
-        })
-    }
-
-    pub(crate) fn add_agent(&self, profile: NewAgent) -> Agent {
-        let agent = Agent {
-            agent_id: crate::ids::uuid(),
-            agent_token: crate::ids::agent_token(),
-            owner_id: crate::ids::uuid(),
-            profile,
-        };
-        self.change(|state| state.insert_agent(agent.clone()));
-        agent
-    }
-
     pub(crate) fn update_settings(
         &self,
         update: impl FnOnce(&Settings) -> Result<Settings, ControlError>,

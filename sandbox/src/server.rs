@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::{Link, Tracked};
 use crate::envelope::Failure;
-use crate::faults::{Effect, Matching, Taken};
+use crate::fault::Effect;
+use crate::faults::{Matching, Taken};
 use crate::received::{Answer, Arrival, Unanswered};
 use crate::state::Core;
 use crate::{api, control, guard, inject, routes};

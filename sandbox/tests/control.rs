@@ -16,15 +16,15 @@ async fn other_web_sites_are_kept_out() {
         format!("localhost:{port}"),
         format!("[::1]:{port}"),
     ];
-    let post = async |headers: &[(&str, &str)]| {
+    let add_site = async |headers: &[(&str, &str)]| {
         call(port, "POST", "/_sandbox/sites", headers, b"")
             .await
             .status
     };
     for host in &own {
-        assert_eq!(post(&[("host", host)]).await, 200);
+        assert_eq!(add_site(&[("host", host)]).await, 200);
         assert_eq!(
-            post(&[("host", host), ("origin", &format!("http://{host}"))]).await,
+            add_site(&[("host", host), ("origin", &format!("http://{host}"))]).await,
             200
         );
     }
@@ -38,13 +38,13 @@ async fn other_web_sites_are_kept_out() {
         &[("host", "evil.example")],
         &[("host", "127.0.0.1")],
     ] {
-        assert_eq!(post(headers).await, 403, "{headers:?}");
+        assert_eq!(add_site(headers).await, 403, "{headers:?}");
     }
     assert_eq!(sandbox.streams().sites.len(), sites);
 }
 
 #[tokio::test]
-async fn every_call_and_its_refusals() {
+async fn sites_and_agents() {
     let sandbox = sandbox().await;
     assert_eq!(
         control(&sandbox, "GET", "/health", Value::Null).await["ok"],
@@ -89,7 +89,12 @@ async fn every_call_and_its_refusals() {
     )
     .await;
     assert_eq!(resumed["suspended"], false);
+}
 
+#[tokio::test]
+async fn settings_requests_clock_and_faults() {
+    let sandbox = sandbox().await;
+    let agent = sandbox.add_agent(lime_sandbox::NewAgent::default());
     let settings = control(&sandbox, "PUT", "/settings", json!({"pow_difficulty": 300})).await;
     assert_eq!(settings["pow_difficulty"], 300);
     assert_eq!(settings["jwks_form"], "both");
@@ -101,10 +106,10 @@ async fn every_call_and_its_refusals() {
 
     let ids = [create(&sandbox).await, create(&sandbox).await];
     let path = |id: &str, call: &str| format!("/login-requests/{id}{call}");
-    let body = json!({"agent_id": agent["agent_id"]});
+    let body = json!({"agent_id": agent.agent_id});
     let approved = control(&sandbox, "POST", &path(&ids[0], "/approve"), body).await;
     assert_eq!(approved["status"], "APPROVED");
-    assert_eq!(approved["approved_agent_id"], agent["agent_id"]);
+    assert_eq!(approved["approved_agent_id"], agent.agent_id);
     let expired = control(&sandbox, "POST", &path(&ids[1], "/expire"), Value::Null).await;
     assert_eq!(expired["status"], "EXPIRED");
     let all = control(&sandbox, "GET", "/login-requests", Value::Null).await;
@@ -140,7 +145,14 @@ async fn every_call_and_its_refusals() {
         control(&sandbox, "POST", "/streams/disconnect", Value::Null).await["disconnected"],
         0
     );
+}
 
+#[tokio::test]
+async fn senseless_calls_are_refused() {
+    let sandbox = sandbox().await;
+    let id = create(&sandbox).await;
+    sandbox.expire(&id).unwrap();
+    let approve = format!("/login-requests/{id}/approve");
     let refused = async |method: &str, path: &str, body: Value| {
         let body = body.to_string();
         let path = format!("/_sandbox{path}");
@@ -162,10 +174,7 @@ async fn every_call_and_its_refusals() {
         refused("GET", "/login-requests/nothing", json!({})).await,
         404
     );
-    assert_eq!(
-        refused("POST", &path(&ids[0], "/approve"), json!({})).await,
-        409
-    );
+    assert_eq!(refused("POST", &approve, json!({})).await, 409);
     assert_eq!(
         refused("PUT", "/settings", json!({"nothing": 1})).await,
         400

@@ -64,7 +64,7 @@ async fn a_frozen_clock_expires_nothing_until_it_runs_again() {
     let id = create(&sandbox).await;
     assert!(
         !sandbox
-            .wait_for_status(&id, LoginStatus::Expired, Duration::from_millis(150))
+            .wait_for_status(&id, LoginStatus::Expired, Duration::from_millis(80))
             .await
     );
     assert_eq!(sandbox.clock().now, now);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ok, parse};
 use crate::error::ControlError;
-use crate::faults::Fault;
+use crate::fault::Fault;
 use crate::state::Core;
 
 pub(super) async fn list(State(core): State<Arc<Core>>) -> Response {

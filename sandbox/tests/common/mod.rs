@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test crate uses its own part
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -116,12 +117,12 @@ impl Connection {
     ) {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("host: 127.0.0.1:{}\r\n", self.port));
+            write!(head, "host: 127.0.0.1:{}\r\n", self.port).unwrap();
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        write!(head, "content-length: {}\r\n\r\n", body.len()).unwrap();
         self.stream.write_all(head.as_bytes()).await.unwrap();
         self.stream.write_all(body).await.unwrap();
     }
@@ -345,7 +346,7 @@ pub(crate) fn solve_today(challenge: &str, difficulty: u32) -> String {
 }
 
 fn solve(difficulty: u32, input: impl Fn(&str) -> Vec<u8>) -> String {
-    (0_u64..)
+    (0..u64::MAX)
         .map(|nonce| nonce.to_string())
         .find(|nonce| {
             let digest = Sha256::digest(input(nonce));

@@ -1,9 +1,11 @@
 """A site signs an agent in, from both sides.
 
 Reads LIME_API_BASE, LIME_SITE_TOKEN and LIME_AGENT_TOKEN; prints each step and its milliseconds.
+An argument says how often (default once).
 """
 
 import asyncio
+import sys
 import time
 
 from lime_agents import LimeAgent
@@ -22,7 +24,7 @@ class Steps:
         self.last = now
 
 
-async def main() -> None:
+async def main(rounds: int) -> None:
     steps = Steps()
     passports: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
 
@@ -32,24 +34,25 @@ async def main() -> None:
         async def signed_in(request_id: str, passport: str | None) -> None:
             await passports.put((request_id, passport))
 
-        request = await site.create_login_request()
-        steps.done("request created")
+        for _ in range(rounds):
+            request = await site.create_login_request()
+            steps.done("request created")
 
-        await agent.login(request.request_id)
-        steps.done("challenge solved and approved")
+            await agent.login(request.request_id)
+            steps.done("challenge solved and approved")
 
-        request_id, passport = await asyncio.wait_for(passports.get(), timeout=60)
-        assert request_id == request.request_id
-        assert passport is not None, "the login request expired"
-        steps.done("event received")
+            request_id, passport = await asyncio.wait_for(passports.get(), timeout=60)
+            assert request_id == request.request_id
+            assert passport is not None, "the login request expired"
+            steps.done("event received")
 
-        verified = await site.verify_passport(passport, expected_request_id=request_id)
-        steps.done("passport verified")
+            verified = await site.verify_passport(passport, expected_request_id=request_id)
+            steps.done("passport verified")
 
-        profile = await agent.get_profile()
-        assert profile.agent_id == verified.claims["agent_id"]
-        steps.done("profile read")
+            profile = await agent.get_profile()
+            assert profile.agent_id == verified.claims["agent_id"]
+            steps.done("profile read")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

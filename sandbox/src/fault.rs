@@ -17,6 +17,8 @@ use crate::routes;
 pub enum FaultAction {
     /// Only waits `delay_ms`; the request is then handled as usual, other faults included.
     Delay,
+    /// Replaces the signing keys, old ones gone; the request is then handled as usual, other faults included.
+    RotateKeys,
     /// Answers `status` (with `body` and `headers`) instead of handling the request.
     Status,
     /// Answers a redirect to `location`.
@@ -36,6 +38,11 @@ pub enum FaultAction {
 }
 
 impl FaultAction {
+    /// Whether the request is handled as usual afterwards.
+    pub(crate) fn lets_pass(self) -> bool {
+        matches!(self, Self::Delay | Self::RotateKeys)
+    }
+
     /// Whether an event stream goes through this fault while it is open, and not instead of opening.
     pub(crate) fn is_for_streams(self) -> bool {
         matches!(
@@ -218,6 +225,12 @@ impl Fault {
         self.action(FaultAction::OneByteChunks)
     }
 
+    /// Replaces the signing keys first.
+    #[must_use]
+    pub fn rotate_keys(self) -> Self {
+        self.action(FaultAction::RotateKeys)
+    }
+
     /// Waits first.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
@@ -291,7 +304,7 @@ impl Fault {
         }
         let action = self.resolved_action()?;
         let effect = match action {
-            FaultAction::Delay => Effect::Nothing,
+            FaultAction::Delay | FaultAction::RotateKeys => Effect::Nothing,
             FaultAction::Status => {
                 let status = self
                     .status

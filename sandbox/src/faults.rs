@@ -83,6 +83,7 @@ pub(crate) struct Matching<'a> {
 pub(crate) struct Taken {
     pub(crate) ids: Vec<u64>,
     pub(crate) delay: Duration,
+    pub(crate) rotate_keys: bool,
     pub(crate) effect: Option<Effect>,
     pub(crate) stream: StreamFaults,
 }
@@ -196,9 +197,10 @@ impl FaultPlan {
             taken.ids.push(rule.id);
             let delay = Duration::from_millis(rule.fault.delay_ms);
             taken.delay = taken.delay.saturating_add(delay);
+            taken.rotate_keys |= rule.action == FaultAction::RotateKeys;
             if for_stream {
                 taken.stream.take(&rule.effect);
-            } else if rule.action != FaultAction::Delay {
+            } else if !rule.action.lets_pass() {
                 taken.effect = Some(rule.effect.clone());
                 break;
             }

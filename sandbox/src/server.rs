@@ -180,6 +180,12 @@ impl App {
         if !taken.delay.is_zero() {
             tokio::time::sleep(taken.delay).await;
         }
+        if taken.rotate_keys {
+            let keys = self.core.keys.clone();
+            // It may have to wait for the spare key, so not on this thread.
+            let _ = tokio::task::spawn_blocking(move || keys.rotate(false)).await;
+            self.core.announce();
+        }
         let dropped = |reset: bool| {
             if reset {
                 link.end_with_reset();

@@ -294,3 +294,22 @@ async fn event_streams_know_ordinary_faults_too() {
     let mut stream = Events::open(&sandbox).await;
     assert!(stream.frame().await.is_ok());
 }
+
+#[tokio::test]
+async fn keys_rotate_in_between_and_the_request_goes_on() {
+    let sandbox = sandbox().await;
+    let plan = [
+        Fault::on("create_request").rotate_keys().skip(1),
+        Fault::on("create_request").status(503).skip(1),
+    ];
+    for fault in plan {
+        sandbox.add_fault(fault).unwrap();
+    }
+    let kid = async || get(&sandbox, JWKS).await.json()["keys"][0]["kid"].clone();
+    let first = kid().await;
+    create(&sandbox).await;
+    assert_eq!(kid().await, first);
+    let refused = call(sandbox.port(), "POST", REQUESTS, &[("x-site-token", sandbox.site_token())], b"{}").await;
+    assert_eq!(refused.status, 503, "rules behind it are still seen");
+    assert_ne!(kid().await, first);
+}

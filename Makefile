@@ -1,0 +1,63 @@
+# One entry for everything. Each target sets up what it needs, inside the checkout.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+export CARGO_HOME ?= $(CURDIR)/build/cargo
+export PIP_CACHE_DIR ?= $(CURDIR)/build/cache/pip
+export RUFF_CACHE_DIR ?= $(CURDIR)/build/cache/ruff
+export PYTHON ?= python3
+
+VENV := .venv/bin
+PREFIX ?= $(CURDIR)/dist/prefix
+# dev: quick to build, for tests. release: with link-time optimisation, for people.
+PROFILE ?= release
+NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
+
+.PHONY: help setup build demo test bench check format header wheel install sandbox clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:
+	@tools/setup.sh
+
+# The whole workspace in one command: one package at a time would build shared dependencies
+# once for each set of features.
+build: setup
+	@cargo build --quiet --workspace --lib --bins --examples --locked
+	@cmp -s target/debug/lib_native.so $(NATIVE) || cp target/debug/lib_native.so $(NATIVE)
+
+demo: build ## Sign an agent in, in every language, against a sandbox; then again through faults
+	@$(VENV)/python tools/demo.py
+
+test: setup ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
+	@$(VENV)/python tools/test.py
+
+bench: build ## Measure what the tests do not: proof of work, passports, calls, import
+	@$(VENV)/python tools/bench.py
+
+check: build ## Formats, lints, types, generated files up to date
+	@$(VENV)/python tools/check.py
+
+format: setup ## Format Rust and Python
+	@cargo fmt --all
+	@$(VENV)/ruff format --quiet
+	@$(VENV)/ruff check --quiet --fix
+
+header: setup ## Write include/lime.h anew from ffi-c
+	@cargo run --quiet --locked -p lime-header -- --write
+
+wheel: setup ## Build the Python wheel into dist/
+	@$(VENV)/maturin build --quiet --locked --profile $(PROFILE) --manifest-path bindings-python/Cargo.toml --out dist
+	@ls dist/*.whl
+
+install: setup ## Install header, libraries and lime.pc into PREFIX=dir
+	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)
+	@packaging/install.sh "$(PREFIX)" "target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))"
+
+sandbox: build ## Run the platform on a local port
+	@target/debug/lime-sandbox $(ARGS)
+
+clean: ## Remove everything that was built or installed
+	@rm -rf target build dist .venv $(NATIVE)

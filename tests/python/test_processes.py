@@ -1,0 +1,155 @@
+"""Processes: what an import costs, fork, and interpreter exit in every state."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import Sandbox
+
+
+def python(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+
+
+def test_import_starts_no_thread_and_imports_nothing_dear() -> None:
+    found = python(
+        """
+        import os, sys
+        threads = len(os.listdir("/proc/self/task"))
+        files = len(os.listdir("/proc/self/fd"))
+        import lime_sites, lime_agents
+        agent = lime_agents.LimeAgent(agent_token="at_x")
+        assert len(os.listdir("/proc/self/task")) == threads
+        assert len(os.listdir("/proc/self/fd")) == files
+        print([name for name in ("httpx", "pydantic", "asyncio", "ssl") if name in sys.modules])
+        """,
+        "-B",
+    )
+    assert (found.stdout, found.stderr, found.returncode) == ("[]\n", "", 0)
+
+
+FORK = """
+    import asyncio, os, sys
+    from lime_agents import LimeAgent
+    from lime_sites import LimeSite
+
+    agent = LimeAgent()
+
+    async def use(site):
+        request = await site.create_login_request()
+        result = await agent.login(request.request_id)
+        assert (await agent.get_profile()).agent_id == result.approved_agent_id
+        return await site.wait_for_login(request.request_id, timeout=20)
+
+    async def main():
+        async with LimeSite() as site:
+            assert await use(site) is not None
+            return site
+
+    kept = asyncio.run(main())
+    asyncio.run(main())
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            asyncio.run(main())
+            asyncio.run(agent.get_profile())
+            sys.exit(7)
+        children.append(child)
+    asyncio.run(main())
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7, status
+    asyncio.run(main())
+    print("done")
+"""
+
+
+def test_fork_after_use(sandbox: Sandbox) -> None:
+    found = python(FORK, "-W", "ignore::DeprecationWarning")
+    assert (found.stdout, found.stderr, found.returncode) == ("done\n", "", 0)
+
+
+def test_fork_while_the_parent_is_busy(sandbox: Sandbox) -> None:
+    """The child is forked from another thread, while a loop, a stream and calls are under way."""
+    found = python(
+        """
+        import asyncio, os, sys, threading
+        from lime_agents import LimeAgent
+        from lime_sites import LimeSite
+
+        agent = LimeAgent()
+
+        def fork():
+            child = os.fork()
+            if child == 0:
+                asyncio.run(agent.get_profile())
+                os._exit(7)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        async def main():
+            async with LimeSite() as site:
+                async def busy():
+                    while True:
+                        await asyncio.gather(*(site.create_login_request() for _ in range(20)))
+                task = asyncio.ensure_future(busy())
+                for _ in range(20):
+                    assert await asyncio.to_thread(fork) == 7
+                task.cancel()
+
+        asyncio.run(main())
+        print("done")
+        """,
+        "-W",
+        "ignore::DeprecationWarning",
+    )
+    assert (found.stdout, found.stderr, found.returncode) == ("done\n", "", 0)
+
+
+EXITS = {
+    "loop ends with stream and call": "asyncio.run(main())",
+    "sys.exit in the loop": "asyncio.run(main(sys.exit))",
+    "loop never closed": "loop = asyncio.new_event_loop(); loop.run_until_complete(main())",
+    "clients outlive the loop": "kept = asyncio.run(main())",
+}
+
+EXIT = """
+    import asyncio, os, sys
+    from lime_agents import LimeAgent
+    from lime_sites import LimeSite
+
+    async def main(end=lambda: None):
+        site, agent = LimeSite(), LimeAgent()
+        opened = asyncio.Event()
+        site.on_state(lambda status: opened.set() if status.state == "open" else None)
+        pending = asyncio.ensure_future(agent.get_profile())
+        await opened.wait()
+        end()
+        return site, agent, pending
+
+    {run}
+"""
+
+
+@pytest.mark.parametrize("run", EXITS.values(), ids=EXITS.keys())
+def test_exit_is_silent_25_times(sandbox: Sandbox, run: str) -> None:
+    sandbox.fault("profile", action="half_open", count=0)
+    program = textwrap.dedent(EXIT).format(run=run)
+    allowed = "Task was destroyed but it is pending!"  # asyncio's own word on a loop that nobody closed
+    for _ in range(25):
+        found = python(program)
+        stderr = found.stderr
+        if "new_event_loop" in run:
+            lines = stderr.splitlines()
+            stderr = "".join(line for line in lines if not line.startswith((allowed, "task:")))
+        assert (found.stdout, stderr, found.returncode) == ("", "", 0)

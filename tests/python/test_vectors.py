@@ -1,0 +1,154 @@
+"""The shared vectors, run through the Python packages; the ids that ran go to the parity check."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+import lime_sdk
+from lime_sdk import _native
+
+VECTORS = ROOT / "tests/vectors"
+
+
+def load(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((VECTORS / name).read_text())
+    return document
+
+
+def cases(name: str) -> Any:
+    return pytest.mark.parametrize("case", load(name)["cases"], ids=lambda case: case["id"])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ran() -> Any:
+    ids: list[str] = []
+    yield ids
+    parity = ROOT / "build/parity"
+    parity.mkdir(parents=True, exist_ok=True)
+    (parity / "python.txt").write_text("".join(f"{line}\n" for line in ids))
+
+
+@pytest.fixture(autouse=True)
+def note(ran: list[str], request: pytest.FixtureRequest) -> None:
+    node = request.node
+    if not hasattr(node, "callspec"):
+        return
+    ran.append(f"{Path(node.originalname).name.removeprefix('test_')}.json:{node.callspec.params['case']['id']}")
+
+
+def raw(case: dict[str, Any], field: str) -> bytes:
+    if field in case:
+        return str(case[field]).encode()
+    return base64.b64decode(case[f"{field}_base64"])
+
+
+def assert_error(error: lime_sdk.LimeError, expected: dict[str, Any]) -> None:
+    assert error.kind == expected["error"]
+    assert expected.get("message_contains", "") in error.message
+
+
+@cases("pow.json")
+def test_pow(case: dict[str, Any]) -> None:
+    arguments = {"digest": case["digest"], "timeout": case.get("timeout_ms", 60_000) / 1000}
+    if "error" in case:
+        with pytest.raises(lime_sdk.PowTimeoutError) as caught:
+            lime_sdk.solve_pow(case["challenge"], case["difficulty"], **arguments)
+        assert_error(caught.value, case)
+    else:
+        assert lime_sdk.solve_pow(case["challenge"], case["difficulty"], **arguments) == case["nonce"]
+
+
+PASSPORTS = load("passports.json")
+
+
+@cases("passports.json")
+def test_passports(case: dict[str, Any]) -> None:
+    arguments = {
+        "jwks": PASSPORTS["jwks"][case["jwks"]],
+        "api_root": case["api_root"],
+        "expected_request_id": case.get("expected_request_id"),
+        "require_issuer": case.get("require_issuer", False),
+        "now": case["now"],
+    }
+    if "error" in case["expect"]:
+        with pytest.raises(lime_sdk.InvalidPassportError) as caught:
+            lime_sdk.verify_passport(case["jwt"], **arguments)
+        assert_error(caught.value, case["expect"])
+    else:
+        assert lime_sdk.verify_passport(case["jwt"], **arguments) == case["expect"]["claims"]
+
+
+@cases("sse.json")
+def test_sse(case: dict[str, Any]) -> None:
+    data = raw(case, "input")
+    for size in (max(len(data), 1), 1, 2):
+        parser = lime_sdk.EventParser()
+        events: list[tuple[str, str, str]] = []
+        for start in range(0, len(data), size):
+            events += parser.feed(data[start : start + size])
+        assert [dict(zip(("event", "data", "id"), event, strict=True)) for event in events] == case["events"]
+        assert parser.retry_millis == case["retry_ms"]
+        assert parser.last_event_id == case["last_event_id"]
+        if "frames" in case:
+            assert [frame(data) for _, data, _ in events] == case["frames"]
+
+
+def frame(data: str) -> dict[str, str]:
+    kind, *texts = lime_sdk.parse_frame(data)
+    names = {"approved": ("request_id", "passport"), "expired": ("request_id",), "error": ("code", "message")}
+    return {"kind": kind, **dict(zip(names.get(kind, ()), texts, strict=False))}
+
+
+@cases("envelopes.json")
+def test_envelopes(case: dict[str, Any]) -> None:
+    body, expect = raw(case, "body"), case["expect"]
+    if "data" in expect:
+        assert lime_sdk.open_envelope(case["http_status"], body) == expect["data"]
+        return
+    with pytest.raises(lime_sdk.LimeError) as caught:
+        lime_sdk.open_envelope(case["http_status"], body)
+    error = caught.value
+    found = {
+        "kind": error.kind,
+        "code": error.code,
+        "message": error.message,
+        "http_status": error.http_status,
+        "detail": error.detail,
+    }
+    assert found == expect["error"]
+
+
+@cases("timestamps.json")
+def test_timestamps(case: dict[str, Any]) -> None:
+    if "error" in case:
+        with pytest.raises(ValueError, match="ISO 8601"):
+            lime_sdk.parse_timestamp(case["text"])
+        return
+    assert _native.parse_timestamp(case["text"]) == (case["unix_micros"], case["offset_seconds"])
+    moment = lime_sdk.parse_timestamp(case["text"])
+    offset = moment.utcoffset()
+    assert offset is not None
+    assert offset.total_seconds() == (case["offset_seconds"] or 0)
+
+
+def test_every_kind_has_a_class_and_a_negative_vector() -> None:
+    from lime_sdk import _errors
+
+    names = {name for _, name, _ in _native.ERROR_KINDS}
+    assert set(_errors._CLASSES) <= names
+    pure = {"rate_limit", "authentication", "api", "bad_response", "invalid_passport", "passport_expired"}
+    pure |= {"pow_timeout", "pow_difficulty"}
+    seen = {case.get("error") for case in load("pow.json")["cases"]}
+    seen |= {case["expect"].get("error") for case in load("passports.json")["cases"]}
+    seen |= {
+        case["expect"]["error"]["kind"]
+        for case in load("envelopes.json")["cases"]
+        if "error" in case["expect"]
+    }
+    assert pure <= seen

@@ -1,0 +1,55 @@
+"""Formats, lints, types, and generated files that must be up to date. Prints what is not in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PYTHON_SOURCES = ["bindings-python/python", "tests", "tools", "examples"]
+CHECKS = {
+    "rustfmt": ["cargo", "fmt", "--all", "--check"],
+    "clippy": [
+        *("cargo", "clippy", "--quiet", "--locked", "--workspace", "--all-targets"),
+        *("--", "-D", "warnings"),
+    ],
+    "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
+    "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "-p", "lime-header", "--", "--check"],
+    "ruff format": [str(BIN / "ruff"), "format", "--quiet", "--check"],
+    "ruff": [str(BIN / "ruff"), "check", "--quiet"],
+    "mypy": [
+        *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
+        *("--cache-dir", "build/cache/mypy", *(f"bindings-python/python/{name}" for name in ()), "-p", "lime_sdk"),
+        *("-p", "lime_sites", "-p", "lime_agents"),
+    ],
+    "mypy examples": [
+        *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
+        *("--cache-dir", "build/cache/mypy", "examples/login/main.py"),
+    ],
+    "stubs": [
+        *(str(BIN / "python"), "-m", "mypy.stubtest", "lime_sdk._native"),
+        *("--mypy-config-file", "bindings-python/pyproject.toml", "--ignore-disjoint-bases"),
+    ],
+    "vectors": [str(BIN / "python"), "tests/vectors/generate.py", "--check"],
+}
+
+
+def main() -> None:
+    """Run every check, then say which failed."""
+    failed = []
+    for name, command in CHECKS.items():
+        started = time.perf_counter()
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        print(f"  {'ok' if result.returncode == 0 else 'FAILED':<7}{name:<24}{time.perf_counter() - started:6.1f} s", flush=True)
+        if result.returncode != 0:
+            failed.append(name)
+            print(result.stdout + result.stderr)
+    if failed:
+        sys.exit(f"check: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Everything that CI runs, one stage after the other; ends with how many tests ran in each language."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PARITY = ROOT / "build/parity"
+
+passed: Counter[str] = Counter()
+failed: Counter[str] = Counter()
+broken: list[str] = []
+
+
+def stage(name: str, command: list[str], language: str | None = None, **environment: str) -> str:
+    """Run one stage, echoing what it prints; count its tests where it has some."""
+    print(f"\n━━ {name}", flush=True)
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    status = process.wait()
+    output = "".join(lines)
+    if language is not None:
+        count(language, output)
+    if status != 0:
+        broken.append(name)
+    print(f"   {'ok' if status == 0 else 'FAILED'} in {time.perf_counter() - started:.1f} s", flush=True)
+    return output
+
+
+def count(language: str, output: str) -> None:
+    """Add up the closing lines of cargo test, pytest and our own runners."""
+    for good, bad in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed", output):
+        passed[language] += int(good)
+        failed[language] += int(bad)
+    for line in output.splitlines():
+        if re.match(r"=* ?\d+ (passed|failed|error).* in [\d.]+s", line):
+            passed[language] += sum(int(n) for n in re.findall(r"(\d+) passed", line))
+            failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
+        if found := re.match(r"C: (\d+) passed, (\d+) failed", line):
+            passed[language] += int(found[1])
+            failed[language] += int(found[2])
+
+
+def vectors_are_run_by_all() -> None:
+    """Every language has run every case of every shared vector file."""
+    print("\n━━ parity of the languages", flush=True)
+    ran: dict[str, set[str]] = {}
+    for path in PARITY.glob("*.txt"):
+        language = path.name.split(".")[0]
+        ran.setdefault(language, set()).update(path.read_text().split())
+    import json
+
+    wanted = {
+        f"{path.name}:{case['id']}"
+        for path in (ROOT / "tests/vectors").glob("*.json")
+        if path.name != "keys.json"
+        for case in json.loads(path.read_text())["cases"]
+    }
+    for language in ("rust", "c", "python"):
+        found = ran.get(language, set())
+        print(f"   {language:<8}{len(found & wanted)} of {len(wanted)} vectors")
+        if found != wanted:
+            broken.append(f"parity: {language}")
+            print(f"   differs: {sorted(found ^ wanted)[:5]} …")
+
+
+def main() -> None:
+    """Run all stages; the exit status says whether all is well."""
+    started = time.perf_counter()
+    for path in PARITY.glob("*.txt"):
+        path.unlink()
+    stage("build", ["make", "build"])
+    if broken:
+        sys.exit("the build failed")
+    stage("check", ["make", "check"])
+    stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
+    stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
+    pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
+    stage("Python", [*pytest, "tests/python"], "Python")
+    stage("published packages", [*pytest, "tests/published"], "published")
+    stage("packaging", [*pytest, "tests/packaging"], "packaging")
+    stage("demo", ["make", "demo"])
+    vectors_are_run_by_all()
+
+    print(f"\n━━ {time.perf_counter() - started:.0f} s")
+    for language in passed | failed:
+        print(f"   {language:<10}{passed[language]} passed, {failed[language]} failed")
+    for name in broken:
+        print(f"   FAILED    {name}")
+    print(f"{sum(passed.values())} passed, {sum(failed.values())} failed")
+    if broken or failed.total():
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -31,12 +31,15 @@ FAULT_PLAN = [
 
 def languages() -> dict[str, list[str]]:
     """The program of each language, built where it has to be."""
-    program = ROOT / "build/demo/login"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    compiler = os.environ.get("CC", "cc")
-    source = ROOT / "examples/login/main.c"
-    flags = ["-I", str(ROOT / "include"), "-L", str(TARGET), "-llime", f"-Wl,-rpath,{TARGET}"]
-    subprocess.run([compiler, "-std=c11", "-Wall", "-o", str(program), str(source), *flags], check=True)
+    build = ROOT / "build/demo"
+    build.mkdir(parents=True, exist_ok=True)
+    # Programs look for the library by its SONAME, as an installation has it.
+    for name in ("liblime.so", "liblime.so.0"):
+        (build / name).unlink(missing_ok=True)
+        (build / name).symlink_to(TARGET / "liblime.so")
+    program, source = build / "login", ROOT / "examples/login/main.c"
+    flags = ["-I", str(ROOT / "include"), "-L", str(build), "-llime", f"-Wl,-rpath,{build}"]
+    subprocess.run([os.environ.get("CC", "cc"), "-o", str(program), str(source), *flags], check=True)
     return {
         "Rust": [str(TARGET / "examples/login")],
         "C": [str(program)],

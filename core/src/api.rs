@@ -175,7 +175,7 @@ impl Api {
         if let Some(transport) = &self.transport {
             return Ok(Arc::clone(transport));
         }
-        let shared = runtime.http(self.base_url.is_loopback()).await;
+        let shared = runtime.http(self.base_url.http_kind()).await;
         shared
             .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
             .map_err(|message| Error::new(ErrorKind::Transport, message))

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
+use crate::transport::http::Kind;
 use crate::{Error, ErrorKind, Result};
 
 /// What stays as it is in a path segment: RFC 3986 "unreserved".
@@ -47,9 +48,9 @@ impl BaseUrl {
         &self.text
     }
 
-    /// Whether it is on this machine; then no proxy stands between.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.loopback
+    /// The HTTP client that it needs. Nothing stands between us and our own machine.
+    pub(crate) fn http_kind(&self) -> Kind {
+        Kind { proxies: !self.loopback, tls: !self.loopback || self.text.starts_with("https:") }
     }
 
     /// The URL of `path`, which starts with a slash.
@@ -84,9 +85,11 @@ mod tests {
     fn accepts_and_normalises() {
         let url = BaseUrl::parse(" https://Lime.Pics/api/v1// ").unwrap();
         assert_eq!(url.as_str(), "https://lime.pics/api/v1");
-        assert!(!url.is_loopback());
-        assert!(BaseUrl::parse("http://127.0.0.1:80/api/v1").unwrap().is_loopback());
-        assert!(BaseUrl::parse("http://[::1]:8080").unwrap().is_loopback());
+        assert!(url.http_kind().proxies && url.http_kind().tls);
+        for local in ["http://127.0.0.1:80/api/v1", "http://[::1]:8080", "http://localhost"] {
+            let kind = BaseUrl::parse(local).unwrap().http_kind();
+            assert!(!kind.proxies && !kind.tls, "{local}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::dispatcher::Dispatcher;
-use crate::transport::http::HttpTransport;
+use crate::transport::http::{self, HttpTransport};
 use crate::{Error, Result};
 
 /// A lease: the runtime lives while there is one.
@@ -36,8 +36,7 @@ pub(crate) struct Inner {
     dispatcher: Dispatcher,
     operations: Mutex<HashMap<u64, AbortHandle>>,
     /// Building an HTTP client reads the system's root certificates: once is enough for all clients.
-    http: OnceCell<HttpTransport>,
-    http_without_proxy: OnceCell<HttpTransport>,
+    http: [OnceCell<HttpTransport>; 4],
     /// Proofs of work at a time; more than there are cores would only make all of them late.
     pow_permits: Arc<Semaphore>,
 }
@@ -160,11 +159,11 @@ impl WeakRuntime {
         self.0.upgrade().map(Runtime)
     }
 
-    /// The HTTP client that all clients share; without proxies for addresses of this machine.
-    pub(crate) async fn http(&self, loopback: bool) -> Result<HttpTransport, String> {
+    /// The HTTP client that all clients of this kind share.
+    pub(crate) async fn http(&self, kind: http::Kind) -> Result<HttpTransport, String> {
         let inner = self.0.upgrade().ok_or_else(|| "The runtime has ended".to_owned())?;
-        let cell = if loopback { &inner.http_without_proxy } else { &inner.http };
-        cell.get_or_try_init(|| async { HttpTransport::new(!loopback) }).await.cloned()
+        let cell = &inner.http[usize::from(kind.proxies) + 2 * usize::from(kind.tls)];
+        cell.get_or_try_init(|| async { HttpTransport::new(kind) }).await.cloned()
     }
 }
 
@@ -195,8 +194,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
         thread: Mutex::new(Some(thread)),
         dispatcher: Dispatcher::default(),
         operations: Mutex::default(),
-        http: OnceCell::new(),
-        http_without_proxy: OnceCell::new(),
+        http: Default::default(),
         pow_permits: Arc::new(Semaphore::new(cores)),
     }))
 }

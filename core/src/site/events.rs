@@ -153,7 +153,7 @@ impl Events {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_state(&self, state: StreamState, error: Option<Error>) {
+    pub(crate) fn set_state(&self, state: StreamState, error: Option<Error>) {
         self.status.send_if_modified(|status| {
             if status.state == StreamState::Closed {
                 return false; // for good

@@ -8,6 +8,7 @@ pub mod sse;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -113,6 +114,8 @@ struct Inner {
     events: Arc<Events>,
     handlers: Arc<ArcSwap<Vec<Handler>>>,
     state_handlers: Arc<ArcSwap<Vec<StateHandler>>>,
+    /// The process in which a task tells the state handlers of changes; 0 is none.
+    watched_by: AtomicU32,
     /// The task that reads the stream, with the process that it belongs to.
     reader: Mutex<Option<(u32, AbortHandle)>>,
     /// Held while a handler runs, so that closing can wait for it.
@@ -184,6 +187,7 @@ impl LimeSite {
                 events: Arc::new(Events::new(config.event_queue_limit, sink)),
                 handlers,
                 state_handlers: Arc::default(),
+                watched_by: AtomicU32::new(0),
                 reader: Mutex::new(None),
                 running: ArcSwap::new(Turn::new()),
             }
@@ -271,34 +275,44 @@ impl LimeSite {
         self.start_events()
     }
 
-    /// Registers a handler for every change of the event stream's state. It runs on the dispatcher
-    /// thread and is first called with the state as it is. Closing is not reported: whoever closes
+    /// Registers a handler for where the event stream stands: it runs on the dispatcher thread, first
+    /// with the state as it is, then whenever it has changed. Closing is not reported: whoever closes
     /// knows, and no handler begins after it.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`].
     pub fn on_state(&self, handler: impl Fn(&StreamStatus) + Send + Sync + 'static) -> Result<()> {
         let runtime = self.0.lease.runtime()?;
-        let handler: StateHandler = Arc::new(handler);
-        let first = Arc::clone(&handler);
-        let status = self.stream_status();
-        let site = Arc::downgrade(&self.0);
-        runtime.dispatcher().post(move || {
-            if let Some(inner) = site.upgrade() {
-                inner.guarded(|| first(&status));
+        let told = Mutex::new(None);
+        let handler: StateHandler = Arc::new(move |status: &StreamStatus| {
+            let before = told.lock().unwrap_or_else(PoisonError::into_inner).replace(status.state);
+            if before != Some(status.state) {
+                handler(status);
             }
         });
-        let mut watching = false;
         self.0.state_handlers.rcu(|handlers| {
-            watching = !handlers.is_empty();
             let mut handlers = Vec::clone(handlers);
             handlers.push(Arc::clone(&handler));
             handlers
         });
-        if !watching {
-            runtime.spawn(announce(self.0.events.status.subscribe(), Arc::downgrade(&self.0)));
-        }
+        self.watch_states(&runtime);
+        announce(&runtime, &Arc::downgrade(&self.0));
         Ok(())
+    }
+
+    /// Sees to it that the state handlers, if there are any, are told of changes in this process.
+    fn watch_states(&self, runtime: &Runtime) {
+        let process = std::process::id();
+        if self.0.state_handlers.load().is_empty() || self.0.watched_by.swap(process, Ordering::AcqRel) == process {
+            return;
+        }
+        let (mut status, site) = (self.0.events.status.subscribe(), Arc::downgrade(&self.0));
+        runtime.spawn(async move {
+            while status.changed().await.is_ok() {
+                let Some(runtime) = Runtime::current() else { return };
+                announce(&runtime, &site);
+            }
+        });
     }
 
     /// Starts the event stream; does nothing when it is running.
@@ -313,6 +327,9 @@ impl LimeSite {
             return Ok(());
         }
         let (api, events) = (Arc::clone(&self.0.api), Arc::clone(&self.0.events));
+        // At once, since a forked child would otherwise go on seeing the state of its parent's stream.
+        events.set_state(StreamState::Connecting, None);
+        self.watch_states(&runtime);
         let task = runtime.spawn(events::run(api, runtime.downgrade(), events, self.0.backoff_base));
         // What a forked child inherits is a task of the parent's: left alone, not dropped.
         std::mem::forget(reader.replace((process, task)).filter(|(owner, _)| *owner != process));
@@ -474,23 +491,17 @@ fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
     });
 }
 
-/// Tells the state handlers of every change, for as long as the site lives.
-async fn announce(mut status: watch::Receiver<StreamStatus>, site: Weak<Inner>) {
-    let mut last = status.borrow().state;
-    while status.changed().await.is_ok() {
-        let now = status.borrow_and_update().clone();
-        if std::mem::replace(&mut last, now.state) == now.state {
-            continue; // only a counter
+/// Tells the state handlers where the stream stands. They look at it when their turn has come, so none
+/// of them sees an older state after a newer one.
+fn announce(runtime: &Runtime, site: &Weak<Inner>) {
+    let site = Weak::clone(site);
+    runtime.dispatcher().post(move || {
+        let Some(inner) = site.upgrade() else { return };
+        for handler in inner.state_handlers.load().iter() {
+            let status = inner.events.status.borrow().clone();
+            inner.guarded(|| {
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&status)));
+            });
         }
-        let Some(runtime) = Runtime::current() else { return };
-        let site = Weak::clone(&site);
-        runtime.dispatcher().post(move || {
-            let Some(inner) = site.upgrade() else { return };
-            for handler in inner.state_handlers.load().iter() {
-                inner.guarded(|| {
-                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&now)));
-                });
-            }
-        });
-    }
+    });
 }

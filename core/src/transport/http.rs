@@ -15,9 +15,17 @@ pub(crate) struct HttpTransport {
     client: reqwest::Client,
 }
 
+/// What a client is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// Honour `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; not for addresses of this machine.
+    pub(crate) proxies: bool,
+    /// Load root certificates, which takes tens of milliseconds.
+    pub(crate) tls: bool,
+}
+
 impl HttpTransport {
-    /// `proxies` honours `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
-    pub(crate) fn new(proxies: bool) -> Result<Self, String> {
+    pub(crate) fn new(kind: Kind) -> Result<Self, String> {
         // The system's roots, or those that SSL_CERT_FILE and SSL_CERT_DIR name; and a bundled copy
         // of Mozilla's, since a slim container has none and could not even build a client.
         let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
@@ -36,9 +44,13 @@ impl HttpTransport {
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(60))
             .tls_version_min(reqwest::tls::Version::TLS_1_2);
-        // A company that names its own roots does not want the public ones beside them.
-        let builder = if named { builder } else { builder.tls_certs_merge(bundled) };
-        let builder = if proxies { builder } else { builder.no_proxy() };
+        let builder = match (kind.tls, named) {
+            (false, _) => builder.tls_certs_only([]),
+            // A company that names its own roots does not want the public ones beside them.
+            (true, true) => builder,
+            (true, false) => builder.tls_certs_merge(bundled),
+        };
+        let builder = if kind.proxies { builder } else { builder.no_proxy() };
         let client = builder.build().map_err(|error| describe(&error))?;
         Ok(Self { client })
     }

@@ -22,8 +22,7 @@ CHECKS = {
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],
     "mypy": [
         *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
-        *("--cache-dir", "build/cache/mypy", *(f"bindings-python/python/{name}" for name in ()), "-p", "lime_sdk"),
-        *("-p", "lime_sites", "-p", "lime_agents"),
+        *("--cache-dir", "build/cache/mypy", "-p", "lime_sdk", "-p", "lime_sites", "-p", "lime_agents"),
     ],
     "mypy examples": [
         *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
@@ -43,7 +42,8 @@ def main() -> None:
     for name, command in CHECKS.items():
         started = time.perf_counter()
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        print(f"  {'ok' if result.returncode == 0 else 'FAILED':<7}{name:<24}{time.perf_counter() - started:6.1f} s", flush=True)
+        verdict = "ok" if result.returncode == 0 else "FAILED"
+        print(f"  {verdict:<7}{name:<24}{time.perf_counter() - started:6.1f} s", flush=True)
         if result.returncode != 0:
             failed.append(name)
             print(result.stdout + result.stderr)

@@ -126,7 +126,7 @@ def main() -> None:
             cells.append(f"{' + '.join(f'{value:.0f}' for value in values):>11}")
         print(f"{step:<32}" + "".join(cells))
     print("─" * width)
-    print("⚡ two sign-ins: the first approve answers 503, the stream is cut mid-frame, the keys rotate between")
+    print("⚡ two sign-ins: first approve 503, stream cut mid-frame, keys rotated in between")
     print(f"{len(runs)} stories in {len(programs)} languages, {time.perf_counter() - started:.1f} s")
 
 

@@ -15,7 +15,7 @@ use crate::{convert, error};
 
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Agent {
-    agent: LimeAgent,
+    client: LimeAgent,
     home: Home,
     transport: Option<Py<HostTransport>>,
 }
@@ -55,7 +55,7 @@ impl Agent {
             ..AgentConfig::default()
         };
         let agent = LimeAgent::new(config).map_err(|error| error::raise(py, &error))?;
-        Ok(Self { agent, home, transport })
+        Ok(Self { client: agent, home, transport })
     }
 
     fn login(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str) -> u64 {
@@ -68,7 +68,7 @@ impl Agent {
 
     /// Refuses further calls. May wait for the library's threads to end, which need nothing of Python.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.agent.close());
+        py.detach(|| self.client.close());
     }
 }
 
@@ -88,7 +88,7 @@ impl Agent {
         }
         let queue = Arc::clone(&queue.0);
         let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
-        py.detach(|| call(&self.agent).start_undispatched(done))
+        py.detach(|| call(&self.client).start_undispatched(done))
     }
 }
 

@@ -88,7 +88,8 @@ impl HostTransport {
 
     /// There is no answer, or its body broke off.
     fn fail(&self, exchange: ExchangeId, message: String, sent: bool, timed_out: bool) {
-        let mut error = if sent { TransportError::maybe_sent(message) } else { TransportError::not_sent(message) };
+        let mut error =
+            if sent { TransportError::maybe_sent(message) } else { TransportError::not_sent(message) };
         error.timed_out = timed_out;
         self.transport.fail(exchange, error);
     }

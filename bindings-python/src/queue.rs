@@ -7,7 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lime_core::transport::Request;
-use lime_core::{AgentProfile, ApprovalResult, Delivery, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport, StreamStatus};
+use lime_core::{
+    AgentProfile, ApprovalResult, Delivery, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
+    StreamStatus,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -126,26 +129,38 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                 Outcome::LoginRequestStatus(result) => error::outcome(py, result, |py, status| {
                     tupled(py, (status.request_id, status.status, status.expires_at.map(convert::timestamp)))
                 }),
-                Outcome::Passport(result) => {
-                    error::outcome(py, result, |py, passport| Ok(convert::dict(py, &passport.claims)?.into_any()))
-                }
+                Outcome::Passport(result) => error::outcome(py, result, |py, passport| {
+                    Ok(convert::dict(py, &passport.claims)?.into_any())
+                }),
                 Outcome::LoginEvent(result) => {
                     error::outcome(py, result, |py, event| tupled(py, (event.request_id, event.passport)))
                 }
                 Outcome::Approval(result) => error::outcome(py, result, |py, approval| {
                     let expires_at = convert::timestamp(approval.expires_at);
-                    tupled(py, (approval.request_id, approval.site_id, approval.status, expires_at, approval.approved_agent_id))
+                    tupled(
+                        py,
+                        (
+                            approval.request_id,
+                            approval.site_id,
+                            approval.status,
+                            expires_at,
+                            approval.approved_agent_id,
+                        ),
+                    )
                 }),
                 Outcome::Profile(result) => error::outcome(py, result, |py, profile| {
-                    tupled(py, (
-                        profile.agent_id,
-                        profile.owner_id,
-                        profile.display_name,
-                        profile.avatar_url,
-                        profile.description,
-                        profile.owner_kyc_level,
-                        profile.agent_reputation,
-                    ))
+                    tupled(
+                        py,
+                        (
+                            profile.agent_id,
+                            profile.owner_id,
+                            profile.display_name,
+                            profile.avatar_url,
+                            profile.description,
+                            profile.owner_kyc_level,
+                            profile.agent_reputation,
+                        ),
+                    )
                 }),
             }?;
             (0, token, outcome).into_pyobject(py)
@@ -159,7 +174,10 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
             let (head, body) = request.into_parts();
             let headers = PyList::empty(py);
             for (name, value) in &head.headers {
-                headers.append((PyBytes::new(py, name.as_str().as_bytes()), PyBytes::new(py, value.as_bytes())))?;
+                headers.append((
+                    PyBytes::new(py, name.as_str().as_bytes()),
+                    PyBytes::new(py, value.as_bytes()),
+                ))?;
             }
             let (method, url) = (head.method.as_str().to_owned(), head.uri.to_string());
             (3, transport, exchange, method, url, headers, PyBytes::new(py, &body), stream).into_pyobject(py)

@@ -13,7 +13,11 @@ use crate::{convert, error};
 
 /// The `data` of an envelope.
 #[pyfunction]
-pub(crate) fn open_envelope<'py>(py: Python<'py>, http_status: u16, body: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn open_envelope<'py>(
+    py: Python<'py>,
+    http_status: u16,
+    body: &[u8],
+) -> PyResult<Bound<'py, PyDict>> {
     let data = envelope::open(http_status, body).map_err(|error| error::raise(py, &error))?;
     convert::dict(py, &data)
 }
@@ -77,13 +81,11 @@ impl EventParser {
         let fed = self.lock().feed(chunk, |event| {
             events.push((event.event.to_owned(), event.data.to_owned(), event.id.to_owned()));
         });
-        match fed {
-            Ok(()) => Ok(events),
-            Err(sse::TooLong) => {
-                let error = Error::new(ErrorKind::BadResponse, "An event is larger than an event may be");
-                Err(error::raise(py, &error))
-            }
+        if let Err(sse::TooLong) = fed {
+            let error = Error::new(ErrorKind::BadResponse, "An event is larger than an event may be");
+            return Err(error::raise(py, &error));
         }
+        Ok(events)
     }
 
     #[getter]

@@ -15,7 +15,7 @@ use crate::{convert, error};
 
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Site {
-    site: LimeSite,
+    client: LimeSite,
     id: u64,
     home: Home,
     transport: Option<Py<HostTransport>>,
@@ -62,24 +62,26 @@ impl Site {
             }
         };
         let site = LimeSite::with_event_sink(config, sink).map_err(|error| error::raise(py, &error))?;
-        Ok(Self { site, id, home, transport })
+        Ok(Self { client: site, id, home, transport })
     }
 
     /// Starts the event stream; its events, and log records, go to this queue.
     fn start_events(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
         self.work_for(&queue.0);
-        py.detach(|| self.site.start_events()).map_err(|error| error::raise(py, &error))
+        py.detach(|| self.client.start_events()).map_err(|error| error::raise(py, &error))
     }
 
     /// Sends every change of the event stream's state to the queue.
     fn watch_state(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
         let (queue, id) = (Arc::clone(&queue.0), self.id);
-        let watch = move || self.site.on_state(move |status| queue.push(Item::State { site: id, status: status.clone() }));
+        let watch = move || {
+            self.client.on_state(move |status| queue.push(Item::State { site: id, status: status.clone() }))
+        };
         py.detach(watch).map_err(|error| error::raise(py, &error))
     }
 
     fn stream_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        status(py, &self.site.stream_status())
+        status(py, &self.client.stream_status())
     }
 
     fn create_login_request(&self, py: Python<'_>, queue: &Queue, token: u64) -> u64 {
@@ -98,7 +100,7 @@ impl Site {
         jwt: &str,
         expected_request_id: Option<&str>,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
-        match self.site.verify_passport_cached(jwt, &check(expected_request_id)) {
+        match self.client.verify_passport_cached(jwt, &check(expected_request_id)) {
             None => Ok(None),
             Some(Ok(passport)) => convert::dict(py, &passport.claims).map(Some),
             Some(Err(error)) => Err(error::raise(py, &error)),
@@ -114,10 +116,23 @@ impl Site {
         jwt: &str,
         expected_request_id: Option<&str>,
     ) -> u64 {
-        self.start(py, queue, token, |site| site.verify_passport(jwt, check(expected_request_id)), Outcome::Passport)
+        self.start(
+            py,
+            queue,
+            token,
+            |site| site.verify_passport(jwt, check(expected_request_id)),
+            Outcome::Passport,
+        )
     }
 
-    fn wait_for_login(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str, timeout: f64) -> PyResult<u64> {
+    fn wait_for_login(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        request_id: &str,
+        timeout: f64,
+    ) -> PyResult<u64> {
         // A hundred years stand for ever; a timer cannot count to infinity.
         let timeout = convert::seconds("timeout", timeout)?.min(Duration::from_secs(100 * 365 * 86_400));
         Ok(self.start(py, queue, token, |site| site.wait_for_login(request_id, timeout), Outcome::LoginEvent))
@@ -126,7 +141,7 @@ impl Site {
     /// Ends the event stream and refuses further calls. May wait for the library's threads to end,
     /// which need nothing of Python.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.site.close());
+        py.detach(|| self.client.close());
     }
 }
 
@@ -151,12 +166,13 @@ impl Site {
         }
         let queue = Arc::clone(&queue.0);
         let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
-        py.detach(|| call(&self.site).start_undispatched(done))
+        py.detach(|| call(&self.client).start_undispatched(done))
     }
 }
 
 fn check(expected_request_id: Option<&str>) -> PassportCheck {
-    expected_request_id.map_or_else(PassportCheck::default, |id| PassportCheck::default().expected_request_id(id))
+    expected_request_id
+        .map_or_else(PassportCheck::default, |id| PassportCheck::default().expected_request_id(id))
 }
 
 pub(crate) fn post_retry(name: &str) -> PyResult<PostRetry> {
@@ -179,5 +195,7 @@ pub(crate) fn status<'py>(py: Python<'py>, status: &StreamStatus) -> PyResult<Bo
         _ => "unknown",
     };
     let last_error = status.last_error.as_ref().map(|error| error::exception(py, error)).transpose()?;
-    Ok((state, last_error, status.connections, status.events, status.malformed_frames).into_pyobject(py)?.into_any())
+    Ok((state, last_error, status.connections, status.events, status.malformed_frames)
+        .into_pyobject(py)?
+        .into_any())
 }

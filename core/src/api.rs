@@ -102,7 +102,12 @@ impl Api {
         Answer { result, may_have_taken_effect }
     }
 
-    async fn attempts(&self, runtime: &WeakRuntime, call: &Call, may_have_taken_effect: &mut bool) -> Result<Reply> {
+    async fn attempts(
+        &self,
+        runtime: &WeakRuntime,
+        call: &Call,
+        may_have_taken_effect: &mut bool,
+    ) -> Result<Reply> {
         let transport = self.transport(runtime).await?;
         let url = self.base_url.join(&call.path);
         let request = self.request(&url, call)?;
@@ -117,7 +122,14 @@ impl Api {
                     if last || error.reach == Reach::TooLarge {
                         return Err(failed(error));
                     }
-                    log::warning!(self.logger, "Retrying {} {} (attempt {}): {}", call.method, call.path, attempt + 1, error.message);
+                    log::warning!(
+                        self.logger,
+                        "Retrying {} {} (attempt {}): {}",
+                        call.method,
+                        call.path,
+                        attempt + 1,
+                        error.message
+                    );
                     retry::delay(attempt, &*self.clock)
                 }
                 Ok(response) => {
@@ -127,9 +139,15 @@ impl Api {
                     // A wait that is longer than an attempt may take is the caller's to decide on.
                     let too_long = asked.is_some_and(|wait| wait > self.timeout);
                     if last || too_long || !retry::is_retryable(status, is_post, self.post_retry) {
-                        return self.reply(response, asked);
+                        return reply(response, asked);
                     }
-                    log::warning!(self.logger, "Retrying {} {} after HTTP {status} (attempt {})", call.method, call.path, attempt + 1);
+                    log::warning!(
+                        self.logger,
+                        "Retrying {} {} after HTTP {status} (attempt {})",
+                        call.method,
+                        call.path,
+                        attempt + 1
+                    );
                     retry::delay(attempt, &*self.clock).max(asked.unwrap_or_default())
                 }
             };
@@ -144,13 +162,10 @@ impl Api {
         }
         match tokio::time::timeout(self.timeout, transport.send(request)).await {
             Ok(result) => result,
-            Err(_) => Err(TransportError::timeout(format!("No response within {} s", self.timeout.as_secs_f64()))),
+            Err(_) => {
+                Err(TransportError::timeout(format!("No response within {} s", self.timeout.as_secs_f64())))
+            }
         }
-    }
-
-    fn reply(&self, response: Response, retry_after: Option<Duration>) -> Result<Reply> {
-        refuse_redirect(response.status(), response.headers())?;
-        Ok(Reply { http_status: response.status().as_u16(), body: response.into_body(), retry_after })
     }
 
     /// Opens a stream: its own `Accept`, no time limit, no retries.
@@ -203,7 +218,8 @@ impl Api {
     fn token_value(&self) -> Result<HeaderValue> {
         let token = self.token.expose();
         let text = if self.token_header == AUTHORIZATION { &format!("Bearer {token}") } else { token };
-        let mut value = HeaderValue::from_str(text).map_err(|_| Error::invalid_argument("The token is not valid"))?;
+        let mut value =
+            HeaderValue::from_str(text).map_err(|_| Error::invalid_argument("The token is not valid"))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -211,6 +227,11 @@ impl Api {
     pub(crate) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         retry::retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, self.clock.unix())
     }
+}
+
+fn reply(response: Response, retry_after: Option<Duration>) -> Result<Reply> {
+    refuse_redirect(response.status(), response.headers())?;
+    Ok(Reply { http_status: response.status().as_u16(), body: response.into_body(), retry_after })
 }
 
 /// A redirect would carry the token to wherever it points; it is named and refused.
@@ -231,7 +252,7 @@ pub(crate) fn refuse_redirect(status: http::StatusCode, headers: &HeaderMap) -> 
 fn idempotency_key() -> Result<HeaderValue> {
     let mut bytes = [0_u8; 16];
     rand::fill(&mut bytes).map_err(|_| Error::internal("The system gives no random numbers"))?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("{:032x}", u128::from_be_bytes(bytes));
     HeaderValue::from_str(&text).map_err(|_| Error::internal("hex is a header value"))
 }
 

@@ -94,7 +94,15 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for text in ["", "lime.pics", "ftp://lime.pics", "https://", "https://u:p@lime.pics", "https://h/?a=b", "https://h/#f"] {
+        for text in [
+            "",
+            "lime.pics",
+            "ftp://lime.pics",
+            "https://",
+            "https://u:p@lime.pics",
+            "https://h/?a=b",
+            "https://h/#f",
+        ] {
             assert_eq!(BaseUrl::parse(text).unwrap_err().kind(), ErrorKind::InvalidArgument, "{text}");
         }
     }

@@ -162,7 +162,9 @@ pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Re
 /// Resolves the API root.
 pub(crate) fn base_url(argument: Option<&str>) -> Result<BaseUrl> {
     let given = argument.filter(|text| !text.is_empty()).map(str::to_owned);
-    BaseUrl::parse(&given.or_else(|| environment(API_BASE_VARIABLE)).unwrap_or_else(|| DEFAULT_API_BASE.to_owned()))
+    BaseUrl::parse(
+        &given.or_else(|| environment(API_BASE_VARIABLE)).unwrap_or_else(|| DEFAULT_API_BASE.to_owned()),
+    )
 }
 
 /// Resolves how long signing keys are kept.

@@ -15,7 +15,11 @@ pub(crate) struct Dispatcher(Mutex<State>);
 enum State {
     #[default]
     Idle,
-    Running { jobs: mpsc::Sender<Job>, thread: JoinHandle<()>, busy: Arc<AtomicBool> },
+    Running {
+        jobs: mpsc::Sender<Job>,
+        thread: JoinHandle<()>,
+        busy: Arc<AtomicBool>,
+    },
     /// The system refused a thread; jobs run where they are posted, late is better than never.
     Refused,
 }

@@ -5,8 +5,13 @@ use serde_json::{Map, Value};
 use crate::{Error, ErrorKind, Result, json};
 
 /// Codes that mean a missing or refused token, whatever the HTTP status.
-const AUTHENTICATION_CODES: [&str; 5] =
-    ["SITE_TOKEN_MISSING", "SITE_TOKEN_INVALID", "SITE_SUSPENDED", "MISSING_AGENT_TOKEN", "INVALID_AGENT_TOKEN"];
+const AUTHENTICATION_CODES: [&str; 5] = [
+    "SITE_TOKEN_MISSING",
+    "SITE_TOKEN_INVALID",
+    "SITE_SUSPENDED",
+    "MISSING_AGENT_TOKEN",
+    "INVALID_AGENT_TOKEN",
+];
 
 /// Takes the `data` out of a success envelope.
 ///

@@ -24,9 +24,12 @@ pub enum Level {
 pub struct Logger(Option<Arc<Sink>>);
 
 struct Sink {
-    wants: Box<dyn Fn(Level) -> bool + Send + Sync>,
-    take: Box<dyn Fn(Level, &str) + Send + Sync>,
+    wants: Wants,
+    take: Take,
 }
+
+type Wants = Box<dyn Fn(Level) -> bool + Send + Sync>;
+type Take = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 impl Logger {
     /// Sends every record of `least` or more to `take`.

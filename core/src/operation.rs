@@ -61,12 +61,12 @@ impl<T: Send + 'static> Operation<T> {
     /// # Errors
     /// What the call itself gives, or [`ErrorKind::WouldDeadlock`] on a thread of this library.
     pub fn wait(self) -> Result<T> {
-        let (runtime, future) = match self.into_parts() {
-            Ok(parts) => parts,
-            Err(error) => return Err(error),
-        };
+        let (runtime, future) = self.into_parts()?;
         if runtime.is_own_thread() {
-            return Err(Error::new(ErrorKind::WouldDeadlock, "A callback must not wait for an operation; start it instead"));
+            return Err(Error::new(
+                ErrorKind::WouldDeadlock,
+                "A callback must not wait for an operation; start it instead",
+            ));
         }
         let (sender, receiver) = mpsc::sync_channel(1);
         runtime.start(next_id(), future, move |result| {

@@ -96,8 +96,8 @@ mod tests {
         let mut windows = [0_u32; 10];
         for _ in 0..1000 {
             let mut backoff = Backoff::new(seconds(8), seconds(8));
-            let wait = backoff.wait_after(seconds(0), &clock).as_secs_f64();
-            windows[(((wait - 4.0) / 0.4) as usize).min(9)] += 1;
+            let millis = backoff.wait_after(seconds(0), &clock).as_millis();
+            windows[usize::try_from((millis - 4000) / 400).unwrap().min(9)] += 1;
         }
         // Even spread is 100 a window of 0.4 s; twice that would be ten standard deviations away.
         assert!(windows.iter().all(|count| *count < 200), "{windows:?}");

@@ -80,7 +80,8 @@ impl Runtime {
         if let Some(inner) = current.upgrade() {
             return Ok(Self(inner));
         }
-        let inner = start().map_err(|error| Error::internal(format!("The runtime could not be started: {error}")))?;
+        let inner =
+            start().map_err(|error| Error::internal(format!("The runtime could not be started: {error}")))?;
         *current = Arc::downgrade(&inner);
         Ok(Self(inner))
     }
@@ -104,7 +105,12 @@ impl Runtime {
         future: impl Future<Output = Result<T>> + Send + 'static,
         complete: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        let mut completion = Completion { complete: Some(complete), id, runtime: Arc::downgrade(&self.0), result: PhantomData };
+        let mut completion = Completion {
+            complete: Some(complete),
+            id,
+            runtime: Arc::downgrade(&self.0),
+            result: PhantomData,
+        };
         // Under the lock, so that an operation that ends at once does not leave its number behind.
         let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let task = self.0.handle.spawn(async move {
@@ -246,6 +252,7 @@ impl<T, F: FnOnce(Result<T>)> Drop for Completion<T, F> {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::internal(format!("A fault of the library was caught: {}", text.unwrap_or("panic")))
 }

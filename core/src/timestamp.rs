@@ -36,10 +36,7 @@ impl Timestamp {
         }
         let local = civil.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
         let micros = local.as_nanos().div_euclid(1000) - i128::from(offset_seconds.unwrap_or(0)) * 1_000_000;
-        Ok(Self {
-            unix_micros: micros.try_into().map_err(|_| bad())?,
-            offset_seconds,
-        })
+        Ok(Self { unix_micros: micros.try_into().map_err(|_| bad())?, offset_seconds })
     }
 
     /// Seconds since the Unix epoch, with the fraction.

@@ -43,13 +43,43 @@ fn what_is_no_event_stream_is_not_hammered() {
     let html = || Fault::on("events").status(200).header("Content-Type", "text/html").body("<p>").always();
     for (fault, state, kind, first_waits) in [
         (html(), StreamState::BackingOff, ErrorKind::BadResponse, vec![250, 500, 1000, 2000, 4000, 4000]),
-        (Fault::on("events").redirect("http://127.0.0.1:1/").always(), StreamState::BackingOff, ErrorKind::BadResponse, vec![250, 500]),
+        (
+            Fault::on("events").redirect("http://127.0.0.1:1/").always(),
+            StreamState::BackingOff,
+            ErrorKind::BadResponse,
+            vec![250, 500],
+        ),
         (Fault::on("events").status(500).always(), StreamState::BackingOff, ErrorKind::Api, vec![250, 500]),
-        (Fault::on("events").drop_before().always(), StreamState::BackingOff, ErrorKind::Transport, vec![250, 500]),
-        (Fault::on("events").status(503).header("Retry-After", "7").always(), StreamState::BackingOff, ErrorKind::Api, vec![7000, 7000]),
-        (Fault::on("events").status(429).header("Retry-After", "86400").always(), StreamState::BackingOff, ErrorKind::RateLimit, vec![300_000]),
-        (Fault::on("events").status(204).always(), StreamState::Refused, ErrorKind::Api, vec![30_000, 60_000]),
-        (Fault::on("events").status(403).always(), StreamState::Refused, ErrorKind::Authentication, vec![30_000, 60_000]),
+        (
+            Fault::on("events").drop_before().always(),
+            StreamState::BackingOff,
+            ErrorKind::Transport,
+            vec![250, 500],
+        ),
+        (
+            Fault::on("events").status(503).header("Retry-After", "7").always(),
+            StreamState::BackingOff,
+            ErrorKind::Api,
+            vec![7000, 7000],
+        ),
+        (
+            Fault::on("events").status(429).header("Retry-After", "86400").always(),
+            StreamState::BackingOff,
+            ErrorKind::RateLimit,
+            vec![300_000],
+        ),
+        (
+            Fault::on("events").status(204).always(),
+            StreamState::Refused,
+            ErrorKind::Api,
+            vec![30_000, 60_000],
+        ),
+        (
+            Fault::on("events").status(403).always(),
+            StreamState::Refused,
+            ErrorKind::Authentication,
+            vec![30_000, 60_000],
+        ),
     ] {
         let sandbox = sandbox();
         let what = format!("{fault:?}");
@@ -81,7 +111,8 @@ fn what_is_no_event_stream_is_not_hammered() {
 fn the_last_event_id_is_handed_back() {
     let sandbox = sandbox();
     let (_site, events) = listening(&sandbox);
-    sandbox.push_raw(None, "id: 41\nretry: 1\ndata: {\"type\":\"expired\",\"login_request_id\":\"lr_1\"}\n\n");
+    sandbox
+        .push_raw(None, "id: 41\nretry: 1\ndata: {\"type\":\"expired\",\"login_request_id\":\"lr_1\"}\n\n");
     events.recv_timeout(LONG).unwrap();
     sandbox.disconnect_streams(None, false);
     assert!(sandbox.wait_for_received_blocking("events", 2, LONG));

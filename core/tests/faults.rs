@@ -19,7 +19,7 @@ use lime_sandbox::{Fault, LoginStatus};
 #[test]
 fn fault_1_a_malformed_frame_does_not_cost_the_stream() {
     let sandbox = sandbox();
-    let (sender, logged) = mpsc::channel();
+    let (sender, records) = mpsc::channel();
     let logger = Logger::new(Level::Error, move |_, text| sender.send(text.to_owned()).unwrap());
     let site = LimeSite::new(SiteConfig { logger, ..site_config(&sandbox) }).unwrap();
     let events = events(&site);
@@ -32,7 +32,7 @@ fn fault_1_a_malformed_frame_does_not_cost_the_stream() {
     let status = site.stream_status();
     assert_eq!((status.connections, status.malformed_frames), (1, 3));
     assert!(status.last_error.is_some());
-    assert_eq!(logged.iter().take(3).count(), 3, "one error record each");
+    assert_eq!(records.iter().take(3).count(), 3, "one error record each");
 }
 
 #[test]
@@ -50,13 +50,20 @@ fn fault_3_a_refused_token_is_reported_and_not_hammered() {
     site.start_events().unwrap();
     let refused = states.iter().find(|status| status.state == StreamState::Refused).unwrap();
     let error = refused.last_error.unwrap();
-    assert_eq!((error.kind(), error.code(), error.http_status()), (ErrorKind::Authentication, Some("SITE_TOKEN_INVALID"), Some(401)));
+    assert_eq!(
+        (error.kind(), error.code(), error.http_status()),
+        (ErrorKind::Authentication, Some("SITE_TOKEN_INVALID"), Some(401))
+    );
     for round in 1..=6 {
         let waits = clock.wait_for_sleeps(round);
         clock.advance(waits[round - 1]);
     }
     let waits: Vec<u64> = clock.wait_for_sleeps(6).iter().map(Duration::as_secs).collect();
-    assert_eq!(waits[..6], [30, 60, 120, 240, 300, 300], "half of 1, 2, 4, 8, 10, 10 minutes, at a jitter of 0");
+    assert_eq!(
+        waits[..6],
+        [30, 60, 120, 240, 300, 300],
+        "half of 1, 2, 4, 8, 10, 10 minutes, at a jitter of 0"
+    );
     // A wait ends at once with the same error instead of running into its timeout.
     let error = site.wait_for_login("lr_1", LONG).wait().unwrap_err();
     assert_eq!(error.code(), Some("SITE_TOKEN_INVALID"));
@@ -109,7 +116,8 @@ fn fault_4_a_full_queue_holds_the_sender_and_drops_nothing() {
 }
 
 fn push_expired(sandbox: &lime_sandbox::Sandbox, range: std::ops::Range<u32>) {
-    let frames: String = range.map(|n| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{n}\"}}\n\n")).collect();
+    let frame = |n| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{n}\"}}\n\n");
+    let frames = range.map(frame).collect::<Vec<_>>().concat();
     sandbox.push_raw(None, frames);
 }
 
@@ -124,7 +132,8 @@ fn wait_for_events(site: &LimeSite, count: u64) {
 fn fault_5_one_api_roots_keys_do_not_verify_anothers_passports() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../../tests/vectors/passports.json")).unwrap();
-    let good = vectors["cases"].as_array().unwrap().iter().find(|case| case["id"] == "minimal-bare-jwks").unwrap();
+    let good =
+        vectors["cases"].as_array().unwrap().iter().find(|case| case["id"] == "minimal-bare-jwks").unwrap();
     let clock = Arc::new(ManualClock::at(Duration::from_secs_f64(good["now"].as_f64().unwrap())));
     // The same kid at both API roots, with different keys.
     let sandboxes = [sandbox(), sandbox()];
@@ -137,7 +146,9 @@ fn fault_5_one_api_roots_keys_do_not_verify_anothers_passports() {
             LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..site_config(sandbox) }).unwrap()
         })
         .collect();
-    let verify = |site: &LimeSite| site.verify_passport(good["jwt"].as_str().unwrap(), PassportCheck::default()).wait();
+    let verify = |site: &LimeSite| {
+        site.verify_passport(good["jwt"].as_str().unwrap(), PassportCheck::default()).wait()
+    };
     for _ in 0..2 {
         assert!(verify(&sites[0]).is_ok());
         let error = verify(&sites[1]).unwrap_err();
@@ -158,7 +169,10 @@ fn fault_5_a_flood_of_made_up_kids_costs_two_fetches() {
         assert!(error.message().contains("Unknown JWT kid"));
     }
     assert_eq!(sandbox.received_on("jwks").len(), 2);
-    assert!(site.verify_passport(&jwt, PassportCheck::default()).wait().is_ok(), "the good keys are still there");
+    assert!(
+        site.verify_passport(&jwt, PassportCheck::default()).wait().is_ok(),
+        "the good keys are still there"
+    );
 }
 
 /// The same passport under another key's name.

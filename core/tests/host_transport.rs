@@ -14,7 +14,7 @@ use lime_core::{ErrorKind, LimeSite, SiteConfig};
 
 #[derive(Debug)]
 enum Asked {
-    Begin(ExchangeId, Request),
+    Begin(ExchangeId, Box<Request>),
     Resume(ExchangeId),
     Abort(ExchangeId),
 }
@@ -23,7 +23,7 @@ struct Client(Mutex<Sender<Asked>>);
 
 impl HostClient for Client {
     fn begin(&self, id: ExchangeId, request: Request, _stream: bool) {
-        self.0.lock().unwrap().send(Asked::Begin(id, request)).unwrap();
+        self.0.lock().unwrap().send(Asked::Begin(id, Box::new(request))).unwrap();
     }
     fn resume(&self, id: ExchangeId) {
         let _ = self.0.lock().unwrap().send(Asked::Resume(id));
@@ -50,7 +50,7 @@ fn hosted() -> (LimeSite, HostTransport, Receiver<Asked>) {
 
 fn begun(asked: &Receiver<Asked>) -> (ExchangeId, Request) {
     match asked.recv_timeout(LONG).unwrap() {
-        Asked::Begin(id, request) => (id, request),
+        Asked::Begin(id, request) => (id, *request),
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +108,12 @@ fn a_stream_is_held_back_when_nobody_reads_and_closed_with_the_site() {
     let (id, request) = begun(&asked);
     assert_eq!(request.headers()["accept"], "text/event-stream");
     transport.head(id, 200, [(&b"content-type"[..], &b"text/event-stream"[..])]);
-    let frame = |n| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{n}\",\"pad\":\"{}\"}}\n\n", "x".repeat(2000));
+    let frame = |n| {
+        format!(
+            "data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{n}\",\"pad\":\"{}\"}}\n\n",
+            "x".repeat(2000)
+        )
+    };
     let mut n = 0;
     while transport.chunk(id, frame(n).into()) {
         n += 1;

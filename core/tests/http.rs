@@ -58,7 +58,8 @@ fn retries_by_status_and_method() {
         assert_eq!(error.http_status(), Some(status));
         let posts = sandbox.received_on("create_request");
         assert_eq!(posts.len(), attempts, "{status} {policy:?}");
-        let keys: std::collections::HashSet<_> = posts.iter().map(|post| &post.headers["idempotency-key"]).collect();
+        let keys: std::collections::HashSet<_> =
+            posts.iter().map(|post| &post.headers["idempotency-key"]).collect();
         assert_eq!(keys.len(), 1, "one key for all attempts of one call");
     }
 }
@@ -100,7 +101,9 @@ fn answers_that_are_not_the_protocol() {
     sandbox.add_fault(Fault::on("create_request").garbage()).unwrap();
     let error = site(&sandbox).create_login_request().wait().unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::BadResponse, "Invalid JSON response (HTTP 200)"));
-    sandbox.add_fault(Fault::on("create_request").status(200).body(serde_json::json!({"ok": true, "data": {}}))).unwrap();
+    sandbox
+        .add_fault(Fault::on("create_request").status(200).body(serde_json::json!({"ok": true, "data": {}})))
+        .unwrap();
     let error = site(&sandbox).create_login_request().wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadResponse);
 }
@@ -153,7 +156,11 @@ fn ids_that_are_no_ids_are_refused_before_anything_is_sent() {
     let agent = LimeAgent::new(agent_config(&sandbox)).unwrap();
     for id in ["", "  ", "..", ".", "../../core/agents/me", "a/b", "a?b", "a#b", "%2e%2e", "a\nb"] {
         let error = agent.login(id).wait().unwrap_err();
-        assert_eq!((error.kind(), error.code(), error.http_status()), (ErrorKind::Api, Some("INVALID_REQUEST_ID"), Some(400)), "{id:?}");
+        assert_eq!(
+            (error.kind(), error.code(), error.http_status()),
+            (ErrorKind::Api, Some("INVALID_REQUEST_ID"), Some(400)),
+            "{id:?}"
+        );
     }
     assert!(sandbox.received().is_empty());
 }
@@ -177,7 +184,8 @@ fn nothing_secret_is_logged_or_shown() {
     let mut text: String = records.try_iter().collect::<Vec<_>>().join("\n");
     assert!(text.contains("POST http") && text.contains("Retrying POST"), "{text}");
     text.push_str(&shown);
-    let challenge: serde_json::Value = serde_json::from_str(&sandbox.received_on("approve").pop().unwrap().body).unwrap();
+    let challenge: serde_json::Value =
+        serde_json::from_str(&sandbox.received_on("approve").pop().unwrap().body).unwrap();
     for secret in [sandbox.site_token(), sandbox.agent_token(), &event.passport.unwrap()] {
         assert!(!text.contains(secret));
     }

@@ -41,11 +41,15 @@ fn five_hundred_first_verifications_make_one_fetch() {
     let (sender, results) = mpsc::channel();
     for _ in 0..500 {
         let sender = sender.clone();
-        site.verify_passport(&jwt, PassportCheck::default()).start(move |result| sender.send(result).unwrap());
+        site.verify_passport(&jwt, PassportCheck::default())
+            .start(move |result| sender.send(result).unwrap());
     }
     assert!(results.iter().take(500).all(|result| result.is_ok()));
     assert_eq!(sandbox.received_on("jwks").len(), 1);
-    assert!(site.verify_passport_cached(&jwt, &PassportCheck::default()).unwrap().is_ok(), "now on the calling thread");
+    assert!(
+        site.verify_passport_cached(&jwt, &PassportCheck::default()).unwrap().is_ok(),
+        "now on the calling thread"
+    );
     let headers = &sandbox.received_on("jwks")[0].headers;
     assert!(!headers.contains_key("x-site-token"), "a public endpoint");
 }
@@ -110,7 +114,10 @@ fn old_keys_serve_while_the_key_server_is_down_and_made_up_kids_change_nothing()
 fn a_key_server_that_is_down_is_not_hammered() {
     let sandbox = sandbox();
     let (site, events, clock) = ticking(&sandbox);
-    for fault in [Fault::on("jwks").status(500).always(), Fault::on("jwks").status(200).body(serde_json::json!({"keys": []})).always()] {
+    for fault in [
+        Fault::on("jwks").status(500).always(),
+        Fault::on("jwks").status(200).body(serde_json::json!({"keys": []})).always(),
+    ] {
         let jwt = fresh(&sandbox, &site, &events);
         sandbox.clear_received();
         let id = sandbox.add_fault(fault).unwrap();
@@ -131,7 +138,9 @@ fn an_api_root_without_its_version_finds_the_keys() {
     let (site, events) = listening(&sandbox);
     approved(&sandbox, &site);
     let jwt = passport(&events);
-    let bare = LimeSite::new(SiteConfig { base_url: Some(sandbox.origin().to_owned()), ..site_config(&sandbox) }).unwrap();
+    let bare =
+        LimeSite::new(SiteConfig { base_url: Some(sandbox.origin().to_owned()), ..site_config(&sandbox) })
+            .unwrap();
     assert_eq!(verify(&bare, &jwt), Ok(()));
 }
 
@@ -139,7 +148,9 @@ fn an_api_root_without_its_version_finds_the_keys() {
 fn an_issuer_that_is_not_the_api_root_is_refused_and_a_missing_one_on_request() {
     let sandbox = sandbox();
     let (site, events) = listening(&sandbox);
-    sandbox.update_settings(|settings| settings.issuer_override = Some("https://evil.example".into())).unwrap();
+    sandbox
+        .update_settings(|settings| settings.issuer_override = Some("https://evil.example".into()))
+        .unwrap();
     approved(&sandbox, &site);
     assert_eq!(verify(&site, &passport(&events)), Err(ErrorKind::InvalidPassport));
     sandbox.update_settings(|settings| (settings.issuer_override, settings.issuer) = (None, false)).unwrap();

@@ -77,7 +77,8 @@ fn auto_finds_the_digest_and_remembers_it_per_api_root() {
 fn a_chosen_digest_is_the_only_one_tried() {
     let sandbox = sandbox_of(Platform::Seed);
     let request = site(&sandbox).create_login_request().wait().unwrap();
-    let config = lime_core::AgentConfig { pow_digest: PowChoice::Only(PowDigest::Today), ..agent_config(&sandbox) };
+    let config =
+        lime_core::AgentConfig { pow_digest: PowChoice::Only(PowDigest::Today), ..agent_config(&sandbox) };
     let error = LimeAgent::new(config).unwrap().login(&request.request_id).wait().unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Api, Some("INVALID_POW")));
     assert_eq!(error.request_id(), Some(request.request_id.as_str()));
@@ -103,7 +104,10 @@ fn an_impossible_difficulty_is_refused_before_any_work() {
 fn a_budget_that_is_too_small_is_a_pow_timeout() {
     let sandbox = hard_sandbox();
     let request = site(&sandbox).create_login_request().wait().unwrap();
-    let config = lime_core::AgentConfig { pow_timeout: std::time::Duration::from_millis(20), ..agent_config(&sandbox) };
+    let config = lime_core::AgentConfig {
+        pow_timeout: std::time::Duration::from_millis(20),
+        ..agent_config(&sandbox)
+    };
     let error = LimeAgent::new(config).unwrap().login(&request.request_id).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PowTimeout);
 }
@@ -125,7 +129,12 @@ fn cancelling_stops_the_proof_of_work() {
     // The search has stopped as well: with a single permit left over, a second login could not start.
     let easy = sandbox_with_easy_request(&sandbox);
     for _ in 0..4 {
-        agent.login(&easy).wait().map(drop).or_else(|error| if error.http_status() == Some(404) { Ok(()) } else { Err(error) }).unwrap();
+        agent
+            .login(&easy)
+            .wait()
+            .map(drop)
+            .or_else(|error| if error.http_status() == Some(404) { Ok(()) } else { Err(error) })
+            .unwrap();
     }
 }
 

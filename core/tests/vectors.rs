@@ -55,7 +55,9 @@ fn bytes(case: &Value, field: &str) -> Vec<u8> {
 /// `60` equals `60.0`: numbers compare by value.
 fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64()),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64())
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
@@ -86,7 +88,8 @@ fn proof_of_work() {
         for threads in [1, 3] {
             let options = pow::Options { digest, timeout, threads };
             let challenge = case["challenge"].as_str().unwrap();
-            let found = pow::solve(challenge, case["difficulty"].as_i64().unwrap(), options, &AtomicBool::new(false));
+            let found =
+                pow::solve(challenge, case["difficulty"].as_i64().unwrap(), options, &AtomicBool::new(false));
             match found {
                 Ok(nonce) => assert_eq!(nonce, case["nonce"].as_str().unwrap()),
                 Err(error) => assert_error(&error, case),
@@ -99,7 +102,8 @@ fn proof_of_work() {
 fn passports() {
     each_case("passports.json", |document, case| {
         let jwks = document["jwks"][case["jwks"].as_str().unwrap()].as_object().unwrap();
-        let mut check = PassportCheck::default().require_issuer(case["require_issuer"].as_bool().unwrap_or(false));
+        let mut check =
+            PassportCheck::default().require_issuer(case["require_issuer"].as_bool().unwrap_or(false));
         if let Some(request_id) = case["expected_request_id"].as_str() {
             check = check.expected_request_id(request_id);
         }

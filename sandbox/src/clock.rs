@@ -114,8 +114,7 @@ fn seconds(value: f64) -> Result<SignedDuration, ControlError> {
     if !value.is_finite() || value.abs() > LIMIT_SECONDS {
         return Err(ControlError::invalid("seconds must be within ten years"));
     }
-    SignedDuration::try_from_secs_f64(value)
-        .map_err(|_| ControlError::invalid("seconds must be a number"))
+    SignedDuration::try_from_secs_f64(value).map_err(|_| ControlError::invalid("seconds must be a number"))
 }
 
 #[cfg(test)]
@@ -126,25 +125,16 @@ mod tests {
     fn advances_and_stands_still() {
         let mut clock = Clock::default();
         clock
-            .apply(&ClockChange {
-                freeze: Some(true),
-                ..ClockChange::default()
-            })
+            .apply(&ClockChange { freeze: Some(true), ..ClockChange::default() })
             .unwrap_or_else(|error| panic!("{error}"));
         let before = clock.now();
         assert_eq!(clock.now(), before);
         clock
-            .apply(&ClockChange {
-                advance_seconds: Some(120.5),
-                ..ClockChange::default()
-            })
+            .apply(&ClockChange { advance_seconds: Some(120.5), ..ClockChange::default() })
             .unwrap_or_else(|error| panic!("{error}"));
         assert!((clock.now().duration_since(before).as_secs_f64() - 120.5).abs() < 1e-6);
         clock
-            .apply(&ClockChange {
-                freeze: Some(false),
-                ..ClockChange::default()
-            })
+            .apply(&ClockChange { freeze: Some(false), ..ClockChange::default() })
             .unwrap_or_else(|error| panic!("{error}"));
         let after = clock.now().duration_since(before).as_secs_f64();
         assert!((120.5..130.0).contains(&after), "{after}");
@@ -154,10 +144,7 @@ mod tests {
     fn refuses_what_cannot_be_a_time() {
         let mut clock = Clock::default();
         for value in [f64::NAN, f64::INFINITY, 1e300, -1e300] {
-            let change = ClockChange {
-                advance_seconds: Some(value),
-                ..ClockChange::default()
-            };
+            let change = ClockChange { advance_seconds: Some(value), ..ClockChange::default() };
             assert!(clock.apply(&change).is_err());
         }
         assert!(clock.state().offset_seconds.abs() < f64::EPSILON);

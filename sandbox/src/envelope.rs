@@ -14,10 +14,7 @@ pub(crate) fn success(status: StatusCode, data: &Value) -> Response {
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -31,83 +28,43 @@ pub(crate) struct Failure {
 
 impl Failure {
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            message,
-        }
+        Self { status, code, message }
     }
 
-    pub(crate) const SITE_TOKEN_MISSING: Self = Self::new(
-        StatusCode::UNAUTHORIZED,
-        "SITE_TOKEN_MISSING",
-        "The X-Site-Token header is missing",
-    );
-    pub(crate) const SITE_TOKEN_INVALID: Self = Self::new(
-        StatusCode::UNAUTHORIZED,
-        "SITE_TOKEN_INVALID",
-        "The site token is not known",
-    );
-    pub(crate) const SITE_SUSPENDED: Self = Self::new(
-        StatusCode::FORBIDDEN,
-        "SITE_SUSPENDED",
-        "The site is suspended",
-    );
-    pub(crate) const MISSING_AGENT_TOKEN: Self = Self::new(
-        StatusCode::UNAUTHORIZED,
-        "MISSING_AGENT_TOKEN",
-        "The X-Agent-Token header is missing",
-    );
-    pub(crate) const INVALID_AGENT_TOKEN: Self = Self::new(
-        StatusCode::UNAUTHORIZED,
-        "INVALID_AGENT_TOKEN",
-        "The agent token is not known",
-    );
+    pub(crate) const SITE_TOKEN_MISSING: Self =
+        Self::new(StatusCode::UNAUTHORIZED, "SITE_TOKEN_MISSING", "The X-Site-Token header is missing");
+    pub(crate) const SITE_TOKEN_INVALID: Self =
+        Self::new(StatusCode::UNAUTHORIZED, "SITE_TOKEN_INVALID", "The site token is not known");
+    pub(crate) const SITE_SUSPENDED: Self =
+        Self::new(StatusCode::FORBIDDEN, "SITE_SUSPENDED", "The site is suspended");
+    pub(crate) const MISSING_AGENT_TOKEN: Self =
+        Self::new(StatusCode::UNAUTHORIZED, "MISSING_AGENT_TOKEN", "The X-Agent-Token header is missing");
+    pub(crate) const INVALID_AGENT_TOKEN: Self =
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_AGENT_TOKEN", "The agent token is not known");
     pub(crate) const REQUEST_NOT_FOUND: Self = Self::new(
         StatusCode::NOT_FOUND,
         "SITE_LOGIN_REQUEST_NOT_FOUND",
         "There is no such login request, or it is no longer open",
     );
-    pub(crate) const MISSING_POW_NONCE: Self = Self::new(
-        StatusCode::BAD_REQUEST,
-        "MISSING_POW_NONCE",
-        "The body has no pow_nonce",
-    );
-    pub(crate) const INVALID_POW: Self = Self::new(
-        StatusCode::BAD_REQUEST,
-        "INVALID_POW",
-        "The proof of work does not fit the challenge",
-    );
-    pub(crate) const CONFLICT: Self = Self::new(
-        StatusCode::CONFLICT,
-        "SITE_LOGIN_CONFLICT",
-        "The login request has already been approved",
-    );
-    pub(crate) const INVALID_JSON: Self = Self::new(
-        StatusCode::BAD_REQUEST,
-        "INVALID_JSON",
-        "The body is not a JSON object",
-    );
-    pub(crate) const NOT_FOUND: Self = Self::new(
-        StatusCode::NOT_FOUND,
-        "NOT_FOUND",
-        "There is no such endpoint",
-    );
+    pub(crate) const MISSING_POW_NONCE: Self =
+        Self::new(StatusCode::BAD_REQUEST, "MISSING_POW_NONCE", "The body has no pow_nonce");
+    pub(crate) const INVALID_POW: Self =
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_POW", "The proof of work does not fit the challenge");
+    pub(crate) const CONFLICT: Self =
+        Self::new(StatusCode::CONFLICT, "SITE_LOGIN_CONFLICT", "The login request has already been approved");
+    pub(crate) const INVALID_JSON: Self =
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_JSON", "The body is not a JSON object");
+    pub(crate) const NOT_FOUND: Self =
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such endpoint");
     pub(crate) const METHOD_NOT_ALLOWED: Self = Self::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "METHOD_NOT_ALLOWED",
         "The endpoint does not take this method",
     );
-    pub(crate) const BODY_TOO_LARGE: Self = Self::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "PAYLOAD_TOO_LARGE",
-        "The body is larger than the limit",
-    );
-    pub(crate) const INTERNAL: Self = Self::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "INTERNAL_ERROR",
-        "The sandbox could not do its work",
-    );
+    pub(crate) const BODY_TOO_LARGE: Self =
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The body is larger than the limit");
+    pub(crate) const INTERNAL: Self =
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "The sandbox could not do its work");
 
     /// The envelope alone.
     pub(crate) fn body(code: &str, message: &str) -> Value {

@@ -124,12 +124,8 @@ impl State {
     pub(crate) fn publish(&mut self, site_id: &str, kind: EventKind, request_id: &str) -> u64 {
         let seq = self.next_event;
         self.next_event += 1;
-        let event = Arc::new(Event {
-            seq,
-            site_id: site_id.to_owned(),
-            kind,
-            request_id: request_id.to_owned(),
-        });
+        let event =
+            Arc::new(Event { seq, site_id: site_id.to_owned(), kind, request_id: request_id.to_owned() });
         for stream in self.streams.values_mut() {
             if stream.site_id == site_id {
                 stream.queue.push_back(Item::Event(Arc::clone(&event)));
@@ -142,16 +138,10 @@ impl State {
 
     /// Whether an open stream may still deliver an undelivered event.
     pub(crate) fn is_on_its_way(&self, seq: u64) -> bool {
-        self.streams
-            .values()
-            .filter(|stream| !stream.is_dead())
-            .any(|stream| {
-                stream.in_flight == Some(seq)
-                    || stream
-                        .queue
-                        .iter()
-                        .any(|item| matches!(item, Item::Event(event) if event.seq == seq))
-            })
+        self.streams.values().filter(|stream| !stream.is_dead()).any(|stream| {
+            stream.in_flight == Some(seq)
+                || stream.queue.iter().any(|item| matches!(item, Item::Event(event) if event.seq == seq))
+        })
     }
 
     /// Opens a stream; the backlog comes first.
@@ -170,14 +160,7 @@ impl State {
             .filter(|event| event.site_id == site_id)
             .map(|event| Item::Event(Arc::clone(event)))
             .collect();
-        let stream = Stream {
-            site_id: site_id.to_owned(),
-            queue,
-            in_flight: None,
-            faults,
-            end: None,
-            waker,
-        };
+        let stream = Stream { site_id: site_id.to_owned(), queue, in_flight: None, faults, end: None, waker };
         self.streams.insert(id, stream);
         id
     }
@@ -212,9 +195,7 @@ impl State {
     fn fault_open_streams(&mut self, first: u64) {
         for stream in self.streams.values_mut() {
             if !stream.is_dead()
-                && self
-                    .faults
-                    .take_for_open_stream(&stream.site_id, first, &mut stream.faults)
+                && self.faults.take_for_open_stream(&stream.site_id, first, &mut stream.faults)
             {
                 stream.waker.wake();
             }
@@ -259,10 +240,7 @@ impl State {
     /// Open streams per site.
     pub(crate) fn streams_by_site(&self) -> Streams {
         let open = |site_id: &str| {
-            self.streams
-                .values()
-                .filter(|stream| stream.end.is_none() && stream.site_id == site_id)
-                .count()
+            self.streams.values().filter(|stream| stream.end.is_none() && stream.site_id == site_id).count()
         };
         let sites: Vec<_> = self
             .sites
@@ -271,11 +249,7 @@ impl State {
                 site_id: site_id.clone(),
                 open: open(site_id),
                 connects: self.connects.get(site_id).copied().unwrap_or(0),
-                undelivered: self
-                    .undelivered
-                    .values()
-                    .filter(|event| event.site_id == *site_id)
-                    .count(),
+                undelivered: self.undelivered.values().filter(|event| event.site_id == *site_id).count(),
             })
             .collect();
         Streams {
@@ -303,21 +277,11 @@ impl Core {
             if matches!(stream.queue.front(), Some(Item::Event(_)))
                 && let Some(bytes) = stream.faults.garbage.take()
             {
-                return Next::Write {
-                    bytes,
-                    then: Then::Nothing,
-                    one_byte,
-                };
+                return Next::Write { bytes, then: Then::Nothing, one_byte };
             }
             match stream.queue.pop_front() {
-                None => Next::Idle {
-                    keepalive: state.settings.keepalive(),
-                },
-                Some(Item::Raw(bytes)) => Next::Write {
-                    bytes,
-                    then: Then::Nothing,
-                    one_byte,
-                },
+                None => Next::Idle { keepalive: state.settings.keepalive() },
+                Some(Item::Raw(bytes)) => Next::Write { bytes, then: Then::Nothing, one_byte },
                 Some(Item::Event(event)) => {
                     let cut = stream.faults.before_event();
                     let seq = event.seq;
@@ -325,10 +289,7 @@ impl Core {
                     let (bytes, then) = cut_frame(frame, seq, cut);
                     if let Some(stream) = state.streams.get_mut(&id) {
                         match then {
-                            Then::Delivered(_)
-                            | Then::Abort {
-                                delivered: Some(_), ..
-                            } => {
+                            Then::Delivered(_) | Then::Abort { delivered: Some(_), .. } => {
                                 stream.in_flight = Some(seq);
                             }
                             // Doomed: nobody needs to wait for this stream any more.
@@ -336,11 +297,7 @@ impl Core {
                             Then::Nothing => {}
                         }
                     }
-                    Next::Write {
-                        bytes,
-                        then,
-                        one_byte,
-                    }
+                    Next::Write { bytes, then, one_byte }
                 }
             }
         });
@@ -379,10 +336,7 @@ impl Core {
         // A life of nothing or less is a test's wish for a passport that is born expired.
         let overdue = passport.exp <= now.as_second() && state.settings.passport_ttl_seconds > 0;
         if overdue
-            && let Some(agent) = login
-                .approved_by
-                .as_ref()
-                .and_then(|id| state.agents.get(id))
+            && let Some(agent) = login.approved_by.as_ref().and_then(|id| state.agents.get(id))
             && let Some(fresh) = passport::mint(
                 // There is a key, since there is a passport: this does not wait.
                 &self.keys.current_blocking(),
@@ -412,11 +366,5 @@ fn cut_frame(frame: Bytes, seq: u64, cut: Option<Cut>) -> (Bytes, Then) {
     };
     let at = cut.after_bytes.unwrap_or(frame.len() / 2).min(frame.len());
     let delivered = (at == frame.len()).then_some(seq);
-    (
-        frame.slice(..at),
-        Then::Abort {
-            delivered,
-            reset: cut.reset,
-        },
-    )
+    (frame.slice(..at), Then::Abort { delivered, reset: cut.reset })
 }

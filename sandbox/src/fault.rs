@@ -45,10 +45,7 @@ impl FaultAction {
 
     /// Whether an event stream goes through this fault while it is open, and not instead of opening.
     pub(crate) fn is_for_streams(self) -> bool {
-        matches!(
-            self,
-            Self::HalfOpen | Self::Cut | Self::Garbage | Self::OneByteChunks
-        )
+        matches!(self, Self::HalfOpen | Self::Cut | Self::Garbage | Self::OneByteChunks)
     }
 }
 
@@ -297,25 +294,18 @@ impl Fault {
     /// Checks the rule and makes it ready for use.
     pub(crate) fn compile(&self) -> Result<(FaultAction, Effect), ControlError> {
         if !routes::is_known(&self.route) {
-            return Err(ControlError::invalid(format!(
-                "there is no route {:?}",
-                self.route
-            )));
+            return Err(ControlError::invalid(format!("there is no route {:?}", self.route)));
         }
         let action = self.resolved_action()?;
         let effect = match action {
             FaultAction::Delay | FaultAction::RotateKeys => Effect::Nothing,
             FaultAction::Status => {
-                let status = self
-                    .status
-                    .ok_or_else(|| ControlError::invalid("`status` is missing"))?;
+                let status = self.status.ok_or_else(|| ControlError::invalid("`status` is missing"))?;
                 Effect::Answer(self.answer(status)?)
             }
             FaultAction::Redirect => {
-                let location = self
-                    .location
-                    .as_deref()
-                    .ok_or_else(|| ControlError::invalid("`location` is missing"))?;
+                let location =
+                    self.location.as_deref().ok_or_else(|| ControlError::invalid("`location` is missing"))?;
                 let mut answer = self.answer(self.status.unwrap_or(302))?;
                 let location = HeaderValue::from_str(location)
                     .map_err(|_| ControlError::invalid("`location` is no header value"))?;
@@ -346,16 +336,11 @@ impl Fault {
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name.as_str())
                 .map_err(|_| ControlError::invalid(format!("{name:?} is no header name")))?;
-            let value = HeaderValue::from_str(value).map_err(|_| {
-                ControlError::invalid(format!("the value of {name} is no header value"))
-            })?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| ControlError::invalid(format!("the value of {name} is no header value")))?;
             headers.append(name, value);
         }
-        Ok(Answer {
-            status,
-            headers,
-            body: self.body.clone(),
-        })
+        Ok(Answer { status, headers, body: self.body.clone() })
     }
 }
 

@@ -133,10 +133,7 @@ pub(crate) struct FaultPlan {
 impl FaultPlan {
     /// Adds rules, all or none of them. Returns their ids.
     pub(crate) fn add(&mut self, faults: &[Fault]) -> Result<Vec<u64>, ControlError> {
-        let compiled: Vec<_> = faults
-            .iter()
-            .map(Fault::compile)
-            .collect::<Result<_, _>>()?;
+        let compiled: Vec<_> = faults.iter().map(Fault::compile).collect::<Result<_, _>>()?;
         let first = self.next_id;
         for (fault, (action, effect)) in faults.iter().zip(compiled) {
             self.rules.push(Rule {
@@ -173,10 +170,7 @@ impl FaultPlan {
                 applied: rule.applied,
                 remaining: (rule.fault.count != 0).then(|| rule.fault.count - rule.applied),
                 skip_remaining: rule.skip,
-                fault: Fault {
-                    action: Some(rule.action),
-                    ..rule.fault.clone()
-                },
+                fault: Fault { action: Some(rule.action), ..rule.fault.clone() },
             })
             .collect()
     }
@@ -216,11 +210,7 @@ impl FaultPlan {
         first: u64,
         faults: &mut StreamFaults,
     ) -> bool {
-        let request = Matching {
-            route: Some(routes::EVENTS.name),
-            site_id: Some(site_id),
-            agent_id: None,
-        };
+        let request = Matching { route: Some(routes::EVENTS.name), site_id: Some(site_id), agent_id: None };
         let mut any = false;
         for rule in &mut self.rules {
             if rule.id >= first
@@ -242,10 +232,7 @@ mod tests {
     use super::*;
 
     fn matching(route: &'static str) -> Matching<'static> {
-        Matching {
-            route: Some(route),
-            ..Matching::default()
-        }
+        Matching { route: Some(route), ..Matching::default() }
     }
 
     #[test]
@@ -271,11 +258,7 @@ mod tests {
     #[test]
     fn streams_take_one_of_each_kind() {
         let mut plan = FaultPlan::default();
-        let faults = [
-            Fault::on("events").cut(),
-            Fault::on("events").cut(),
-            Fault::on("events").garbage(),
-        ];
+        let faults = [Fault::on("events").cut(), Fault::on("events").cut(), Fault::on("events").garbage()];
         assert!(plan.add(&faults).is_ok());
         let first = plan.take(&matching("events"));
         assert_eq!(first.ids, [0, 2]);

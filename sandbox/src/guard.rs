@@ -9,9 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
     let host = headers.get(header::HOST).and_then(text);
     if !host.is_some_and(|host| is_own_authority(host, port)) {
-        return Some(
-            "the Host header must be 127.0.0.1, localhost or [::1] with the sandbox's port",
-        );
+        return Some("the Host header must be 127.0.0.1, localhost or [::1] with the sandbox's port");
     }
     // A request has one origin; several headers are somebody trying something.
     for origin in headers.get_all(header::ORIGIN) {
@@ -54,10 +52,7 @@ mod tests {
     #[test]
     fn own_origin_only() {
         assert!(check(&[("host", "127.0.0.1:8080")]));
-        assert!(check(&[
-            ("host", "LOCALHOST:8080"),
-            ("origin", "http://localhost:8080")
-        ]));
+        assert!(check(&[("host", "LOCALHOST:8080"), ("origin", "http://localhost:8080")]));
         assert!(check(&[("host", "[::1]:8080"), ("sec-fetch-site", "none")]));
         for bad in [
             &[][..],
@@ -66,15 +61,9 @@ mod tests {
             &[("host", "evil.example:8080")],
             &[("host", "127.0.0.1.evil.example:8080")],
             &[("host", "127.0.0.1:8080"), ("origin", "null")],
-            &[
-                ("host", "127.0.0.1:8080"),
-                ("origin", "https://127.0.0.1:8080"),
-            ],
+            &[("host", "127.0.0.1:8080"), ("origin", "https://127.0.0.1:8080")],
             &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:9")],
-            &[
-                ("host", "127.0.0.1:8080"),
-                ("origin", "http://a@127.0.0.1:8080"),
-            ],
+            &[("host", "127.0.0.1:8080"), ("origin", "http://a@127.0.0.1:8080")],
             &[
                 ("host", "127.0.0.1:8080"),
                 ("origin", "http://127.0.0.1:8080"),

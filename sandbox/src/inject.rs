@@ -23,10 +23,9 @@ pub(crate) fn answer(answer: &Answer) -> Response {
     let mut response = match &answer.body {
         Some(Value::String(text)) => {
             let mut response = Response::new(Body::from(text.clone()));
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
         }
         Some(body) => envelope::json_response(status, body),
@@ -63,10 +62,7 @@ fn default_error(status: StatusCode) -> (&'static str, &'static str) {
 pub(crate) fn garbage(raw: Option<Bytes>) -> Response {
     let raw = raw.unwrap_or(Bytes::from_static(b"<html>{not json"));
     let mut response = Response::new(Body::from(raw));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -74,17 +70,11 @@ pub(crate) fn garbage(raw: Option<Bytes>) -> Response {
 pub(crate) async fn cut(response: Response, cut: Cut, link: Arc<Link>) -> Response {
     let (mut parts, body) = response.into_parts();
     // The sandbox's own bodies are in memory: collecting one cannot fail.
-    let whole = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let at = cut.after_bytes.unwrap_or(whole.len() / 2).min(whole.len());
     // With all bytes sent there would be nothing to miss; one more is promised then.
     let promised = whole.len().max(at + 1);
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
     let body = Dribble {
         out: whole.slice(..at),
         one_byte: false,
@@ -99,20 +89,9 @@ pub(crate) async fn cut(response: Response, cut: Cut, link: Arc<Link>) -> Respon
 /// Sends the body in chunks of one byte, each in a packet of its own.
 pub(crate) async fn one_byte_chunks(response: Response, link: Arc<Link>) -> Response {
     let (mut parts, body) = response.into_parts();
-    let whole = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
-    let body = Dribble {
-        out: whole,
-        one_byte: true,
-        abort: None,
-        link,
-        started: false,
-        handed_over: None,
-    };
+    let body = Dribble { out: whole, one_byte: true, abort: None, link, started: false, handed_over: None };
     Response::from_parts(parts, Body::new(body))
 }
 
@@ -160,10 +139,7 @@ impl http_body::Body for Dribble {
                 if reset {
                     this.link.end_with_reset();
                 }
-                Poll::Ready(Some(Err(io::Error::new(
-                    io::ErrorKind::ConnectionAborted,
-                    "the answer was cut",
-                ))))
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the answer was cut"))))
             }
         }
     }

@@ -43,14 +43,7 @@ impl SigningKey {
     /// An RS256 signature, or nothing when the library refuses to sign.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message,
-                &mut signature,
-            )
-            .ok()?;
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
     }
 }
@@ -99,9 +92,7 @@ impl KeyStore {
             ready: watch::Sender::new(false),
         });
         let maker = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("sandbox-keys".into())
-            .spawn(move || make_keys(&maker))?;
+        thread::Builder::new().name("sandbox-keys".into()).spawn(move || make_keys(&maker))?;
         Ok(Self { shared })
     }
 
@@ -133,10 +124,7 @@ impl KeyStore {
         let current = self.current().await;
         let state = self.shared.lock();
         let first = state.current.as_ref().unwrap_or(&current);
-        std::iter::once(first)
-            .chain(state.retired.iter().rev())
-            .map(|key| key.jwk.clone())
-            .collect()
+        std::iter::once(first).chain(state.retired.iter().rev()).map(|key| key.jwk.clone()).collect()
     }
 
     /// Signs with another key from now on and returns its `kid`. The old keys stay published only with `keep_old`.
@@ -176,10 +164,7 @@ impl KeyStore {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.shared
-            .changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,10 +173,7 @@ fn make_keys(shared: &Shared) {
         {
             let mut state = shared.lock();
             while !state.closed && !state.spare.is_empty() {
-                state = shared
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if state.closed {
                 return;
@@ -234,9 +216,9 @@ fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let mut size = usize::from(length);
     if length & 0x80 != 0 {
         let (digits, tail) = rest.split_at_checked(usize::from(length & 0x7f))?;
-        size = digits.iter().try_fold(0_usize, |size, digit| {
-            size.checked_mul(256)?.checked_add(usize::from(*digit))
-        })?;
+        size = digits
+            .iter()
+            .try_fold(0_usize, |size, digit| size.checked_mul(256)?.checked_add(usize::from(*digit)))?;
         rest = tail;
     }
     rest.split_at_checked(size)
@@ -270,13 +252,7 @@ mod tests {
 
     #[test]
     fn broken_der_is_no_key() {
-        for der in [
-            &b""[..],
-            b"\x30",
-            b"\x30\x05\x02\x01",
-            b"\x30\xff\x01",
-            b"\x02\x01\x01",
-        ] {
+        for der in [&b""[..], b"\x30", b"\x30\x05\x02\x01", b"\x30\xff\x01", b"\x02\x01\x01"] {
             assert!(rsa_public_parts(der).is_none());
         }
     }

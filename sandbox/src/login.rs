@@ -109,21 +109,14 @@ impl State {
 
     /// All requests, oldest first.
     pub(crate) fn show_all(&self) -> Vec<LoginRequest> {
-        self.login_order
-            .iter()
-            .filter_map(|id| self.logins.get(id))
-            .map(|login| self.show(login))
-            .collect()
+        self.login_order.iter().filter_map(|id| self.logins.get(id)).map(|login| self.show(login)).collect()
     }
 
     /// Makes a request; with a known key the stored answer comes again.
     pub(crate) fn create_login(&mut self, site_id: &str, key: Option<String>) -> Value {
         let key = key
             .filter(|_| self.settings.idempotency)
-            .map(|key| IdempotencyKey::Create {
-                site_id: site_id.to_owned(),
-                key,
-            });
+            .map(|key| IdempotencyKey::Create { site_id: site_id.to_owned(), key });
         if let Some(stored) = key.as_ref().and_then(|key| self.idempotent.get(key)) {
             return stored.clone();
         }
@@ -158,11 +151,8 @@ impl State {
 
     /// What the site sees of its own request.
     pub(crate) fn read_login(&self, site_id: &str, id: &str) -> Result<Value, Failure> {
-        let login = self
-            .logins
-            .get(id)
-            .filter(|login| login.site_id == site_id)
-            .ok_or(Failure::REQUEST_NOT_FOUND)?;
+        let login =
+            self.logins.get(id).filter(|login| login.site_id == site_id).ok_or(Failure::REQUEST_NOT_FOUND)?;
         let mut data = json!({
             "login_request_id": login.id,
             "site_id": login.site_id,
@@ -203,13 +193,7 @@ impl State {
     }
 
     /// Marks a pending request approved by `agent`, mints its passport and queues the event.
-    fn approve(
-        &mut self,
-        key: &SigningKey,
-        origin: &str,
-        agent: &Agent,
-        id: &str,
-    ) -> Result<u64, Failure> {
+    fn approve(&mut self, key: &SigningKey, origin: &str, agent: &Agent, id: &str) -> Result<u64, Failure> {
         let login = self.logins.get_mut(id).ok_or(Failure::REQUEST_NOT_FOUND)?;
         let now = self.clock.passport_now();
         let passport = passport::mint(key, &self.settings, origin, now, agent, id, &login.site_id)
@@ -275,13 +259,11 @@ impl Core {
         let signing_key = self.keys.current().await;
         let step = self.change(|state| {
             let agent = state.authenticate_agent(token)?.clone();
-            let key =
-                key.filter(|_| state.settings.idempotency)
-                    .map(|key| IdempotencyKey::Approve {
-                        agent_id: agent.agent_id.clone(),
-                        request_id: id.to_owned(),
-                        key,
-                    });
+            let key = key.filter(|_| state.settings.idempotency).map(|key| IdempotencyKey::Approve {
+                agent_id: agent.agent_id.clone(),
+                request_id: id.to_owned(),
+                key,
+            });
             if let Some(stored) = key.as_ref().and_then(|key| state.idempotent.get(key)) {
                 return Ok(Step::Stored(stored.clone()));
             }
@@ -295,9 +277,10 @@ impl Core {
                 }
             }
             let nonce = pow_nonce(body)?;
-            if !nonce.as_deref().is_some_and(|nonce| {
-                pow::is_solved(digest, &login.challenge, nonce, login.difficulty)
-            }) {
+            if !nonce
+                .as_deref()
+                .is_some_and(|nonce| pow::is_solved(digest, &login.challenge, nonce, login.difficulty))
+            {
                 login.failed_proofs += 1;
                 return Err(Failure::INVALID_POW);
             }
@@ -369,10 +352,9 @@ impl State {
     fn require_pending(&self, id: &str) -> Result<(), ControlError> {
         match self.shown(id)?.status {
             LoginStatus::Pending => Ok(()),
-            status => Err(ControlError::conflict(format!(
-                "the login request is {}, not PENDING",
-                status.as_str()
-            ))),
+            status => {
+                Err(ControlError::conflict(format!("the login request is {}, not PENDING", status.as_str())))
+            }
         }
     }
 
@@ -387,10 +369,7 @@ impl State {
 
 enum Step {
     Stored(Value),
-    Approved {
-        event: u64,
-        key: Option<IdempotencyKey>,
-    },
+    Approved { event: u64, key: Option<IdempotencyKey> },
 }
 
 /// The nonce in an approve body: missing is one failure, not a string (`None`) another.

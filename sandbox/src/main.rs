@@ -29,12 +29,7 @@ struct Arguments {
     platform: Platform,
 
     /// Leading zero bits that a proof of work needs
-    #[arg(
-        long,
-        value_name = "BITS",
-        default_value_t = 15,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "BITS", default_value_t = 15, allow_negative_numbers = true)]
     difficulty: i64,
 
     /// Seconds that a login request lives
@@ -80,17 +75,14 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "lime-sandbox: {error}");
             // As for arguments that cannot be parsed.
-            let usage = error
-                .get_ref()
-                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<OptionsError>);
+            let usage =
+                error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<OptionsError>);
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }

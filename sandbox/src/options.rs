@@ -84,9 +84,7 @@ impl Options {
 
     /// Checks the options and fills in what is random.
     pub(crate) fn resolve(self) -> Result<Start, OptionsError> {
-        self.settings
-            .check()
-            .map_err(|error| OptionsError(error.to_string()))?;
+        self.settings.check().map_err(|error| OptionsError(error.to_string()))?;
         let site_token = match &self.site_token {
             Some(token) => checked("site", "st_live_", token)?,
             None => ids::site_token(),
@@ -161,9 +159,6 @@ mod tests {
             assert!(Options::new().agent_token(token).resolve().is_err());
         }
         let start = Options::new().site_token(" st_test ").resolve();
-        assert_eq!(
-            start.map(|start| start.site_token).as_deref(),
-            Ok("st_test")
-        );
+        assert_eq!(start.map(|start| start.site_token).as_deref(), Ok("st_test"));
     }
 }

@@ -17,11 +17,7 @@ pub(crate) fn is_solved(digest: PowDigest, challenge: &str, nonce: &str, difficu
 
 /// `SHA-256(challenge ‖ nonce)`
 fn seed(challenge: &str, nonce: &str) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(challenge)
-        .chain_update(nonce)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(challenge).chain_update(nonce).finalize().into()
 }
 
 /// `SHA-256("lime:pow:v1\0" ‖ challenge ‖ "\0" ‖ nonce)`

@@ -68,10 +68,7 @@ enum Running {
     /// A task on somebody else's runtime.
     Task(JoinHandle<()>),
     /// A thread with a runtime of its own.
-    Thread {
-        stop: Option<oneshot::Sender<()>>,
-        thread: Option<thread::JoinHandle<()>>,
-    },
+    Thread { stop: Option<oneshot::Sender<()>>, thread: Option<thread::JoinHandle<()>> },
 }
 
 /// A running sandbox. It stops when it is dropped.
@@ -86,18 +83,14 @@ pub struct Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("lime_api_base", &self.info.lime_api_base)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("lime_api_base", &self.info.lime_api_base).finish_non_exhaustive()
     }
 }
 
 /// Binds the port and makes the state. The signing key is made in the background.
 fn prepare(options: Options) -> io::Result<(Arc<Core>, TcpListener)> {
     let (port, log_requests) = (options.port, options.log_requests);
-    let start = options
-        .resolve()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let start = options.resolve().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
@@ -117,11 +110,7 @@ impl Sandbox {
         let (core, listener) = prepare(options)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let task = tokio::spawn(App::new(Arc::clone(&core)).run(listener));
-        Ok(Self {
-            info: Info::of(&core),
-            core,
-            running: Running::Task(task),
-        })
+        Ok(Self { info: Info::of(&core), core, running: Running::Task(task) })
     }
 
     /// Starts a sandbox on a thread of its own: for tests that have no runtime, or may stop theirs.
@@ -131,34 +120,23 @@ impl Sandbox {
     /// As [`Sandbox::start`]; or the thread cannot be made.
     pub fn start_blocking(options: Options) -> io::Result<Self> {
         let (core, listener) = prepare(options)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _context = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
         let app = App::new(Arc::clone(&core));
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new()
-            .name("sandbox".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = app.run(listener) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        let running = Running::Thread {
-            stop: Some(stop),
-            thread: Some(thread),
-        };
-        Ok(Self {
-            info: Info::of(&core),
-            core,
-            running,
-        })
+        let thread = thread::Builder::new().name("sandbox".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = app.run(listener) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        let running = Running::Thread { stop: Some(stop), thread: Some(thread) };
+        Ok(Self { info: Info::of(&core), core, running })
     }
 
     /// Where it listens and what it lets in.
@@ -241,10 +219,7 @@ impl Sandbox {
     /// # Errors
     ///
     /// The new settings make no sense; the old ones stay.
-    pub fn update_settings(
-        &self,
-        update: impl FnOnce(&mut Settings),
-    ) -> Result<Settings, ControlError> {
+    pub fn update_settings(&self, update: impl FnOnce(&mut Settings)) -> Result<Settings, ControlError> {
         self.core.update_settings(|settings| {
             let mut settings = settings.clone();
             update(&mut settings);
@@ -304,15 +279,13 @@ impl Sandbox {
 
     /// The received requests, oldest first; control calls are not among them.
     pub fn received(&self) -> Vec<Received> {
-        self.core
-            .read(|state| state.received.iter().cloned().collect())
+        self.core.read(|state| state.received.iter().cloned().collect())
     }
 
     /// Those of one route.
     pub fn received_on(&self, route: &str) -> Vec<Received> {
         let is_on = |entry: &&Received| entry.route.as_deref() == Some(route);
-        self.core
-            .read(|state| state.received.iter().filter(is_on).cloned().collect())
+        self.core.read(|state| state.received.iter().filter(is_on).cloned().collect())
     }
 
     /// Empties the log of received requests.
@@ -328,11 +301,7 @@ impl Sandbox {
     /// Ends the streams of one site, or of all: as a complete response does, or by dropping
     /// the connection. Returns how many.
     pub fn disconnect_streams(&self, site_id: Option<&str>, abort: bool) -> usize {
-        let end = if abort {
-            End::Abort { reset: false }
-        } else {
-            End::Clean
-        };
+        let end = if abort { End::Abort { reset: false } } else { End::Clean };
         self.core.change(|state| state.end_streams(site_id, end))
     }
 
@@ -363,10 +332,7 @@ impl Sandbox {
     ///
     /// The clock cannot be moved that far.
     pub fn advance(&self, by: Duration) -> Result<ClockState, ControlError> {
-        self.change_clock(&ClockChange {
-            advance_seconds: Some(by.as_secs_f64()),
-            ..ClockChange::default()
-        })
+        self.change_clock(&ClockChange { advance_seconds: Some(by.as_secs_f64()), ..ClockChange::default() })
     }
 
     /// Plans a fault and returns its id.
@@ -376,9 +342,7 @@ impl Sandbox {
     /// The rule makes no sense.
     pub fn add_fault(&self, fault: Fault) -> Result<u64, ControlError> {
         let ids = self.core.change(|state| state.add_faults(&[fault]))?;
-        ids.first()
-            .copied()
-            .ok_or_else(|| ControlError::invalid("no rule was added"))
+        ids.first().copied().ok_or_else(|| ControlError::invalid("no rule was added"))
     }
 
     /// The fault plan with its counters.
@@ -402,47 +366,32 @@ impl Sandbox {
 
     /// Waits until a login request has this status. False when it does not come to that in time.
     pub async fn wait_for_status(&self, id: &str, status: LoginStatus, limit: Duration) -> bool {
-        self.core
-            .wait_for(limit, |state| has_status(state, id, status))
-            .await
-            .is_some()
+        self.core.wait_for(limit, |state| has_status(state, id, status)).await.is_some()
     }
 
     /// The same with the caller's thread; not to be called on a runtime's thread.
     pub fn wait_for_status_blocking(&self, id: &str, status: LoginStatus, limit: Duration) -> bool {
-        self.core
-            .wait_for_blocking(limit, |state| has_status(state, id, status))
-            .is_some()
+        self.core.wait_for_blocking(limit, |state| has_status(state, id, status)).is_some()
     }
 
     /// Waits until exactly this many streams are open.
     pub async fn wait_for_streams(&self, open: usize, limit: Duration) -> bool {
-        self.core
-            .wait_for(limit, |state| has_streams(state, open))
-            .await
-            .is_some()
+        self.core.wait_for(limit, |state| has_streams(state, open)).await.is_some()
     }
 
     /// The same with the caller's thread; not to be called on a runtime's thread.
     pub fn wait_for_streams_blocking(&self, open: usize, limit: Duration) -> bool {
-        self.core
-            .wait_for_blocking(limit, |state| has_streams(state, open))
-            .is_some()
+        self.core.wait_for_blocking(limit, |state| has_streams(state, open)).is_some()
     }
 
     /// Waits until so many requests of a route are no longer being worked on.
     pub async fn wait_for_received(&self, route: &str, count: usize, limit: Duration) -> bool {
-        self.core
-            .wait_for(limit, |state| has_received(state, route, count))
-            .await
-            .is_some()
+        self.core.wait_for(limit, |state| has_received(state, route, count)).await.is_some()
     }
 
     /// The same with the caller's thread; not to be called on a runtime's thread.
     pub fn wait_for_received_blocking(&self, route: &str, count: usize, limit: Duration) -> bool {
-        self.core
-            .wait_for_blocking(limit, |state| has_received(state, route, count))
-            .is_some()
+        self.core.wait_for_blocking(limit, |state| has_received(state, route, count)).is_some()
     }
 }
 

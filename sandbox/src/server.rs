@@ -87,16 +87,10 @@ impl App {
         let io = TokioIo::new(Tracked::new(tcp, Arc::clone(&link)));
         let service = service_fn(|request| self.answer(&link, request));
         // Errors are peers that went away and connections dropped on purpose.
-        let _ = hyper::server::conn::http1::Builder::new()
-            .serve_connection(io, service)
-            .await;
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
     }
 
-    async fn answer(
-        &self,
-        link: &Arc<Link>,
-        request: http::Request<Incoming>,
-    ) -> Result<Response, Dropped> {
+    async fn answer(&self, link: &Arc<Link>, request: http::Request<Incoming>) -> Result<Response, Dropped> {
         let path = request.uri().path();
         if path == control::ROOT || path.starts_with(control::PREFIX) {
             return Ok(self.answer_control(request).await);
@@ -127,17 +121,14 @@ impl App {
             Err(NoAnswer::Dropped) => Answer::Other(Unanswered::Dropped),
             Err(NoAnswer::HalfOpen) => Answer::Other(Unanswered::HalfOpen),
         };
-        self.core
-            .change(|state| state.received.answered(entry, answer));
+        self.core.change(|state| state.received.answered(entry, answer));
         self.log(&asked, answer);
         match result {
             Ok(response) => Ok(response),
             Err(NoAnswer::Dropped) => Err(Dropped),
             Err(NoAnswer::HalfOpen) => {
                 let epoch = self.core.read(|state| state.epoch);
-                self.core
-                    .wait_for(Duration::MAX, |state| (state.epoch != epoch).then_some(()))
-                    .await;
+                self.core.wait_for(Duration::MAX, |state| (state.epoch != epoch).then_some(())).await;
                 Err(Dropped)
             }
         }
@@ -145,12 +136,7 @@ impl App {
 
     /// Enters a request into the log and takes its faults from the plan.
     fn receive(&self, arrival: &Arrival<'_>) -> (u64, Taken) {
-        let text = |name: &str| {
-            arrival
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let text = |name: &str| arrival.headers.get(name).and_then(|value| value.to_str().ok());
         self.core.change(|state| {
             let entry = state.received.enter(self.core.started, arrival);
             let site = text("x-site-token")
@@ -159,11 +145,7 @@ impl App {
             let agent = text("x-agent-token")
                 .and_then(|token| state.agents_by_token.get(token.trim()))
                 .map(String::as_str);
-            let matching = Matching {
-                route: arrival.route,
-                site_id: site,
-                agent_id: agent,
-            };
+            let matching = Matching { route: arrival.route, site_id: site, agent_id: agent };
             let taken = state.faults.take(&matching);
             state.received.faulted(entry, &taken.ids);
             (entry, taken)

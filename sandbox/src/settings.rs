@@ -120,18 +120,8 @@ impl Settings {
 
     /// Switches every wire form at once; numbers stay.
     pub fn set_platform(&mut self, platform: Platform) {
-        (
-            self.jwks_form,
-            self.pow_digest,
-            self.profile_form,
-            self.issuer,
-        ) = match platform {
-            Platform::Seed => (
-                JwksForm::Envelope,
-                PowDigest::Seed,
-                ProfileForm::Seed,
-                false,
-            ),
+        (self.jwks_form, self.pow_digest, self.profile_form, self.issuer) = match platform {
+            Platform::Seed => (JwksForm::Envelope, PowDigest::Seed, ProfileForm::Seed, false),
             Platform::Today => (JwksForm::Bare, PowDigest::Today, ProfileForm::Today, true),
             Platform::Both => (JwksForm::Both, PowDigest::Either, ProfileForm::Both, true),
         };
@@ -152,15 +142,15 @@ impl Settings {
                 .map_err(|error| ControlError::invalid(format!("platform: {error}")))?;
             base.set_platform(platform);
         }
-        let mut merged = serde_json::to_value(&base)
-            .map_err(|error| ControlError::invalid(error.to_string()))?;
+        let mut merged =
+            serde_json::to_value(&base).map_err(|error| ControlError::invalid(error.to_string()))?;
         if let Value::Object(fields) = &mut merged {
             for (name, value) in patch.iter().filter(|(name, _)| *name != "platform") {
                 fields.insert(name.clone(), value.clone());
             }
         }
-        let settings: Self = serde_json::from_value(merged)
-            .map_err(|error| ControlError::invalid(error.to_string()))?;
+        let settings: Self =
+            serde_json::from_value(merged).map_err(|error| ControlError::invalid(error.to_string()))?;
         settings.check()?;
         Ok(settings)
     }
@@ -169,19 +159,13 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<(), ControlError> {
         let year = 0.0..=YEAR_SECONDS;
         if !year.contains(&self.request_ttl_seconds) {
-            return Err(ControlError::invalid(
-                "request_ttl_seconds must be between 0 and a year",
-            ));
+            return Err(ControlError::invalid("request_ttl_seconds must be between 0 and a year"));
         }
         if !(0.01..=YEAR_SECONDS).contains(&self.keepalive_seconds) {
-            return Err(ControlError::invalid(
-                "keepalive_seconds must be between 0.01 and a year",
-            ));
+            return Err(ControlError::invalid("keepalive_seconds must be between 0.01 and a year"));
         }
         if self.passport_ttl_seconds.abs() > 366 * 86_400 {
-            return Err(ControlError::invalid(
-                "passport_ttl_seconds must be within a year",
-            ));
+            return Err(ControlError::invalid("passport_ttl_seconds must be within a year"));
         }
         Ok(())
     }

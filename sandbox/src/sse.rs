@@ -21,18 +21,9 @@ use crate::faults::StreamFaults;
 use crate::state::Core;
 
 /// Opens a stream for a site and answers with it.
-pub(crate) fn open(
-    core: &Arc<Core>,
-    link: Arc<Link>,
-    site_id: &str,
-    faults: StreamFaults,
-) -> Response {
+pub(crate) fn open(core: &Arc<Core>, link: Arc<Link>, site_id: &str, faults: StreamFaults) -> Response {
     let waker = Arc::new(AtomicWaker::new());
-    let first = if faults.half_open {
-        Bytes::new()
-    } else {
-        keepalive()
-    };
+    let first = if faults.half_open { Bytes::new() } else { keepalive() };
     let (id, period, one_byte) = core.change(|state| {
         let one_byte = faults.one_byte;
         let id = state.open_stream(site_id, faults, Arc::clone(&waker));
@@ -52,10 +43,7 @@ pub(crate) fn open(
     };
     let mut response = Response::new(Body::new(body));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -163,11 +151,7 @@ impl http_body::Body for SseBody {
                 return Poll::Ready(Some(Err(cut)));
             }
             match this.core.next_for_stream(this.id) {
-                Next::Write {
-                    bytes,
-                    then,
-                    one_byte,
-                } => {
+                Next::Write { bytes, then, one_byte } => {
                     this.out = bytes;
                     this.then = then;
                     this.one_byte = one_byte;

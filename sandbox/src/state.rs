@@ -71,15 +71,8 @@ pub struct NewAgent {
 /// What a repeated `Idempotency-Key` refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum IdempotencyKey {
-    Create {
-        site_id: String,
-        key: String,
-    },
-    Approve {
-        agent_id: String,
-        request_id: String,
-        key: String,
-    },
+    Create { site_id: String, key: String },
+    Approve { agent_id: String, request_id: String, key: String },
 }
 
 /// The state proper.
@@ -158,14 +151,12 @@ impl State {
     }
 
     pub(crate) fn insert_site(&mut self, site: Site) {
-        self.sites_by_token
-            .insert(site.site_token.clone(), site.site_id.clone());
+        self.sites_by_token.insert(site.site_token.clone(), site.site_id.clone());
         self.sites.insert(site.site_id.clone(), site);
     }
 
     pub(crate) fn insert_agent(&mut self, agent: Agent) {
-        self.agents_by_token
-            .insert(agent.agent_token.clone(), agent.agent_id.clone());
+        self.agents_by_token.insert(agent.agent_token.clone(), agent.agent_id.clone());
         self.agents.insert(agent.agent_id.clone(), agent);
     }
 
@@ -246,8 +237,7 @@ impl Core {
     }
 
     pub(crate) fn announce(&self) {
-        self.version
-            .send_modify(|version| *version = version.wrapping_add(1));
+        self.version.send_modify(|version| *version = version.wrapping_add(1));
         self.changed.notify_all();
     }
 
@@ -303,11 +293,7 @@ impl Core {
                 return Some(found);
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -31,65 +31,33 @@ fn start(arguments: &[&str]) -> Running {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lime-sandbox"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_lime-sandbox")).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 fn first_line(child: &mut Running) -> String {
     let mut line = String::new();
-    BufReader::new(child.0.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     line
 }
 
 fn signal(child: &Running, name: &str) {
-    let sent = Command::new("kill")
-        .args(["-s", name, &child.0.id().to_string()])
-        .status();
+    let sent = Command::new("kill").args(["-s", name, &child.0.id().to_string()]).status();
     assert!(sent.unwrap().success());
 }
 
 #[test]
 fn the_first_line_is_json_and_the_server_is_ready() {
-    let mut child = start(&[
-        "--json",
-        "--site-token",
-        "st_mine",
-        "--platform",
-        "today",
-        "--difficulty",
-        "3",
-    ]);
+    let mut child = start(&["--json", "--site-token", "st_mine", "--platform", "today", "--difficulty", "3"]);
     let info: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
     let port = u16::try_from(info["port"].as_u64().unwrap()).unwrap();
-    assert_eq!(
-        info["lime_api_base"],
-        format!("http://127.0.0.1:{port}/api/v1")
-    );
-    assert_eq!(
-        info["control_url"],
-        format!("http://127.0.0.1:{port}/_sandbox")
-    );
+    assert_eq!(info["lime_api_base"], format!("http://127.0.0.1:{port}/api/v1"));
+    assert_eq!(info["control_url"], format!("http://127.0.0.1:{port}/_sandbox"));
     assert_eq!(info["site_token"], "st_mine");
-    assert!(
-        info["agent_token"]
-            .as_str()
-            .unwrap()
-            .starts_with("at_sandbox_")
-    );
+    assert!(info["agent_token"].as_str().unwrap().starts_with("at_sandbox_"));
     assert!(info["site_id"].is_string() && info["agent_id"].is_string());
     assert_eq!(info["pid"], child.0.id());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let settings = runtime
-        .block_on(common::call(port, "GET", "/_sandbox/settings", &[], b""))
-        .json();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let settings = runtime.block_on(common::call(port, "GET", "/_sandbox/settings", &[], b"")).json();
     assert_eq!(settings["pow_digest"], "today");
     assert_eq!(settings["pow_difficulty"], 3);
     // The key endpoint answers as soon as there is a key.
@@ -122,10 +90,7 @@ fn it_outlives_its_input_otherwise() {
     drop(child.0.stdin.take());
     let info: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
     let port = u16::try_from(info["port"].as_u64().unwrap()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let health = runtime.block_on(common::call(port, "GET", "/_sandbox/health", &[], b""));
     assert_eq!(health.status, 200);
 }
@@ -138,50 +103,25 @@ fn for_people_it_prints_lines_to_paste_and_a_log_without_tokens() {
     while values.len() < 3 {
         let mut line = String::new();
         assert_ne!(out.read_line(&mut line).unwrap(), 0);
-        if let Some((name, value)) = line
-            .trim_end()
-            .strip_prefix("export ")
-            .and_then(|rest| rest.split_once('='))
+        if let Some((name, value)) =
+            line.trim_end().strip_prefix("export ").and_then(|rest| rest.split_once('='))
         {
             values.insert(name.to_owned(), value.to_owned());
         }
     }
-    let port: u16 = values["LIME_API_BASE"]
-        .trim_end_matches("/api/v1")
-        .rsplit_once(':')
-        .unwrap()
-        .1
-        .parse()
-        .unwrap();
+    let port: u16 =
+        values["LIME_API_BASE"].trim_end_matches("/api/v1").rsplit_once(':').unwrap().1.parse().unwrap();
     let token = values["LIME_SITE_TOKEN"].as_str();
     assert!(values["LIME_AGENT_TOKEN"].starts_with("at_sandbox_"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let headers = [("x-site-token", token)];
-    let created = runtime.block_on(common::call(
-        port,
-        "POST",
-        common::REQUESTS,
-        &headers,
-        b"{}",
-    ));
+    let created = runtime.block_on(common::call(port, "POST", common::REQUESTS, &headers, b"{}"));
     assert_eq!(created.status, 201);
     drop(child.0.stdin.take());
     assert!(child.0.wait().unwrap().success());
     let mut log = String::new();
-    child
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut log)
-        .unwrap();
-    assert!(
-        log.contains(&format!("POST {} -> 201", common::REQUESTS)),
-        "{log}"
-    );
+    child.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains(&format!("POST {} -> 201", common::REQUESTS)), "{log}");
     assert!(!log.contains(token), "{log}");
 }
 
@@ -193,10 +133,7 @@ fn real_looking_tokens_and_taken_ports_are_refused() {
             assert_eq!(output.status.code(), Some(2));
             assert!(output.stdout.is_empty());
             let message = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(
-                message.contains("real") && !message.contains("abcdef"),
-                "{message}"
-            );
+            assert!(message.contains("real") && !message.contains("abcdef"), "{message}");
         }
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,22 +11,12 @@ use serde_json::{Value, json};
 async fn other_web_sites_are_kept_out() {
     let sandbox = sandbox().await;
     let port = sandbox.port();
-    let own = [
-        format!("127.0.0.1:{port}"),
-        format!("localhost:{port}"),
-        format!("[::1]:{port}"),
-    ];
-    let add_site = async |headers: &[(&str, &str)]| {
-        call(port, "POST", "/_sandbox/sites", headers, b"")
-            .await
-            .status
-    };
+    let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
+    let add_site =
+        async |headers: &[(&str, &str)]| call(port, "POST", "/_sandbox/sites", headers, b"").await.status;
     for host in &own {
         assert_eq!(add_site(&[("host", host)]).await, 200);
-        assert_eq!(
-            add_site(&[("host", host), ("origin", &format!("http://{host}"))]).await,
-            200
-        );
+        assert_eq!(add_site(&[("host", host), ("origin", &format!("http://{host}"))]).await, 200);
     }
     let sites = sandbox.streams().sites.len();
     let host = own[0].as_str();
@@ -46,48 +36,23 @@ async fn other_web_sites_are_kept_out() {
 #[tokio::test]
 async fn sites_and_agents() {
     let sandbox = sandbox().await;
-    assert_eq!(
-        control(&sandbox, "GET", "/health", Value::Null).await["ok"],
-        true
-    );
+    assert_eq!(control(&sandbox, "GET", "/health", Value::Null).await["ok"], true);
     let info = control(&sandbox, "GET", "/info", Value::Null).await;
     assert_eq!(info, serde_json::to_value(sandbox.info()).unwrap());
 
     let site = control(&sandbox, "POST", "/sites", json!({"name": "Shop"})).await;
     let site_id = site["site_id"].as_str().unwrap();
-    assert!(
-        site["site_token"]
-            .as_str()
-            .unwrap()
-            .starts_with("st_sandbox_")
-    );
+    assert!(site["site_token"].as_str().unwrap().starts_with("st_sandbox_"));
     let agent = control(&sandbox, "POST", "/agents", json!({"display_name": "Bot"})).await;
-    assert!(
-        agent["agent_token"]
-            .as_str()
-            .unwrap()
-            .starts_with("at_sandbox_")
-    );
+    assert!(agent["agent_token"].as_str().unwrap().starts_with("at_sandbox_"));
     assert!(agent["owner_id"].is_string());
     let sites = control(&sandbox, "GET", "/sites", Value::Null).await;
     assert_eq!(sites["sites"].as_array().unwrap().len(), 2);
     let agents = control(&sandbox, "GET", "/agents", Value::Null).await;
     assert_eq!(agents["agents"].as_array().unwrap().len(), 2);
-    let suspended = control(
-        &sandbox,
-        "POST",
-        &format!("/sites/{site_id}/suspend"),
-        Value::Null,
-    )
-    .await;
+    let suspended = control(&sandbox, "POST", &format!("/sites/{site_id}/suspend"), Value::Null).await;
     assert_eq!(suspended["suspended"], true);
-    let resumed = control(
-        &sandbox,
-        "POST",
-        &format!("/sites/{site_id}/resume"),
-        Value::Null,
-    )
-    .await;
+    let resumed = control(&sandbox, "POST", &format!("/sites/{site_id}/resume"), Value::Null).await;
     assert_eq!(resumed["suspended"], false);
 }
 
@@ -98,10 +63,7 @@ async fn settings_requests_clock_and_faults() {
     let settings = control(&sandbox, "PUT", "/settings", json!({"pow_difficulty": 300})).await;
     assert_eq!(settings["pow_difficulty"], 300);
     assert_eq!(settings["jwks_form"], "both");
-    assert_eq!(
-        control(&sandbox, "GET", "/settings", Value::Null).await,
-        settings
-    );
+    assert_eq!(control(&sandbox, "GET", "/settings", Value::Null).await, settings);
     control(&sandbox, "PATCH", "/settings", json!({"pow_difficulty": 1})).await;
 
     let ids = [create(&sandbox).await, create(&sandbox).await];
@@ -115,36 +77,18 @@ async fn settings_requests_clock_and_faults() {
     let all = control(&sandbox, "GET", "/login-requests", Value::Null).await;
     assert_eq!(all["login_requests"], json!([approved, expired]));
 
-    let clock = control(
-        &sandbox,
-        "POST",
-        "/clock",
-        json!({"advance_seconds": 60, "freeze": true}),
-    )
-    .await;
-    assert_eq!(
-        (&clock["offset_seconds"], &clock["frozen"]),
-        (&json!(60.0), &json!(true))
-    );
+    let clock = control(&sandbox, "POST", "/clock", json!({"advance_seconds": 60, "freeze": true})).await;
+    assert_eq!((&clock["offset_seconds"], &clock["frozen"]), (&json!(60.0), &json!(true)));
     assert_eq!(control(&sandbox, "GET", "/clock", Value::Null).await, clock);
 
     let rules = json!([{"route": "jwks", "status": 503}, {"route": "events", "action": "cut"}]);
-    assert_eq!(
-        control(&sandbox, "POST", "/faults", rules).await["ids"],
-        json!([0, 1])
-    );
+    assert_eq!(control(&sandbox, "POST", "/faults", rules).await["ids"], json!([0, 1]));
     let faults = control(&sandbox, "GET", "/faults", Value::Null).await;
     assert_eq!(faults["faults"][0]["remaining"], 1);
     assert_eq!(faults["faults"][0]["fault"]["action"], "status");
     control(&sandbox, "DELETE", "/faults/1", Value::Null).await;
-    assert_eq!(
-        control(&sandbox, "DELETE", "/faults", Value::Null).await["removed"],
-        1
-    );
-    assert_eq!(
-        control(&sandbox, "POST", "/streams/disconnect", Value::Null).await["disconnected"],
-        0
-    );
+    assert_eq!(control(&sandbox, "DELETE", "/faults", Value::Null).await["removed"], 1);
+    assert_eq!(control(&sandbox, "POST", "/streams/disconnect", Value::Null).await["disconnected"], 0);
 }
 
 #[tokio::test]
@@ -162,54 +106,17 @@ async fn senseless_calls_are_refused() {
     };
     assert_eq!(refused("GET", "/nothing", json!({})).await, 404);
     assert_eq!(refused("DELETE", "/reset", json!({})).await, 405);
-    assert_eq!(
-        refused("POST", "/sites/nobody/suspend", json!({})).await,
-        404
-    );
-    assert_eq!(
-        refused("POST", "/login-requests/nothing/expire", json!({})).await,
-        404
-    );
-    assert_eq!(
-        refused("GET", "/login-requests/nothing", json!({})).await,
-        404
-    );
+    assert_eq!(refused("POST", "/sites/nobody/suspend", json!({})).await, 404);
+    assert_eq!(refused("POST", "/login-requests/nothing/expire", json!({})).await, 404);
+    assert_eq!(refused("GET", "/login-requests/nothing", json!({})).await, 404);
     assert_eq!(refused("POST", &approve, json!({})).await, 409);
-    assert_eq!(
-        refused("PUT", "/settings", json!({"nothing": 1})).await,
-        400
-    );
-    assert_eq!(
-        refused("POST", "/clock", json!({"advance_seconds": 1e99})).await,
-        400
-    );
-    assert_eq!(
-        refused(
-            "POST",
-            "/faults",
-            json!({"route": "jwks", "action": "explode"})
-        )
-        .await,
-        400
-    );
-    assert_eq!(
-        refused(
-            "POST",
-            "/faults",
-            json!({"route": "nowhere", "status": 500})
-        )
-        .await,
-        400
-    );
+    assert_eq!(refused("PUT", "/settings", json!({"nothing": 1})).await, 400);
+    assert_eq!(refused("POST", "/clock", json!({"advance_seconds": 1e99})).await, 400);
+    assert_eq!(refused("POST", "/faults", json!({"route": "jwks", "action": "explode"})).await, 400);
+    assert_eq!(refused("POST", "/faults", json!({"route": "nowhere", "status": 500})).await, 400);
     assert_eq!(refused("DELETE", "/faults/77", json!({})).await, 404);
-    assert_eq!(
-        refused("POST", "/events", json!({"raw": "a", "event": {}})).await,
-        400
-    );
-    assert_eq!(
-        refused("POST", "/events", json!({"raw_base64": "!"})).await,
-        400
-    );
+    assert_eq!(refused("POST", "/events", json!({"raw": "a", "event": {}})).await, 400);
+    assert_eq!(refused("POST", "/events", json!({"raw_base64": "!"})).await, 400);
 }
 
 #[tokio::test]
@@ -228,29 +135,14 @@ async fn the_log_has_everything_but_control_calls() {
         (&log[0]["method"], &log[0]["path"], &log[0]["query"]),
         (&json!("GET"), &json!(JWKS), &json!("a=1&b"))
     );
-    assert_eq!(
-        (&log[0]["route"], &log[0]["status"]),
-        (&json!("jwks"), &json!(200))
-    );
+    assert_eq!((&log[0]["route"], &log[0]["status"]), (&json!("jwks"), &json!(200)));
     assert_eq!(log[0]["headers"]["x-twice"], "1, 2");
     assert_eq!(log[0]["headers"]["user-agent"], "test/1");
-    assert_eq!(
-        (&log[1]["route"], &log[1]["status"]),
-        (&Value::Null, &json!(404))
-    );
-    assert_eq!(
-        (&log[2]["body"], &log[2]["status"]),
-        (&json!("{}"), &json!(201))
-    );
+    assert_eq!((&log[1]["route"], &log[1]["status"]), (&Value::Null, &json!(404)));
+    assert_eq!((&log[2]["body"], &log[2]["status"]), (&json!("{}"), &json!(201)));
     assert_ne!(log[0]["connection"], log[1]["connection"]);
 
-    let some = control(
-        &sandbox,
-        "GET",
-        "/received?route=create_request",
-        Value::Null,
-    )
-    .await;
+    let some = control(&sandbox, "GET", "/received?route=create_request", Value::Null).await;
     assert_eq!(some["received"].as_array().unwrap().len(), 1);
     control(&sandbox, "DELETE", "/received", Value::Null).await;
     assert!(sandbox.received().is_empty());
@@ -266,22 +158,14 @@ async fn calls_wait_for_what_is_to_come() {
     let delivered = format!("/login-requests/{id}?status=DELIVERED&wait_ms=20000");
     let (request, streams, mut stream) = tokio::join!(
         control(&sandbox, "GET", &delivered, Value::Null),
-        control(
-            &sandbox,
-            "GET",
-            "/streams?min_open=1&wait_ms=20000",
-            Value::Null
-        ),
+        control(&sandbox, "GET", "/streams?min_open=1&wait_ms=20000", Value::Null),
         async {
             sandbox.approve(&id, None).unwrap();
             Events::open(&sandbox).await
         },
     );
     assert_eq!(request["status"], "DELIVERED");
-    assert_eq!(
-        (&streams["open"], &streams["total_connects"]),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!((&streams["open"], &streams["total_connects"]), (&json!(1), &json!(1)));
     assert_eq!(stream.event().await.unwrap()["type"], "approved");
     let in_vain = get(&sandbox, "/_sandbox/streams?min_open=2&wait_ms=1").await;
     assert_eq!(in_vain.status, 504);
@@ -294,13 +178,9 @@ async fn a_reset_returns_to_the_start() {
     let other = sandbox.add_site(None);
     let mut stream = Events::open(&sandbox).await;
     create(&sandbox).await;
-    sandbox
-        .patch_settings(&json!({"pow_difficulty": 99}))
-        .unwrap();
+    sandbox.patch_settings(&json!({"pow_difficulty": 99})).unwrap();
     sandbox.advance(std::time::Duration::from_secs(5)).unwrap();
-    sandbox
-        .add_fault(lime_sandbox::Fault::on("jwks").status(500).always())
-        .unwrap();
+    sandbox.add_fault(lime_sandbox::Fault::on("jwks").status(500).always()).unwrap();
     control(&sandbox, "POST", "/reset", Value::Null).await;
     assert!(stream.event().await.is_err());
     assert!(sandbox.wait_for_streams(0, PATIENCE).await);

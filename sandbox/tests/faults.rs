@@ -14,23 +14,13 @@ use serde_json::json;
 async fn statuses_with_default_own_and_text_bodies() {
     let sandbox = sandbox().await;
     sandbox.add_fault(Fault::on("jwks").status(503)).unwrap();
-    sandbox
-        .add_fault(Fault::on("jwks").status(429).header("retry-after", "2"))
-        .unwrap();
-    sandbox
-        .add_fault(Fault::on("jwks").status(500).body(json!({"odd": 1})))
-        .unwrap();
-    let text = Fault::on("jwks")
-        .status(502)
-        .body("<html>")
-        .header("content-type", "text/html");
+    sandbox.add_fault(Fault::on("jwks").status(429).header("retry-after", "2")).unwrap();
+    sandbox.add_fault(Fault::on("jwks").status(500).body(json!({"odd": 1}))).unwrap();
+    let text = Fault::on("jwks").status(502).body("<html>").header("content-type", "text/html");
     sandbox.add_fault(text).unwrap();
     sandbox.add_fault(Fault::on("jwks").status(204)).unwrap();
 
-    assert_eq!(
-        get(&sandbox, JWKS).await.failure(),
-        (503, "SERVICE_UNAVAILABLE".into())
-    );
+    assert_eq!(get(&sandbox, JWKS).await.failure(), (503, "SERVICE_UNAVAILABLE".into()));
     let limited = get(&sandbox, JWKS).await;
     assert_eq!(limited.failure(), (429, "RATE_LIMIT_EXCEEDED".into()));
     assert_eq!(limited.header("retry-after"), Some("2"));
@@ -52,12 +42,8 @@ async fn statuses_with_default_own_and_text_bodies() {
 #[tokio::test]
 async fn skip_count_and_for_ever() {
     let sandbox = sandbox().await;
-    sandbox
-        .add_fault(Fault::on("*").status(500).skip(1).times(2))
-        .unwrap();
-    let id = sandbox
-        .add_fault(Fault::on("jwks").status(502).always())
-        .unwrap();
+    sandbox.add_fault(Fault::on("*").status(500).skip(1).times(2)).unwrap();
+    let id = sandbox.add_fault(Fault::on("jwks").status(502).always()).unwrap();
     let mut statuses = Vec::new();
     for _ in 0..5 {
         statuses.push(get(&sandbox, JWKS).await.status);
@@ -74,37 +60,14 @@ async fn skip_count_and_for_ever() {
 async fn faults_for_one_site_or_agent() {
     let sandbox = sandbox().await;
     let other = sandbox.add_site(None);
-    sandbox
-        .add_fault(
-            Fault::on("create_request")
-                .status(500)
-                .for_site(&other.site_id),
-        )
-        .unwrap();
-    sandbox
-        .add_fault(Fault::on("*").status(501).for_agent(sandbox.agent_id()))
-        .unwrap();
+    sandbox.add_fault(Fault::on("create_request").status(500).for_site(&other.site_id)).unwrap();
+    sandbox.add_fault(Fault::on("*").status(501).for_agent(sandbox.agent_id())).unwrap();
     create(&sandbox).await;
     let headers = [("x-site-token", other.site_token.as_str())];
-    assert_eq!(
-        call(sandbox.port(), "POST", REQUESTS, &headers, b"")
-            .await
-            .status,
-        500
-    );
+    assert_eq!(call(sandbox.port(), "POST", REQUESTS, &headers, b"").await.status, 500);
     let headers = [("x-agent-token", sandbox.agent_token())];
-    assert_eq!(
-        call(sandbox.port(), "GET", PROFILE, &headers, b"")
-            .await
-            .status,
-        501
-    );
-    assert_eq!(
-        call(sandbox.port(), "GET", PROFILE, &headers, b"")
-            .await
-            .status,
-        200
-    );
+    assert_eq!(call(sandbox.port(), "GET", PROFILE, &headers, b"").await.status, 501);
+    assert_eq!(call(sandbox.port(), "GET", PROFILE, &headers, b"").await.status, 200);
 }
 
 #[tokio::test]
@@ -112,23 +75,14 @@ async fn dropped_before_nothing_has_happened() {
     let sandbox = sandbox().await;
     for reset in [false, true] {
         let fault = Fault::on("create_request").drop_before();
-        sandbox
-            .add_fault(if reset { fault.with_reset() } else { fault })
-            .unwrap();
+        sandbox.add_fault(if reset { fault.with_reset() } else { fault }).unwrap();
         let headers = [("x-site-token", sandbox.site_token())];
-        let end = try_call(sandbox.port(), "POST", REQUESTS, &headers, b"{}")
-            .await
-            .unwrap_err();
+        let end = try_call(sandbox.port(), "POST", REQUESTS, &headers, b"{}").await.unwrap_err();
         assert_eq!(end, if reset { End::Reset } else { End::Closed });
     }
     assert!(sandbox.login_requests().is_empty());
     let dropped = Answer::Other(Unanswered::Dropped);
-    assert!(
-        sandbox
-            .received()
-            .iter()
-            .all(|entry| entry.status == dropped)
-    );
+    assert!(sandbox.received().iter().all(|entry| entry.status == dropped));
 }
 
 #[tokio::test]
@@ -137,13 +91,8 @@ async fn dropped_after_everything_has_happened() {
     let id = create(&sandbox).await;
     let open = challenge(&sandbox, &id).await.data();
     let nonce = solve_seed(open["pow_challenge"].as_str().unwrap(), 4);
-    sandbox
-        .add_fault(Fault::on("approve").drop_after())
-        .unwrap();
-    assert_eq!(
-        approve(&sandbox, &id, &nonce).await.unwrap_err(),
-        End::Closed
-    );
+    sandbox.add_fault(Fault::on("approve").drop_after()).unwrap();
+    assert_eq!(approve(&sandbox, &id, &nonce).await.unwrap_err(), End::Closed);
     // The caller cannot tell, but the platform knows.
     assert_eq!(read(&sandbox, &id).await.data()["status"], "APPROVED");
     assert_eq!(approve(&sandbox, &id, &nonce).await.unwrap().status, 409);
@@ -155,21 +104,12 @@ async fn dropped_after_everything_has_happened() {
 #[tokio::test]
 async fn half_open_requests_are_never_answered() {
     let sandbox = sandbox().await;
-    sandbox
-        .add_fault(Fault::on("create_request").half_open())
-        .unwrap();
+    sandbox.add_fault(Fault::on("create_request").half_open()).unwrap();
     let mut connection = Connection::open(sandbox.port()).await;
     let headers = [("x-site-token", sandbox.site_token())];
     connection.send("POST", REQUESTS, &headers, b"{}").await;
-    assert!(
-        sandbox
-            .wait_for_received("create_request", 1, PATIENCE)
-            .await
-    );
-    assert_eq!(
-        sandbox.received()[0].status,
-        Answer::Other(Unanswered::HalfOpen)
-    );
+    assert!(sandbox.wait_for_received("create_request", 1, PATIENCE).await);
+    assert_eq!(sandbox.received()[0].status, Answer::Other(Unanswered::HalfOpen));
     assert!(sandbox.login_requests().is_empty());
     // A reset gives it up; only then the connection ends.
     sandbox.reset();
@@ -184,16 +124,8 @@ async fn answers_are_cut() {
         (Fault::on("jwks").cut(), whole.len() / 2, End::Closed),
         (Fault::on("jwks").cut_after_bytes(10), 10, End::Closed),
         (Fault::on("jwks").cut_after_bytes(0), 0, End::Closed),
-        (
-            Fault::on("jwks").cut_after_bytes(usize::MAX),
-            whole.len(),
-            End::Closed,
-        ),
-        (
-            Fault::on("jwks").cut_after_bytes(10).with_reset(),
-            10,
-            End::Reset,
-        ),
+        (Fault::on("jwks").cut_after_bytes(usize::MAX), whole.len(), End::Closed),
+        (Fault::on("jwks").cut_after_bytes(10).with_reset(), 10, End::Reset),
     ] {
         sandbox.add_fault(fault).unwrap();
         let answer = get(&sandbox, JWKS).await;
@@ -208,12 +140,8 @@ async fn answers_are_cut() {
 #[tokio::test]
 async fn garbage_instead_of_json() {
     let sandbox = sandbox().await;
-    sandbox
-        .add_fault(Fault::on("create_request").garbage())
-        .unwrap();
-    sandbox
-        .add_fault(Fault::on("create_request").garbage_raw("42"))
-        .unwrap();
+    sandbox.add_fault(Fault::on("create_request").garbage()).unwrap();
+    sandbox.add_fault(Fault::on("create_request").garbage_raw("42")).unwrap();
     let headers = [("x-site-token", sandbox.site_token())];
     let answer = call(sandbox.port(), "POST", REQUESTS, &headers, b"{}").await;
     assert_eq!(answer.status, 200);
@@ -227,9 +155,7 @@ async fn garbage_instead_of_json() {
 async fn answers_in_one_byte_chunks() {
     let sandbox = sandbox().await;
     let whole = get(&sandbox, JWKS).await.body;
-    sandbox
-        .add_fault(Fault::on("jwks").one_byte_chunks())
-        .unwrap();
+    sandbox.add_fault(Fault::on("jwks").one_byte_chunks()).unwrap();
     let answer = get(&sandbox, JWKS).await;
     assert_eq!(answer.body, whole);
     assert_eq!(answer.end, End::Complete);
@@ -239,29 +165,13 @@ async fn answers_in_one_byte_chunks() {
 #[tokio::test]
 async fn redirects() {
     let sandbox = sandbox().await;
-    sandbox
-        .add_fault(Fault::on("profile").redirect("http://127.0.0.1:1/elsewhere"))
-        .unwrap();
+    sandbox.add_fault(Fault::on("profile").redirect("http://127.0.0.1:1/elsewhere")).unwrap();
     let headers = [("x-agent-token", sandbox.agent_token())];
     let answer = call(sandbox.port(), "GET", PROFILE, &headers, b"").await;
     assert_eq!(answer.status, 302);
-    assert_eq!(
-        answer.header("location"),
-        Some("http://127.0.0.1:1/elsewhere")
-    );
-    control(
-        &sandbox,
-        "POST",
-        "/faults",
-        json!({"route": "profile", "location": "/x", "status": 307}),
-    )
-    .await;
-    assert_eq!(
-        call(sandbox.port(), "GET", PROFILE, &headers, b"")
-            .await
-            .status,
-        307
-    );
+    assert_eq!(answer.header("location"), Some("http://127.0.0.1:1/elsewhere"));
+    control(&sandbox, "POST", "/faults", json!({"route": "profile", "location": "/x", "status": 307})).await;
+    assert_eq!(call(sandbox.port(), "GET", PROFILE, &headers, b"").await.status, 307);
 }
 
 #[tokio::test]
@@ -269,9 +179,7 @@ async fn delays_go_with_everything() {
     let sandbox = sandbox().await;
     let pause = Duration::from_millis(40);
     sandbox.add_fault(Fault::on("*").delay(pause)).unwrap();
-    sandbox
-        .add_fault(Fault::on("jwks").status(503).delay(pause))
-        .unwrap();
+    sandbox.add_fault(Fault::on("jwks").status(503).delay(pause)).unwrap();
     let begin = Instant::now();
     assert_eq!(get(&sandbox, JWKS).await.status, 503);
     assert!(begin.elapsed() >= 2 * pause);
@@ -281,9 +189,7 @@ async fn delays_go_with_everything() {
 async fn event_streams_know_ordinary_faults_too() {
     let sandbox = sandbox().await;
     sandbox.add_fault(Fault::on("events").status(401)).unwrap();
-    sandbox
-        .add_fault(Fault::on("events").drop_before())
-        .unwrap();
+    sandbox.add_fault(Fault::on("events").drop_before()).unwrap();
     sandbox.add_fault(Fault::on("events").drop_after()).unwrap();
     let headers = [("x-site-token", sandbox.site_token())];
     let open = async || try_call(sandbox.port(), "GET", EVENTS, &headers, b"").await;
@@ -298,10 +204,8 @@ async fn event_streams_know_ordinary_faults_too() {
 #[tokio::test]
 async fn keys_rotate_in_between_and_the_request_goes_on() {
     let sandbox = sandbox().await;
-    let plan = [
-        Fault::on("create_request").rotate_keys().skip(1),
-        Fault::on("create_request").status(503).skip(1),
-    ];
+    let plan =
+        [Fault::on("create_request").rotate_keys().skip(1), Fault::on("create_request").status(503).skip(1)];
     for fault in plan {
         sandbox.add_fault(fault).unwrap();
     }
@@ -309,7 +213,8 @@ async fn keys_rotate_in_between_and_the_request_goes_on() {
     let first = kid().await;
     create(&sandbox).await;
     assert_eq!(kid().await, first);
-    let refused = call(sandbox.port(), "POST", REQUESTS, &[("x-site-token", sandbox.site_token())], b"{}").await;
+    let refused =
+        call(sandbox.port(), "POST", REQUESTS, &[("x-site-token", sandbox.site_token())], b"{}").await;
     assert_eq!(refused.status, 503, "rules behind it are still seen");
     assert_ne!(kid().await, first);
 }

@@ -22,10 +22,7 @@ async fn an_advance_expires_at_once() {
     assert_eq!(event, json!({"type": "expired", "login_request_id": early}));
     let gone = (404, "SITE_LOGIN_REQUEST_NOT_FOUND".to_owned());
     assert_eq!(challenge(&sandbox, &early).await.failure(), gone);
-    assert_eq!(
-        approve(&sandbox, &early, "0").await.unwrap().failure(),
-        gone
-    );
+    assert_eq!(approve(&sandbox, &early, "0").await.unwrap().failure(), gone);
     assert_eq!(read(&sandbox, &early).await.data()["status"], "EXPIRED");
     assert_eq!(read(&sandbox, &late).await.data()["status"], "PENDING");
     assert!(sandbox.expire(&early).is_err());
@@ -38,42 +35,24 @@ async fn an_advance_expires_at_once() {
 
 #[tokio::test]
 async fn real_time_expires_by_itself() {
-    let sandbox = Sandbox::start(Options::new().request_ttl_seconds(0.05))
-        .await
-        .unwrap();
+    let sandbox = Sandbox::start(Options::new().request_ttl_seconds(0.05)).await.unwrap();
     let mut stream = Events::open(&sandbox).await;
     let id = create(&sandbox).await;
     // Nobody asks for anything: the event comes from the timer.
-    assert_eq!(
-        stream.event().await.unwrap(),
-        json!({"type": "expired", "login_request_id": id})
-    );
+    assert_eq!(stream.event().await.unwrap(), json!({"type": "expired", "login_request_id": id}));
 }
 
 #[tokio::test]
 async fn a_frozen_clock_expires_nothing_until_it_runs_again() {
-    let sandbox = Sandbox::start(Options::new().request_ttl_seconds(0.05))
-        .await
-        .unwrap();
-    let freeze = |freeze| ClockChange {
-        freeze: Some(freeze),
-        ..ClockChange::default()
-    };
+    let sandbox = Sandbox::start(Options::new().request_ttl_seconds(0.05)).await.unwrap();
+    let freeze = |freeze| ClockChange { freeze: Some(freeze), ..ClockChange::default() };
     assert!(sandbox.change_clock(&freeze(true)).unwrap().frozen);
     let now = sandbox.clock().now;
     let id = create(&sandbox).await;
-    assert!(
-        !sandbox
-            .wait_for_status(&id, LoginStatus::Expired, Duration::from_millis(80))
-            .await
-    );
+    assert!(!sandbox.wait_for_status(&id, LoginStatus::Expired, Duration::from_millis(80)).await);
     assert_eq!(sandbox.clock().now, now);
     sandbox.change_clock(&freeze(false)).unwrap();
-    assert!(
-        sandbox
-            .wait_for_status(&id, LoginStatus::Expired, PATIENCE)
-            .await
-    );
+    assert!(sandbox.wait_for_status(&id, LoginStatus::Expired, PATIENCE).await);
 }
 
 #[tokio::test]
@@ -84,18 +63,13 @@ async fn passports_follow_the_clock_and_its_skew() {
         let id = create(&sandbox).await;
         sandbox.approve(&id, None).unwrap();
         let event = stream.event().await.unwrap();
-        decode(event["agent_passport_jwt"].as_str().unwrap()).1["iat"]
-            .as_i64()
-            .unwrap()
+        decode(event["agent_passport_jwt"].as_str().unwrap()).1["iat"].as_i64().unwrap()
     };
     let real = iat().await;
     sandbox.advance(Duration::from_secs(10_000)).unwrap();
     let advanced = iat().await;
     assert!((10_000..10_030).contains(&(advanced - real)));
-    let skew = ClockChange {
-        skew_seconds: Some(-10_000.0),
-        ..ClockChange::default()
-    };
+    let skew = ClockChange { skew_seconds: Some(-10_000.0), ..ClockChange::default() };
     sandbox.change_clock(&skew).unwrap();
     let skewed = iat().await;
     assert!((0..30).contains(&(skewed - real)));
@@ -121,10 +95,7 @@ async fn keys_rotate() {
     let mut passport = async || {
         let id = create(&sandbox).await;
         sandbox.approve(&id, None).unwrap();
-        stream.event().await.unwrap()["agent_passport_jwt"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        stream.event().await.unwrap()["agent_passport_jwt"].as_str().unwrap().to_owned()
     };
     let first = passport().await;
     let kid = sandbox.rotate_keys(true);

@@ -130,7 +130,9 @@ def test_fault_6_ids_that_are_no_ids(sandbox: Sandbox) -> None:
                 assert (caught.value.code, caught.value.http_status) == ("INVALID_REQUEST_ID", 400)
 
     asyncio.run(main())
-    assert sandbox.control("GET", "/received") in ([], {"received": []}) or sandbox.received("challenge") == []
+    assert (
+        sandbox.control("GET", "/received") in ([], {"received": []}) or sandbox.received("challenge") == []
+    )
 
 
 @pytest.mark.parametrize("injected", [False, True], ids=["own-transport", "httpx"])

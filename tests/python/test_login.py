@@ -47,9 +47,10 @@ def listen(site: LimeSite) -> asyncio.Queue[Any]:
 def test_signs_in_and_through_a_fault_plan(sandbox: Sandbox, injected: bool) -> None:
     async def main() -> None:
         client = httpx.AsyncClient() if injected else None
-        async with LimeSite(http_client=client, sse_backoff_base=0.01) as site, LimeAgent(
-            http_client=client
-        ) as agent:
+        async with (
+            LimeSite(http_client=client, sse_backoff_base=0.01) as site,
+            LimeAgent(http_client=client) as agent,
+        ):
             events = listen(site)
             await sign_in(site, agent, events)
             sandbox.fault("approve", status=503)

@@ -147,9 +147,7 @@ def test_a_machine_without_certificates(server: http.server.ThreadingHTTPServer,
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_proxies_that_the_environment_names(
-    server: http.server.ThreadingHTTPServer, variable: str
-) -> None:
+def test_proxies_that_the_environment_names(server: http.server.ThreadingHTTPServer, variable: str) -> None:
     proxy = {variable: f"http://127.0.0.1:{server.server_port}"}
     assert ask("http://lime.invalid/api/v1", **proxy) == "a"
     assert asked(server) == ["http://lime.invalid/api/v1/core/agents/me/profile"]

@@ -39,7 +39,9 @@ def note(ran: list[str], request: pytest.FixtureRequest) -> None:
     node = request.node
     if not hasattr(node, "callspec"):
         return
-    ran.append(f"{Path(node.originalname).name.removeprefix('test_')}.json:{node.callspec.params['case']['id']}")
+    ran.append(
+        f"{Path(node.originalname).name.removeprefix('test_')}.json:{node.callspec.params['case']['id']}"
+    )
 
 
 def raw(case: dict[str, Any], field: str) -> bytes:

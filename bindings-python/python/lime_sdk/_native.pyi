@@ -1,5 +1,23 @@
 from typing import Any, final
 
+__all__ = [
+    "ERROR_KINDS",
+    "VERSION",
+    "Agent",
+    "EventParser",
+    "HostTransport",
+    "Permit",
+    "Queue",
+    "Site",
+    "cancel",
+    "open_envelope",
+    "parse_frame",
+    "parse_timestamp",
+    "set_log_level",
+    "solve_pow",
+    "verify_passport",
+]
+
 VERSION: str
 ERROR_KINDS: list[tuple[int, str, str]]
 
@@ -43,9 +61,7 @@ class Site:
     def create_login_request(self, queue: Queue, token: int) -> int: ...
     def read_login_request(self, queue: Queue, token: int, request_id: str) -> int: ...
     def verify_passport_cached(self, jwt: str, expected_request_id: str | None) -> dict[str, Any] | None: ...
-    def verify_passport(
-        self, queue: Queue, token: int, jwt: str, expected_request_id: str | None
-    ) -> int: ...
+    def verify_passport(self, queue: Queue, token: int, jwt: str, expected_request_id: str | None) -> int: ...
     def wait_for_login(self, queue: Queue, token: int, request_id: str, timeout: float) -> int: ...
     def close(self) -> None: ...
 
@@ -72,7 +88,7 @@ class Agent:
 class EventParser:
     """Bytes to server-sent events; any cut of the same bytes gives the same events."""
 
-    def __new__(cls, last_event_id: str = "") -> EventParser: ...
+    def __new__(cls, last_event_id: str = ...) -> EventParser: ...
     def feed(self, chunk: bytes) -> list[tuple[str, str, str]]:
         """The events that this chunk completes, as ``(event, data, id)``."""
     @property

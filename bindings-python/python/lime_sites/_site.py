@@ -190,12 +190,10 @@ class LimeSite:
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """
-        found, status, expires_at = await call(
-            self._carrier, self._native.read_login_request, request_id
-        )
+        found, status, expires_at = await call(self._carrier, self._native.read_login_request, request_id)
         return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
-    async def wait_for_login(self, request_id: str, *, timeout: float = 120.0) -> str | None:  # noqa: ASYNC109
+    async def wait_for_login(self, request_id: str, *, timeout: float = 120.0) -> str | None:
         """Wait until this login request ends.
 
         Args:

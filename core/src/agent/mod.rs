@@ -149,7 +149,9 @@ impl LimeAgent {
         let request_id = request_id.trim().to_owned();
         self.operation(|agent, runtime| async move {
             let login = agent.login(&runtime, &request_id).await;
-            login.map_err(|error| if request_id.is_empty() { error } else { error.with_request_id(request_id) })
+            login.map_err(
+                |error| if request_id.is_empty() { error } else { error.with_request_id(request_id) },
+            )
         })
     }
 
@@ -262,7 +264,8 @@ impl Inner {
 }
 
 /// Which digest each API root takes. Without a lock, so that a fork at any moment does no harm.
-static LEARNED: std::sync::LazyLock<ArcSwap<HashMap<String, PowDigest>>> = std::sync::LazyLock::new(ArcSwap::default);
+static LEARNED: std::sync::LazyLock<ArcSwap<HashMap<String, PowDigest>>> =
+    std::sync::LazyLock::new(ArcSwap::default);
 
 /// API roots remembered; a process that talks to more of them than this is a test.
 const MOST_LEARNED: usize = 1024;
@@ -291,7 +294,8 @@ fn leaves_it_open(error: &Error) -> bool {
 }
 
 fn outcome_unknown(cause: &Error) -> Error {
-    let message = format!("The approval was sent, but whether it took effect is not known: {}", cause.message());
+    let message =
+        format!("The approval was sent, but whether it took effect is not known: {}", cause.message());
     let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
         .with_code("OUTCOME_UNKNOWN")
         .with_detail(cause.detail().cloned());

@@ -78,7 +78,14 @@ pub fn solve(challenge: &str, difficulty: i64, options: Options, cancel: &Atomic
     let zero_bits = difficulty as u32;
     let prefix = options.digest.prefix(challenge);
     let deadline = Instant::now().checked_add(options.timeout);
-    let search = Search { prefix: &prefix, zero_bits, deadline, cancel, next: AtomicU64::new(0), found: AtomicU64::new(u64::MAX) };
+    let search = Search {
+        prefix: &prefix,
+        zero_bits,
+        deadline,
+        cancel,
+        next: AtomicU64::new(0),
+        found: AtomicU64::new(u64::MAX),
+    };
     if options.threads <= 1 {
         search.run();
     } else {
@@ -115,7 +122,9 @@ impl Search<'_> {
     fn run(&self) {
         let mut layout = Layout::new(self.prefix);
         loop {
-            if self.cancel.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if self.cancel.load(Ordering::Relaxed)
+                || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            {
                 return;
             }
             // A stride that was taken is searched to its end: the smallest nonce may be in it.
@@ -142,15 +151,15 @@ mod tests {
     }
 
     /// As the published solver does it: one digest of one formatted text after the other.
-    fn plainly(challenge: &str, difficulty: i64, digest: PowDigest) -> String {
+    fn plainly(challenge: &str, difficulty: usize, digest: PowDigest) -> String {
         let prefix = digest.prefix(challenge);
-        (0_u64..)
+        (0..u64::MAX)
             .map(|nonce| nonce.to_string())
             .find(|nonce| {
                 let digest = sha2::Sha256::digest([&prefix, nonce.as_bytes()].concat());
                 let zeros = digest.iter().take_while(|byte| **byte == 0).count();
                 let bits = zeros * 8 + digest.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
-                bits >= difficulty as usize
+                bits >= difficulty
             })
             .unwrap()
     }
@@ -158,10 +167,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn finds_what_the_plain_search_finds(challenge in "\\PC{0,140}", difficulty in 1_i64..11, today: bool, threads in 1_usize..4) {
+        fn finds_what_the_plain_search_finds(challenge in "\\PC{0,140}", difficulty in 1_u8..11, today: bool, threads in 1_usize..4) {
             let digest = if today { PowDigest::Today } else { PowDigest::Seed };
-            let found = solve(&challenge, difficulty, options(digest, threads), &AtomicBool::new(false)).unwrap();
-            prop_assert_eq!(found, plainly(&challenge, difficulty, digest));
+            let found = solve(&challenge, difficulty.into(), options(digest, threads), &AtomicBool::new(false)).unwrap();
+            prop_assert_eq!(found, plainly(&challenge, difficulty.into(), digest));
         }
     }
 

@@ -235,19 +235,31 @@ pub(crate) async fn run(api: Arc<Api>, runtime: WeakRuntime, events: Arc<Events>
         let wait = match end {
             End::Refused(error) => {
                 let wait = refused.wait_after(Duration::ZERO, &*clock);
-                log::error!(api.logger, "The event stream is refused: {error}; next attempt in {:.0} s", wait.as_secs_f64());
+                log::error!(
+                    api.logger,
+                    "The event stream is refused: {error}; next attempt in {:.0} s",
+                    wait.as_secs_f64()
+                );
                 events.set_state(StreamState::Refused, Some(error));
                 wait
             }
             End::Asked(error, asked) => {
                 let wait = backoff.wait_after(lived, &*clock).max(asked.min(LONGEST_RETRY_AFTER));
-                log::warning!(api.logger, "The event stream broke: {error}; reconnecting in {:.2} s", wait.as_secs_f64());
+                log::warning!(
+                    api.logger,
+                    "The event stream broke: {error}; reconnecting in {:.2} s",
+                    wait.as_secs_f64()
+                );
                 events.set_state(StreamState::BackingOff, Some(error));
                 wait
             }
             End::Broken(error) => {
                 let wait = backoff.wait_after(lived, &*clock);
-                log::warning!(api.logger, "The event stream broke: {error}; reconnecting in {:.2} s", wait.as_secs_f64());
+                log::warning!(
+                    api.logger,
+                    "The event stream broke: {error}; reconnecting in {:.2} s",
+                    wait.as_secs_f64()
+                );
                 events.set_state(StreamState::BackingOff, Some(error));
                 wait
             }
@@ -279,7 +291,12 @@ async fn connection(
     let response = match tokio::time::timeout(OPEN_TIMEOUT, api.open(runtime, PATH, &headers)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return End::Broken(error),
-        Err(_) => return End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream was not opened in time")),
+        Err(_) => {
+            return End::Broken(Error::new(
+                ErrorKind::TransportTimeout,
+                "The event stream was not opened in time",
+            ));
+        }
     };
     if let Some(end) = refusal(api, &response) {
         return with_platform_error(end, response).await;
@@ -294,8 +311,12 @@ async fn connection(
         let chunk = match tokio::time::timeout(IDLE_TIMEOUT, body.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
             Ok(Some(Err(error))) => break End::Broken(api::failed(error)),
-            Ok(None) => break End::Broken(Error::new(ErrorKind::Transport, "The platform ended the event stream")),
-            Err(_) => break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent")),
+            Ok(None) => {
+                break End::Broken(Error::new(ErrorKind::Transport, "The platform ended the event stream"));
+            }
+            Err(_) => {
+                break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent"));
+            }
         };
         let mut frames = Vec::new();
         let fed = parser.feed(&chunk, |event| frames.push(Frame::parse(event.data)));
@@ -318,7 +339,12 @@ async fn handle(api: &Api, events: &Events, frame: Frame) {
         Frame::Approved { request_id, passport } => LoginEvent { request_id, passport: Some(passport) },
         Frame::Expired { request_id } => LoginEvent { request_id, passport: None },
         Frame::Error { code, message } => {
-            return log::error!(api.logger, "SSE error frame: [{}] {}", printable(&code), printable(&message));
+            return log::error!(
+                api.logger,
+                "SSE error frame: [{}] {}",
+                printable(&code),
+                printable(&message)
+            );
         }
         Frame::Malformed(reason) => {
             log::error!(api.logger, "Malformed SSE frame skipped: {reason}");
@@ -336,9 +362,13 @@ fn refusal(api: &Api, response: &crate::transport::StreamResponse) -> Option<End
         return Some(End::Broken(error));
     }
     let code = status.as_u16();
-    let error = |kind, message: String| Error::new(kind, message).with_code("SSE_HTTP_ERROR").with_http_status(code);
+    let error =
+        |kind, message: String| Error::new(kind, message).with_code("SSE_HTTP_ERROR").with_http_status(code);
     if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-        return Some(End::Refused(error(ErrorKind::Authentication, format!("SSE stream refused (HTTP {code})"))));
+        return Some(End::Refused(error(
+            ErrorKind::Authentication,
+            format!("SSE stream refused (HTTP {code})"),
+        )));
     }
     if status != StatusCode::OK {
         let kind = if code == 429 { ErrorKind::RateLimit } else { ErrorKind::Api };
@@ -350,10 +380,14 @@ fn refusal(api: &Api, response: &crate::transport::StreamResponse) -> Option<End
             None => End::Broken(error),
         });
     }
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("text/event-stream") {
-        return Some(End::Broken(error(ErrorKind::BadResponse, format!("Not an event stream: {}", printable(content_type)))));
+        return Some(End::Broken(error(
+            ErrorKind::BadResponse,
+            format!("Not an event stream: {}", printable(content_type)),
+        )));
     }
     None
 }
@@ -377,7 +411,9 @@ async fn with_platform_error(end: End, response: crate::transport::StreamRespons
     match (end, told) {
         (End::Refused(refused), Some(told)) => {
             // Its words, but our kind: what is refused on the stream is the token.
-            let error = Error::new(refused.kind(), told.message()).with_http_status(status).with_detail(told.detail().cloned());
+            let error = Error::new(refused.kind(), told.message())
+                .with_http_status(status)
+                .with_detail(told.detail().cloned());
             End::Refused(error.with_code(told.code().unwrap_or("SSE_HTTP_ERROR")))
         }
         (End::Asked(_, wait), Some(told)) => End::Asked(told.with_retry_after(Some(wait)), wait),

@@ -71,7 +71,9 @@ impl Frame {
             _ if request_id.is_empty() => Self::Ignored,
             "expired" => Self::Expired { request_id },
             "approved" => match wire.agent_passport_jwt {
-                Some(Value::String(passport)) if !passport.trim().is_empty() => Self::Approved { request_id, passport },
+                Some(Value::String(passport)) if !passport.trim().is_empty() => {
+                    Self::Approved { request_id, passport }
+                }
                 _ => Self::Malformed("approved event without agent_passport_jwt"),
             },
             _ => Self::Ignored,

@@ -64,8 +64,9 @@ impl KeySet {
     /// # Errors
     /// [`ErrorKind::InvalidPassport`] when it is no JSON object or has no array of keys.
     pub fn from_json(document: &[u8]) -> Result<Self> {
-        let document: Map<String, Value> = serde_json::from_slice(document)
-            .map_err(|_| Error::new(ErrorKind::InvalidPassport, "JWKS response missing keys array: not a JSON object"))?;
+        let document: Map<String, Value> = serde_json::from_slice(document).map_err(|_| {
+            Error::new(ErrorKind::InvalidPassport, "JWKS response missing keys array: not a JSON object")
+        })?;
         Self::parse(&document)
     }
 
@@ -82,7 +83,8 @@ impl fmt::Debug for KeySet {
 
 fn usable(entry: &Value) -> Option<(String, ParsedPublicKey)> {
     let text = |field: &str| entry.get(field).and_then(Value::as_str);
-    let absent_or = |field: &str, wanted: &str| entry.get(field).is_none_or(|value| value.as_str() == Some(wanted));
+    let absent_or =
+        |field: &str, wanted: &str| entry.get(field).is_none_or(|value| value.as_str() == Some(wanted));
     let kid = text("kid").filter(|kid| !kid.is_empty())?;
     if text("kty") != Some("RSA") || !absent_or("use", "sig") || !absent_or("alg", "RS256") {
         return None;
@@ -185,9 +187,16 @@ impl KeyCache {
         }
     }
 
-    fn what_there_is(&self, held: Option<Arc<Held>>, now: Duration, error: Option<Error>) -> Result<Arc<KeySet>> {
+    fn what_there_is(
+        &self,
+        held: Option<Arc<Held>>,
+        now: Duration,
+        error: Option<Error>,
+    ) -> Result<Arc<KeySet>> {
         match (held, error) {
-            (Some(held), _) if now.saturating_sub(held.fetched_at) < self.ttl + STALE_LIMIT => Ok(Arc::clone(&held.keys)),
+            (Some(held), _) if now.saturating_sub(held.fetched_at) < self.ttl + STALE_LIMIT => {
+                Ok(Arc::clone(&held.keys))
+            }
             (_, Some(error)) => Err(error),
             (Some(held), None) => Ok(Arc::clone(&held.keys)),
             (None, None) => Err(Error::new(ErrorKind::Transport, "Signing keys are not available")),
@@ -195,7 +204,12 @@ impl KeyCache {
     }
 }
 
-async fn fetch(api: &Api, runtime: &WeakRuntime, retries: u32, known_path: &mut Option<&'static str>) -> Result<KeySet> {
+async fn fetch(
+    api: &Api,
+    runtime: &WeakRuntime,
+    retries: u32,
+    known_path: &mut Option<&'static str>,
+) -> Result<KeySet> {
     let versioned = api.base_url.as_str().ends_with("/api/v1");
     let candidates: &[&'static str] = match known_path {
         Some(path) => &[*path],

@@ -73,7 +73,8 @@ impl LoginRequestStatus {
         Ok(Self {
             request_id: request_id.to_owned(),
             status: fields::required_text(data, "status")?,
-            expires_at: fields::optional_text(data, "expires_at").and_then(|text| Timestamp::parse(&text).ok()),
+            expires_at: fields::optional_text(data, "expires_at")
+                .and_then(|text| Timestamp::parse(&text).ok()),
         })
     }
 }
@@ -90,7 +91,10 @@ pub struct LoginEvent {
 impl fmt::Debug for LoginEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passport = self.passport.as_ref().map(|_| "…");
-        f.debug_struct("LoginEvent").field("request_id", &self.request_id).field("passport", &passport).finish()
+        f.debug_struct("LoginEvent")
+            .field("request_id", &self.request_id)
+            .field("passport", &passport)
+            .finish()
     }
 }
 
@@ -150,7 +154,10 @@ impl LimeSite {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_event_sink(config: SiteConfig, sink: impl Fn(Delivery) + Send + Sync + 'static) -> Result<Self> {
+    pub fn with_event_sink(
+        config: SiteConfig,
+        sink: impl Fn(Delivery) + Send + Sync + 'static,
+    ) -> Result<Self> {
         Self::build(config, Some(Box::new(sink)))
     }
 
@@ -303,7 +310,9 @@ impl LimeSite {
     /// Sees to it that the state handlers, if there are any, are told of changes in this process.
     fn watch_states(&self, runtime: &Runtime) {
         let process = std::process::id();
-        if self.0.state_handlers.load().is_empty() || self.0.watched_by.swap(process, Ordering::AcqRel) == process {
+        if self.0.state_handlers.load().is_empty()
+            || self.0.watched_by.swap(process, Ordering::AcqRel) == process
+        {
             return;
         }
         let (mut status, site) = (self.0.events.status.subscribe(), Arc::downgrade(&self.0));
@@ -375,14 +384,21 @@ impl LimeSite {
 
 impl fmt::Debug for LimeSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimeSite").field("base_url", &self.0.api.base_url.as_str()).field("events", &self.0.events).finish()
+        f.debug_struct("LimeSite")
+            .field("base_url", &self.0.api.base_url.as_str())
+            .field("events", &self.0.events)
+            .finish()
     }
 }
 
 impl Inner {
     async fn read(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginRequestStatus> {
         let path = format!("{REQUESTS}/{}", base_url::segment(request_id)?);
-        let data = self.api.data(runtime, &Call::get(path)).await.map_err(|error| error.with_request_id(request_id))?;
+        let data = self
+            .api
+            .data(runtime, &Call::get(path))
+            .await
+            .map_err(|error| error.with_request_id(request_id))?;
         LoginRequestStatus::from_data(request_id, &data)
     }
 
@@ -422,7 +438,10 @@ impl Inner {
                             return Ok(LoginEvent { request_id: request_id.to_owned(), passport: None });
                         }
                         Ok(_) => {}
-                        Err(error) => log::warning!(self.api.logger, "Reading login request {request_id} failed: {error}"),
+                        Err(error) => log::warning!(
+                            self.api.logger,
+                            "Reading login request {request_id} failed: {error}"
+                        ),
                     }
                 }
                 _ => {}
@@ -481,9 +500,14 @@ fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.handlers.load().iter() {
             inner.guarded(|| {
-                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery.event)));
+                let called =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery.event)));
                 if called.is_err() {
-                    log::error!(inner.api.logger, "on_login handler failed for request_id={}", delivery.event.request_id);
+                    log::error!(
+                        inner.api.logger,
+                        "on_login handler failed for request_id={}",
+                        delivery.event.request_id
+                    );
                 }
             });
         }

@@ -91,12 +91,21 @@ impl<'a> Unverified<'a> {
     }
 
     /// Checks the signature, then the claims. `now` is Unix time; `api_root` gives the issuer.
-    pub(crate) fn verify(&self, keys: &KeySet, api_root: &str, check: &PassportCheck, now: Duration) -> Result<Passport> {
-        let key = keys.get(&self.kid).ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(&self.kid))))?;
+    pub(crate) fn verify(
+        &self,
+        keys: &KeySet,
+        api_root: &str,
+        check: &PassportCheck,
+        now: Duration,
+    ) -> Result<Passport> {
+        let key = keys
+            .get(&self.kid)
+            .ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(&self.kid))))?;
         self.verify_signature(key)?;
-        let payload = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
-        let claims =
-            json::strict_object(&payload).ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))?;
+        let payload =
+            URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
+        let claims = json::strict_object(&payload)
+            .ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))?;
         check_claims(&claims, api_root, check, now.as_secs_f64())?;
         Ok(Passport { claims: renamed(claims) })
     }
@@ -112,7 +121,13 @@ impl<'a> Unverified<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidPassport`], or [`ErrorKind::PassportExpired`] when only time is against it.
-pub fn verify(jwt: &str, keys: &KeySet, api_root: &str, check: &PassportCheck, now: Duration) -> Result<Passport> {
+pub fn verify(
+    jwt: &str,
+    keys: &KeySet,
+    api_root: &str,
+    check: &PassportCheck,
+    now: Duration,
+) -> Result<Passport> {
     Unverified::parse(jwt)?.verify(keys, api_root, check, now)
 }
 
@@ -138,13 +153,11 @@ fn check_claims(claims: &Map<String, Value>, api_root: &str, check: &PassportChe
     if iat > now + SKEW_SECONDS {
         return Err(invalid("JWT is not yet valid (iat in the future)"));
     }
-    match claims.get("nbf") {
-        None => {}
-        Some(_) if number("nbf").is_none() => return Err(invalid("JWT nbf claim must be a number")),
-        Some(_) if number("nbf") > Some(now + SKEW_SECONDS) => {
+    if claims.contains_key("nbf") {
+        let nbf = number("nbf").ok_or_else(|| invalid("JWT nbf claim must be a number"))?;
+        if nbf > now + SKEW_SECONDS {
             return Err(invalid("JWT is not yet valid (nbf in the future)"));
         }
-        Some(_) => {}
     }
     if let Some(expected) = &check.expected_request_id
         && claims.get("request_id").and_then(Value::as_str) != Some(expected)
@@ -166,13 +179,10 @@ fn check_issuer(issuer: Option<&Value>, api_root: &str, required: bool) -> Resul
             && issuer.path().trim_end_matches('/').is_empty()
             && issuer.query().is_none()
             && issuer.fragment().is_none();
-        bare && Url::parse(api_root).is_ok_and(|root| root.origin().is_tuple() && root.origin() == issuer.origin())
+        bare && Url::parse(api_root)
+            .is_ok_and(|root| root.origin().is_tuple() && root.origin() == issuer.origin())
     });
-    if matches {
-        Ok(())
-    } else {
-        Err(invalid(format!("Invalid issuer: {}", printable(&issuer.to_string()))))
-    }
+    if matches { Ok(()) } else { Err(invalid(format!("Invalid issuer: {}", printable(&issuer.to_string())))) }
 }
 
 /// The published packages call the subject by what it is.

@@ -68,7 +68,12 @@ impl HostTransport {
 
     /// The answer's status and headers are there. Header names and values that HTTP does not allow
     /// are left out.
-    pub fn head<'a>(&self, id: ExchangeId, status: u16, headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) {
+    pub fn head<'a>(
+        &self,
+        id: ExchangeId,
+        status: u16,
+        headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) {
         let Ok(status) = ::http::StatusCode::from_u16(status) else {
             return self.fail(id, TransportError::maybe_sent(format!("Not an HTTP status: {status}")));
         };
@@ -113,7 +118,11 @@ impl HostTransport {
         }
     }
 
-    fn exchange(&self, request: Request, stream: bool) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
+    fn exchange(
+        &self,
+        request: Request,
+        stream: bool,
+    ) -> BoxFuture<'static, Result<StreamResponse, TransportError>> {
         let shared = Arc::clone(&self.0);
         async move {
             let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +133,9 @@ impl HostTransport {
             // From here on, giving up (a drop of this future or of the stream) tells the host.
             let guard = Guard { shared: Arc::clone(&shared), id };
             shared.client.begin(id, request, stream);
-            let head = head.await.unwrap_or_else(|_| Err(TransportError::maybe_sent("The host's client gave no answer")))?;
+            let head = head
+                .await
+                .unwrap_or_else(|_| Err(TransportError::maybe_sent("The host's client gave no answer")))?;
             let stream = futures_util::stream::unfold((body, guard), |(mut body, guard)| async move {
                 let item = body.recv().await?;
                 if let Ok(chunk) = &item {

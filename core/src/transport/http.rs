@@ -87,6 +87,7 @@ impl Transport for HttpTransport {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // as map_err hands it over
 fn classify(error: reqwest::Error) -> TransportError {
     let message = describe(&error);
     if error.is_timeout() {
@@ -102,7 +103,8 @@ fn classify(error: reqwest::Error) -> TransportError {
 /// The whole chain of causes: "error sending request" alone helps nobody. Without the URL, which the
 /// log has already and an error report need not have.
 fn describe(error: &reqwest::Error) -> String {
-    let mut text = if error.is_connect() { "Connection failed".to_owned() } else { "Request failed".to_owned() };
+    let mut text =
+        if error.is_connect() { "Connection failed".to_owned() } else { "Request failed".to_owned() };
     let mut cause = error.source();
     let mut last = String::new();
     while let Some(inner) = cause {
@@ -116,4 +118,3 @@ fn describe(error: &reqwest::Error) -> String {
     }
     text
 }
-

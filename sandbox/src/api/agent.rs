@@ -13,10 +13,7 @@ use crate::state::Core;
 
 const AGENT_TOKEN: &str = "x-agent-token";
 
-pub(super) async fn challenge(
-    State(core): State<Arc<Core>>,
-    path: Id,
-) -> Result<Response, Failure> {
+pub(super) async fn challenge(State(core): State<Arc<Core>>, path: Id) -> Result<Response, Failure> {
     let id = id_in(path)?;
     let data = core.read(|state| state.challenge(&id))?;
     Ok(envelope::success(StatusCode::OK, &data))
@@ -33,16 +30,11 @@ pub(super) async fn approve(
     // id that is none.
     core.read(|state| state.authenticate_agent(token.as_deref()).map(|_| ()))?;
     let id = id_in(path)?;
-    let data = core
-        .approve_login(token.as_deref(), &id, &body, idempotency_key(&headers))
-        .await?;
+    let data = core.approve_login(token.as_deref(), &id, &body, idempotency_key(&headers)).await?;
     Ok(envelope::success(StatusCode::OK, &data))
 }
 
-pub(super) async fn profile(
-    State(core): State<Arc<Core>>,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
+pub(super) async fn profile(State(core): State<Arc<Core>>, headers: HeaderMap) -> Result<Response, Failure> {
     let token = header(&headers, AGENT_TOKEN);
     let data = core.read(|state| {
         let agent = state.authenticate_agent(token.as_deref())?;

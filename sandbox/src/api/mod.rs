@@ -21,14 +21,8 @@ type Id = Result<Path<String>, PathRejection>;
 pub(crate) fn router(core: Arc<Core>) -> Router {
     let mut router = Router::new();
     let table: [(&Route, MethodRouter<Arc<Core>>); 7] = [
-        (
-            &routes::CREATE_REQUEST,
-            on(MethodFilter::POST, site::create_request),
-        ),
-        (
-            &routes::READ_REQUEST,
-            on(MethodFilter::GET, site::read_request),
-        ),
+        (&routes::CREATE_REQUEST, on(MethodFilter::POST, site::create_request)),
+        (&routes::READ_REQUEST, on(MethodFilter::GET, site::read_request)),
         (&routes::EVENTS, on(MethodFilter::GET, site::events)),
         (&routes::JWKS, on(MethodFilter::GET, site::jwks)),
         (&routes::CHALLENGE, on(MethodFilter::GET, agent::challenge)),
@@ -45,15 +39,12 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
 }
 
 fn id_in(path: Id) -> Result<String, Failure> {
-    path.map(|Path(id)| id)
-        .map_err(|_| Failure::REQUEST_NOT_FOUND)
+    path.map(|Path(id)| id).map_err(|_| Failure::REQUEST_NOT_FOUND)
 }
 
 /// A header's text. Bytes that are no text become a text that is nobody's token.
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Option<String> {

@@ -56,11 +56,8 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let token = header_text(&headers, SITE_TOKEN);
-    let site_id = core.read(|state| {
-        state
-            .authenticate_site(token.as_deref())
-            .map(|site| site.site_id.clone())
-    })?;
+    let site_id =
+        core.read(|state| state.authenticate_site(token.as_deref()).map(|site| site.site_id.clone()))?;
     Ok(sse::open(&core, link, &site_id, faults))
 }
 
@@ -72,9 +69,6 @@ pub(super) async fn jwks(State(core): State<Arc<Core>>) -> Response {
         JwksForm::Both => json!({"ok": true, "data": {"keys": keys}, "keys": keys}),
     };
     let mut response = envelope::json_response(StatusCode::OK, &document);
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=300"),
-    );
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     response
 }

@@ -29,10 +29,7 @@ pub(super) async fn sites(State(core): State<Arc<Core>>) -> Response {
     ok(&json!({"sites": sites}))
 }
 
-pub(super) async fn add_site(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn add_site(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let NewSite { name } = parse(&body)?;
     Ok(show(&core.add_site(name)))
 }
@@ -56,10 +53,7 @@ pub(super) async fn agents(State(core): State<Arc<Core>>) -> Response {
     ok(&json!({"agents": agents}))
 }
 
-pub(super) async fn add_agent(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn add_agent(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let profile: NewAgent = parse(&body)?;
     Ok(show(&core.add_agent(profile)))
 }

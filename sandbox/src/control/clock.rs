@@ -15,10 +15,7 @@ pub(super) async fn read(State(core): State<Arc<Core>>) -> Response {
     show(&core.read(|state| state.clock.state()))
 }
 
-pub(super) async fn change(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn change(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let change: ClockChange = parse(&body)?;
     Ok(show(&core.change_clock(&change)?))
 }

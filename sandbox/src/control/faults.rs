@@ -18,10 +18,7 @@ pub(super) async fn list(State(core): State<Arc<Core>>) -> Response {
 }
 
 /// Takes one rule, or a list of them.
-pub(super) async fn add(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn add(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     // Looking at the shape first gives better messages than an untagged enum does.
     let faults: Vec<Fault> = match parse::<Value>(&body)? {
         list @ Value::Array(_) => serde_json::from_value(list),
@@ -41,9 +38,7 @@ pub(super) async fn remove(
     State(core): State<Arc<Core>>,
     Path(id): Path<String>,
 ) -> Result<Response, ControlError> {
-    let id = id
-        .parse()
-        .map_err(|_| ControlError::not_found("there is no such fault"))?;
+    let id = id.parse().map_err(|_| ControlError::not_found("there is no such fault"))?;
     core.change(|state| state.faults.remove(id))?;
     Ok(ok(&json!({"removed": 1})))
 }

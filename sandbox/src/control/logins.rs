@@ -70,8 +70,7 @@ pub(super) async fn approve(
     let key = core.keys.current().await;
     let event = core.force_approve(&key, &id, agent_id.as_deref())?;
     core.settle(event).await;
-    core.read(|state| state.shown(&id))
-        .map(|shown| show(&shown))
+    core.read(|state| state.shown(&id)).map(|shown| show(&shown))
 }
 
 #[derive(Deserialize)]
@@ -81,10 +80,7 @@ struct Rotate {
     keep_old: bool,
 }
 
-pub(super) async fn rotate(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn rotate(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let Rotate { keep_old } = parse(&body)?;
     let keys = core.keys.clone();
     // It may have to wait for the spare key, so not on this thread.

@@ -43,12 +43,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/sites/{id}/suspend", post(accounts::suspend))
         .route("/sites/{id}/resume", post(accounts::resume))
         .route("/agents", get(accounts::agents).post(accounts::add_agent))
-        .route(
-            "/settings",
-            get(settings::read)
-                .put(settings::patch)
-                .patch(settings::patch),
-        )
+        .route("/settings", get(settings::read).put(settings::patch).patch(settings::patch))
         .route("/login-requests", get(logins::all))
         .route("/login-requests/{id}", get(logins::one))
         .route("/login-requests/{id}/expire", post(logins::expire))
@@ -59,16 +54,10 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/streams/disconnect", post(streams::disconnect))
         .route("/events", post(streams::push))
         .route("/clock", get(clock::read).post(clock::change))
-        .route(
-            "/faults",
-            get(faults::list).post(faults::add).delete(faults::clear),
-        )
+        .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", axum::routing::delete(faults::remove))
         .method_not_allowed_fallback(|| async {
-            error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "the call does not take this method",
-            )
+            error(StatusCode::METHOD_NOT_ALLOWED, "the call does not take this method")
         })
         .with_state(core);
     Router::new()
@@ -92,10 +81,7 @@ pub(crate) fn refused(reason: &str) -> Response {
 
 /// A body that broke off or is too large.
 pub(crate) fn unreadable() -> Response {
-    error(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "the body is too large or broke off",
-    )
+    error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off")
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
@@ -116,11 +102,7 @@ fn show(body: &impl serde::Serialize) -> Response {
 
 /// A call's JSON body; an empty one counts as `{}`.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
-    let body = if body.trim_ascii().is_empty() {
-        b"{}"
-    } else {
-        body
-    };
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| ControlError::invalid(error.to_string()))
 }
 

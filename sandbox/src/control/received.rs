@@ -27,10 +27,7 @@ pub(super) struct ListQuery {
     wait_ms: Option<u64>,
 }
 
-pub(super) async fn list(
-    State(core): State<Arc<Core>>,
-    Query(query): Query<ListQuery>,
-) -> Response {
+pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Response {
     let found = core
         .wait_for(patience(query.wait_ms), |state| {
             let entries: Vec<Received> = state
@@ -40,10 +37,8 @@ pub(super) async fn list(
                 .filter(|entry| query.route.is_none() || entry.route == query.route)
                 .cloned()
                 .collect();
-            let done = entries
-                .iter()
-                .filter(|entry| entry.status != Answer::Other(Unanswered::Pending))
-                .count();
+            let done =
+                entries.iter().filter(|entry| entry.status != Answer::Other(Unanswered::Pending)).count();
             (done >= query.min).then_some(entries)
         })
         .await;

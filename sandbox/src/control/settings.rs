@@ -15,10 +15,7 @@ pub(super) async fn read(State(core): State<Arc<Core>>) -> Response {
     show(&core.read(|state| state.settings.clone()))
 }
 
-pub(super) async fn patch(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn patch(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let patch: Value = parse(&body)?;
     Ok(show(&core.patch_settings(&patch)?))
 }

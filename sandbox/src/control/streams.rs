@@ -31,10 +31,7 @@ pub(super) struct ListQuery {
     wait_ms: Option<u64>,
 }
 
-pub(super) async fn list(
-    State(core): State<Arc<Core>>,
-    Query(query): Query<ListQuery>,
-) -> Response {
+pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Response {
     let found = core
         .wait_for(patience(query.wait_ms), |state| {
             let streams = state.streams_by_site();
@@ -71,20 +68,9 @@ struct Disconnect {
     reset: bool,
 }
 
-pub(super) async fn disconnect(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
-    let Disconnect {
-        site_id,
-        abort,
-        reset,
-    } = parse(&body)?;
-    let end = if abort || reset {
-        End::Abort { reset }
-    } else {
-        End::Clean
-    };
+pub(super) async fn disconnect(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
+    let Disconnect { site_id, abort, reset } = parse(&body)?;
+    let end = if abort || reset { End::Abort { reset } } else { End::Clean };
     let streams = core.change(|state| state.end_streams(site_id.as_deref(), end));
     Ok(ok(&json!({"disconnected": streams})))
 }
@@ -105,10 +91,7 @@ struct Push {
     event: Option<Value>,
 }
 
-pub(super) async fn push(
-    State(core): State<Arc<Core>>,
-    body: Bytes,
-) -> Result<Response, ControlError> {
+pub(super) async fn push(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let push: Push = parse(&body)?;
     let bytes = match (push.raw, push.raw_base64, push.event) {
         (Some(raw), None, None) => Bytes::from(raw),
@@ -118,9 +101,7 @@ pub(super) async fn push(
             .into(),
         (None, None, Some(event)) => frame(&event),
         _ => {
-            return Err(ControlError::invalid(
-                "give one of raw, raw_base64 and event",
-            ));
+            return Err(ControlError::invalid("give one of raw, raw_base64 and event"));
         }
     };
     let streams = core.change(|state| state.push_raw(push.site_id.as_deref(), &bytes));

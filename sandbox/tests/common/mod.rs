@@ -28,9 +28,7 @@ pub(crate) async fn sandbox() -> Sandbox {
 
 /// Fails a test that would hang.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("in time")
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
 }
 
 /// How the body of an answer ended.
@@ -79,18 +77,12 @@ impl Answer {
         let body = self.json();
         assert_eq!(body["ok"], false, "{body}");
         assert!(body["error"]["message"].is_string());
-        (
-            self.status,
-            body["error"]["code"].as_str().unwrap().to_owned(),
-        )
+        (self.status, body["error"]["code"].as_str().unwrap().to_owned())
     }
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// One connection.
@@ -102,19 +94,10 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        Self {
-            stream: BufReader::new(stream),
-            port,
-        }
+        Self { stream: BufReader::new(stream), port }
     }
 
-    pub(crate) async fn send(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) {
+    pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
             write!(head, "host: 127.0.0.1:{}\r\n", self.port).unwrap();
@@ -144,11 +127,7 @@ impl Connection {
     /// Status and headers.
     pub(crate) async fn head(&mut self) -> Result<(u16, Vec<(String, String)>), End> {
         let line = self.line().await?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .unwrap();
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         let mut headers = Vec::new();
         loop {
             let line = self.line().await?;
@@ -178,13 +157,7 @@ impl Connection {
     /// A whole answer, or how the connection ended instead.
     pub(crate) async fn answer(&mut self) -> Result<Answer, End> {
         let (status, headers) = self.head().await?;
-        let mut answer = Answer {
-            status,
-            headers,
-            body: Vec::new(),
-            end: End::Complete,
-            chunks: Vec::new(),
-        };
+        let mut answer = Answer { status, headers, body: Vec::new(), end: End::Complete, chunks: Vec::new() };
         if answer.header("transfer-encoding") == Some("chunked") {
             loop {
                 match self.chunk().await {
@@ -200,11 +173,7 @@ impl Connection {
                 }
             }
         }
-        let length: usize = answer
-            .header("content-length")
-            .unwrap_or("0")
-            .parse()
-            .unwrap();
+        let length: usize = answer.header("content-length").unwrap_or("0").parse().unwrap();
         while answer.body.len() < length {
             let mut piece = vec![0; length - answer.body.len()];
             match self.stream.read(&mut piece).await {
@@ -246,9 +215,7 @@ pub(crate) async fn call(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    try_call(port, method, path, headers, body)
-        .await
-        .expect("an answer")
+    try_call(port, method, path, headers, body).await.expect("an answer")
 }
 
 pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Answer {
@@ -262,12 +229,7 @@ pub(crate) async fn control(sandbox: &Sandbox, method: &str, path: &str, body: V
         method,
         &format!("/_sandbox{path}"),
         &[("content-type", "application/json")],
-        if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        }
-        .as_slice(),
+        if body.is_null() { Vec::new() } else { body.to_string().into_bytes() }.as_slice(),
     )
     .await;
     assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
@@ -280,32 +242,15 @@ pub(crate) async fn create(sandbox: &Sandbox) -> String {
 }
 
 pub(crate) async fn create_for(sandbox: &Sandbox, token: &str) -> String {
-    let answer = call(
-        sandbox.port(),
-        "POST",
-        REQUESTS,
-        &[("x-site-token", token)],
-        b"{}",
-    )
-    .await;
+    let answer = call(sandbox.port(), "POST", REQUESTS, &[("x-site-token", token)], b"{}").await;
     assert_eq!(answer.status, 201);
-    answer.data()["login_request_id"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    answer.data()["login_request_id"].as_str().unwrap().to_owned()
 }
 
 /// Reads a login request as the first site.
 pub(crate) async fn read(sandbox: &Sandbox, id: &str) -> Answer {
     let headers = [("x-site-token", sandbox.site_token())];
-    call(
-        sandbox.port(),
-        "GET",
-        &format!("{REQUESTS}/{id}"),
-        &headers,
-        b"",
-    )
-    .await
+    call(sandbox.port(), "GET", &format!("{REQUESTS}/{id}"), &headers, b"").await
 }
 
 pub(crate) async fn challenge(sandbox: &Sandbox, id: &str) -> Answer {
@@ -333,16 +278,12 @@ pub(crate) async fn approve_as(
 
 /// The smallest nonce under the seed digest.
 pub(crate) fn solve_seed(challenge: &str, difficulty: u32) -> String {
-    solve(difficulty, |nonce| {
-        format!("{challenge}{nonce}").into_bytes()
-    })
+    solve(difficulty, |nonce| format!("{challenge}{nonce}").into_bytes())
 }
 
 /// The smallest nonce under today's digest.
 pub(crate) fn solve_today(challenge: &str, difficulty: u32) -> String {
-    solve(difficulty, |nonce| {
-        format!("lime:pow:v1\0{challenge}\0{nonce}").into_bytes()
-    })
+    solve(difficulty, |nonce| format!("lime:pow:v1\0{challenge}\0{nonce}").into_bytes())
 }
 
 fn solve(difficulty: u32, input: impl Fn(&str) -> Vec<u8>) -> String {
@@ -386,13 +327,7 @@ impl Events {
             let headers = [("x-site-token", token), ("accept", "text/event-stream")];
             connection.send("GET", EVENTS, &headers, b"").await;
             let (status, headers) = connection.head().await.unwrap();
-            Self {
-                connection,
-                status,
-                headers,
-                rest: Vec::new(),
-                chunks: Vec::new(),
-            }
+            Self { connection, status, headers, rest: Vec::new(), chunks: Vec::new() }
         })
         .await
     }
@@ -437,9 +372,7 @@ impl Events {
 /// Header and claims of a JWT, unverified.
 pub(crate) fn decode(jwt: &str) -> (Value, Value) {
     let part = |at: usize| {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(jwt.split('.').nth(at).unwrap())
-            .unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(at).unwrap()).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     };
     (part(0), part(1))
@@ -451,34 +384,18 @@ pub(crate) fn verifies(jwt: &str, keys: &[Value]) -> bool {
     assert_eq!(header["alg"], "RS256");
     let (message, signature) = jwt.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    keys.iter()
-        .filter(|key| key["kid"] == header["kid"])
-        .any(|key| {
-            assert_eq!(
-                (&key["kty"], &key["use"], &key["alg"]),
-                (&json!("RSA"), &json!("sig"), &json!("RS256"))
-            );
-            let number = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
-            aws_lc_rs::signature::RsaPublicKeyComponents {
-                n: number("n"),
-                e: number("e"),
-            }
-            .verify(
-                &aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256,
-                message.as_bytes(),
-                &signature,
-            )
+    keys.iter().filter(|key| key["kid"] == header["kid"]).any(|key| {
+        assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
+        let number = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
+        aws_lc_rs::signature::RsaPublicKeyComponents { n: number("n"), e: number("e") }
+            .verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &signature)
             .is_ok()
-        })
+    })
 }
 
 /// The published keys (envelope or bare).
 pub(crate) async fn keys(sandbox: &Sandbox) -> Vec<Value> {
     let document = get(sandbox, JWKS).await.json();
-    let keys = if document["keys"].is_array() {
-        &document["keys"]
-    } else {
-        &document["data"]["keys"]
-    };
+    let keys = if document["keys"].is_array() { &document["keys"] } else { &document["data"]["keys"] };
     keys.as_array().unwrap().clone()
 }

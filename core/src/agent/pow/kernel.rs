@@ -8,9 +8,8 @@ use sha2::block_api::compress256;
 const BLOCK: usize = 64;
 /// Decimal digits of the largest nonce.
 const MOST_DIGITS: usize = 20;
-const INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// A message laid out for hashing: the state after its whole blocks before the nonce, and the last one
 /// or two blocks with nonce, padding and length.
@@ -32,7 +31,14 @@ impl Layout {
         compress256(&mut midstate, whole);
         let mut blocks = [[0; BLOCK]; 2];
         blocks[0][..rest.len()].copy_from_slice(rest);
-        let mut layout = Self { midstate, hashed: prefix.len() - rest.len(), before: rest.len(), digits: 0, blocks, used: 1 };
+        let mut layout = Self {
+            midstate,
+            hashed: prefix.len() - rest.len(),
+            before: rest.len(),
+            digits: 0,
+            blocks,
+            used: 1,
+        };
         layout.set_nonce(0);
         layout
     }

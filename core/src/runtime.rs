@@ -236,11 +236,11 @@ struct Completion<T, F: FnOnce(Result<T>)> {
 impl<T, F: FnOnce(Result<T>)> Completion<T, F> {
     fn finish(&mut self, result: Result<T>) {
         let Some(complete) = self.complete.take() else { return };
-        // Upgrading keeps the runtime alive over the callback; the last lease may end in it.
-        let runtime = self.runtime.upgrade();
-        if let Some(runtime) = &runtime {
+        if let Some(runtime) = self.runtime.upgrade() {
             runtime.operations.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
         }
+        // No lease of ours is held from here on: whoever is told may close the last client at once,
+        // and then wait for this very thread.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| complete(result)));
     }
 }

@@ -38,7 +38,10 @@ fn threads_come_late_and_leave() {
 
     sites.iter().for_each(lime_core::LimeSite::close);
     agents.iter().for_each(lime_core::LimeAgent::close);
-    assert!(threads().is_empty(), "{:?}", threads());
+    // The dispatcher is not waited for while a callback is just returning; it ends right behind it.
+    while !threads().is_empty() {
+        std::thread::yield_now();
+    }
 
     // And it starts again.
     let again = site(&sandbox);

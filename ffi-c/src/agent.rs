@@ -66,13 +66,25 @@ impl From<AgentProfile> for lime_agent_profile {
 
 /// Receives the result of lime_agent_login_start(). `status` is LIME_OK and `result` is there, or `error`
 /// is; both belong to the callback, which frees them. Runs on the dispatcher thread.
-pub type lime_approval_result_callback =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, status: i32, result: *mut lime_approval_result, error: *mut lime_error)>;
+pub type lime_approval_result_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        result: *mut lime_approval_result,
+        error: *mut lime_error,
+    ),
+>;
 
 /// Receives the result of lime_agent_get_profile_start(). `status` is LIME_OK and `profile` is there, or
 /// `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
-pub type lime_agent_profile_callback =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, status: i32, profile: *mut lime_agent_profile, error: *mut lime_error)>;
+pub type lime_agent_profile_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        profile: *mut lime_agent_profile,
+        error: *mut lime_error,
+    ),
+>;
 
 /// Makes a client for the agent that the token belongs to. Starts no thread and sends nothing.
 ///
@@ -100,7 +112,8 @@ pub unsafe extern "C" fn lime_agent_new(
 /// Parameters: `request_id`: the login request. `result`: gets the result, to be freed with
 /// lime_approval_result_free(). `error`: NULL, or gets the error.
 ///
-/// Returns: LIME_OK; LIME_ERROR_POW_TIMEOUT when the challenge is not solved in time;
+/// Returns: LIME_OK; LIME_ERROR_API when the platform does not know the request (any more) or it is no
+/// request id; LIME_ERROR_POW_TIMEOUT when the challenge is not solved in time;
 /// LIME_ERROR_POW_DIFFICULTY; LIME_ERROR_OUTCOME_UNKNOWN when an approval was sent and its answer got lost
 /// (the site may have let the agent in); LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of
 /// the platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
@@ -114,8 +127,9 @@ pub unsafe extern "C" fn lime_agent_login(
 ) -> i32 {
     panic::call(error, || {
         // SAFETY: pointers are NULL or valid, as the header asks.
-        let (agent, request_id, place) =
-            unsafe { (borrow(agent, "agent")?, text(request_id, "request_id")?, Out::new(result, "result")?) };
+        let (agent, request_id, place) = unsafe {
+            (borrow(agent, "agent")?, text(request_id, "request_id")?, Out::new(result, "result")?)
+        };
         wait(agent.0.login(request_id), place)
     })
 }
@@ -214,7 +228,9 @@ pub unsafe extern "C" fn lime_agent_free(agent: *mut lime_agent) {
 ///
 /// Returns: text that is valid until the object is freed; NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_approval_result_request_id(result: *const lime_approval_result) -> *const c_char {
+pub unsafe extern "C" fn lime_approval_result_request_id(
+    result: *const lime_approval_result,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(result, std::ptr::null(), |r| r.request_id.as_ptr()) }
 }
@@ -232,7 +248,9 @@ pub unsafe extern "C" fn lime_approval_result_site_id(result: *const lime_approv
 ///
 /// Returns: text that is valid until the object is freed; NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_approval_result_status_text(result: *const lime_approval_result) -> *const c_char {
+pub unsafe extern "C" fn lime_approval_result_status_text(
+    result: *const lime_approval_result,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(result, std::ptr::null(), |r| r.status.as_ptr()) }
 }
@@ -241,7 +259,9 @@ pub unsafe extern "C" fn lime_approval_result_status_text(result: *const lime_ap
 ///
 /// Returns: text that is valid until the object is freed; NULL when the platform does not tell.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_approval_result_approved_agent_id(result: *const lime_approval_result) -> *const c_char {
+pub unsafe extern "C" fn lime_approval_result_approved_agent_id(
+    result: *const lime_approval_result,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(result, std::ptr::null(), |r| pointer(r.approved_agent_id.as_ref())) }
 }
@@ -250,7 +270,9 @@ pub unsafe extern "C" fn lime_approval_result_approved_agent_id(result: *const l
 ///
 /// Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_approval_result_expires_at_unix_micros(result: *const lime_approval_result) -> i64 {
+pub unsafe extern "C" fn lime_approval_result_expires_at_unix_micros(
+    result: *const lime_approval_result,
+) -> i64 {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(result, LIME_NO_TIME, |r| r.expires_at_unix_micros) }
 }
@@ -259,7 +281,9 @@ pub unsafe extern "C" fn lime_approval_result_expires_at_unix_micros(result: *co
 ///
 /// Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_approval_result_expires_at_offset_seconds(result: *const lime_approval_result) -> i32 {
+pub unsafe extern "C" fn lime_approval_result_expires_at_offset_seconds(
+    result: *const lime_approval_result,
+) -> i32 {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(result, LIME_NO_OFFSET, |r| r.expires_at_offset_seconds) }
 }
@@ -293,7 +317,9 @@ pub unsafe extern "C" fn lime_agent_profile_owner_id(profile: *const lime_agent_
 ///
 /// Returns: text that is valid until the object is freed; NULL when the platform does not tell.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_profile_display_name(profile: *const lime_agent_profile) -> *const c_char {
+pub unsafe extern "C" fn lime_agent_profile_display_name(
+    profile: *const lime_agent_profile,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(profile, std::ptr::null(), |r| pointer(r.display_name.as_ref())) }
 }
@@ -322,7 +348,10 @@ pub unsafe extern "C" fn lime_agent_profile_description(profile: *const lime_age
 ///
 /// Returns: 1 if it does, else 0 (also for NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_profile_owner_kyc_level(profile: *const lime_agent_profile, value: *mut i64) -> i32 {
+pub unsafe extern "C" fn lime_agent_profile_owner_kyc_level(
+    profile: *const lime_agent_profile,
+    value: *mut i64,
+) -> i32 {
     // SAFETY: pointers are NULL or valid, as the header asks.
     unsafe { number(profile, value, |profile| profile.owner_kyc_level) }
 }
@@ -333,7 +362,10 @@ pub unsafe extern "C" fn lime_agent_profile_owner_kyc_level(profile: *const lime
 ///
 /// Returns: 1 if it does, else 0 (also for NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_profile_agent_reputation(profile: *const lime_agent_profile, value: *mut i64) -> i32 {
+pub unsafe extern "C" fn lime_agent_profile_agent_reputation(
+    profile: *const lime_agent_profile,
+    value: *mut i64,
+) -> i32 {
     // SAFETY: pointers are NULL or valid, as the header asks.
     unsafe { number(profile, value, |profile| profile.agent_reputation) }
 }

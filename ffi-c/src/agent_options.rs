@@ -32,7 +32,10 @@ pub extern "C" fn lime_agent_options_new() -> *mut lime_agent_options {
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_agent_token(options: *mut lime_agent_options, agent_token: *const c_char) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_agent_token(
+    options: *mut lime_agent_options,
+    agent_token: *const c_char,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
@@ -50,7 +53,10 @@ pub unsafe extern "C" fn lime_agent_options_set_agent_token(options: *mut lime_a
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_base_url(options: *mut lime_agent_options, base_url: *const c_char) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_base_url(
+    options: *mut lime_agent_options,
+    base_url: *const c_char,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
@@ -66,7 +72,10 @@ pub unsafe extern "C" fn lime_agent_options_set_base_url(options: *mut lime_agen
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_timeout_ms(options: *mut lime_agent_options, timeout_ms: u64) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_timeout_ms(
+    options: *mut lime_agent_options,
+    timeout_ms: u64,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -83,7 +92,10 @@ pub unsafe extern "C" fn lime_agent_options_set_timeout_ms(options: *mut lime_ag
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_max_retries(options: *mut lime_agent_options, max_retries: u32) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_max_retries(
+    options: *mut lime_agent_options,
+    max_retries: u32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -97,7 +109,10 @@ pub unsafe extern "C" fn lime_agent_options_set_max_retries(options: *mut lime_a
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_pow_timeout_ms(options: *mut lime_agent_options, timeout_ms: u64) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_pow_timeout_ms(
+    options: *mut lime_agent_options,
+    timeout_ms: u64,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -112,7 +127,10 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_timeout_ms(options: *mut lim
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_pow_digest(options: *mut lime_agent_options, digest: i32) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_pow_digest(
+    options: *mut lime_agent_options,
+    digest: i32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -131,7 +149,10 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_digest(options: *mut lime_ag
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_pow_threads(options: *mut lime_agent_options, threads: usize) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_pow_threads(
+    options: *mut lime_agent_options,
+    threads: usize,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -145,7 +166,10 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_threads(options: *mut lime_a
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_agent_options_set_post_retry(options: *mut lime_agent_options, post_retry: i32) -> i32 {
+pub unsafe extern "C" fn lime_agent_options_set_post_retry(
+    options: *mut lime_agent_options,
+    post_retry: i32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {

@@ -27,7 +27,11 @@ impl From<Error> for lime_error {
         Self {
             message: c_text(error.message()),
             code: c_optional(error.code()),
-            detail: error.detail().and_then(|detail| serde_json::to_string(detail).ok()).as_deref().map(c_text),
+            detail: error
+                .detail()
+                .and_then(|detail| serde_json::to_string(detail).ok())
+                .as_deref()
+                .map(c_text),
             request_id: c_optional(error.request_id()),
             error,
         }
@@ -37,7 +41,8 @@ impl From<Error> for lime_error {
 /// For each status number its name and description.
 static STATUSES: LazyLock<Vec<(i32, CString, CString)>> = LazyLock::new(|| {
     let ok = (LIME_OK, c_text("ok"), c_text("The call did what it was asked to do."));
-    let kinds = ErrorKind::ALL.iter().map(|kind| (kind.number(), c_text(kind.name()), c_text(kind.description())));
+    let kinds =
+        ErrorKind::ALL.iter().map(|kind| (kind.number(), c_text(kind.name()), c_text(kind.description())));
     std::iter::once(ok).chain(kinds).collect()
 });
 
@@ -51,7 +56,9 @@ fn status(number: i32) -> Option<&'static (i32, CString, CString)> {
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
-    crate::panic::value(c"unknown".as_ptr(), || status(status_number).map_or(c"unknown".as_ptr(), |(_, name, _)| name.as_ptr()))
+    crate::panic::value(c"unknown".as_ptr(), || {
+        status(status_number).map_or(c"unknown".as_ptr(), |(_, name, _)| name.as_ptr())
+    })
 }
 
 /// What a status means, in a sentence.
@@ -59,7 +66,9 @@ pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_status_description(status_number: i32) -> *const c_char {
-    crate::panic::value(c"unknown".as_ptr(), || status(status_number).map_or(c"unknown".as_ptr(), |(_, _, text)| text.as_ptr()))
+    crate::panic::value(c"unknown".as_ptr(), || {
+        status(status_number).map_or(c"unknown".as_ptr(), |(_, _, text)| text.as_ptr())
+    })
 }
 
 /// The status number of an error, LIME_ERROR_...; the same that the failed call returned.
@@ -121,7 +130,9 @@ pub unsafe extern "C" fn lime_error_request_id(error: *const lime_error) -> *con
 /// Returns: milliseconds; -1 when it did not ask.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_error_retry_after_ms(error: *const lime_error) -> i64 {
-    let millis = |e: &lime_error| e.error.retry_after().map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+    let millis = |e: &lime_error| {
+        e.error.retry_after().map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+    };
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(error, -1, millis) }
 }

@@ -49,7 +49,9 @@ impl From<Frame> for lime_login_frame {
                 Self { kind: LIME_FRAME_ERROR, code: text(&code), message: text(&message), ..Self::default() }
             }
             Frame::Ignored => Self { kind: LIME_FRAME_IGNORED, ..Self::default() },
-            Frame::Malformed(reason) => Self { kind: LIME_FRAME_MALFORMED, message: text(reason), ..Self::default() },
+            Frame::Malformed(reason) => {
+                Self { kind: LIME_FRAME_MALFORMED, message: text(reason), ..Self::default() }
+            }
         }
     }
 }

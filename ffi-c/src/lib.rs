@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn the_header_declares_exactly_the_exports() {
         let header = include_str!("../../include/lime.h");
-        let code: String = header.split("/*").map(|part| part.rsplit_once("*/").map_or(part, |(_, code)| code)).collect();
+        let code: String =
+            header.split("/*").map(|part| part.rsplit_once("*/").map_or(part, |(_, code)| code)).collect();
         let mut declared: Vec<&str> = code
             .match_indices('(')
             .filter_map(|(at, _)| code[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())

@@ -33,12 +33,17 @@ const _: () = {
 
 /// Receives log records: `level` is a LIME_LOG_ constant, `message` is valid during the call. It runs
 /// on the library's threads, also on several at once, must not block, and must not call this library.
-pub type lime_log_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
+pub type lime_log_callback =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// A logger for the host's callback.
 pub(crate) fn logger(level: i32, callback: lime_log_callback, user: UserData) -> Result<Logger> {
     let callback = callback.ok_or_else(|| invalid("callback is NULL"))?;
-    let level = LEVELS.iter().find(|(number, _)| *number == level).ok_or_else(|| invalid("level is no LIME_LOG_ constant"))?.1;
+    let level = LEVELS
+        .iter()
+        .find(|(number, _)| *number == level)
+        .ok_or_else(|| invalid("level is no LIME_LOG_ constant"))?
+        .1;
     Ok(Logger::new(level, move |level, message| {
         let message = c_text(message);
         // SAFETY: the host's own function; the message lives through the call.

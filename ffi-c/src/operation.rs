@@ -82,4 +82,3 @@ pub(crate) fn complete<T, H: From<T>>(result: Result<T>, callback: Callback<H>, 
 pub extern "C" fn lime_operation_cancel(operation: u64) -> i32 {
     panic::value(0, || i32::from(cancel_operation(operation)))
 }
-

@@ -37,7 +37,8 @@ pub(crate) fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
 
 /// What a caught panic is called.
 pub(crate) fn internal(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let message = format!("A fault of the library was caught: {}", text.unwrap_or("panic"));
     Error::new(ErrorKind::Internal, message).with_code("INTERNAL")
 }

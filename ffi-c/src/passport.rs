@@ -75,7 +75,8 @@ pub unsafe extern "C" fn lime_passport_verify(
                 check(expected_request_id, require_issuer)?,
             )
         };
-        let now = Duration::try_from_secs_f64(now_unix_seconds).map_err(|_| invalid("now_unix_seconds is no time"))?;
+        let now = Duration::try_from_secs_f64(now_unix_seconds)
+            .map_err(|_| invalid("now_unix_seconds is no time"))?;
         let verified = verify(jwt, &KeySet::from_json(jwks)?, api_root, &check, now)?;
         place.write(give(verified.into()));
         Ok(())
@@ -98,7 +99,10 @@ pub unsafe extern "C" fn lime_passport_claims_json(passport: *const lime_passpor
 /// Returns: text that is valid until the passport is freed; NULL when there is no such claim or it is
 /// no text.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_passport_text_claim(passport: *const lime_passport, name: *const c_char) -> *const c_char {
+pub unsafe extern "C" fn lime_passport_text_claim(
+    passport: *const lime_passport,
+    name: *const c_char,
+) -> *const c_char {
     panic::value(std::ptr::null(), || {
         // SAFETY: pointers are NULL or valid, as the header asks.
         let (Ok(passport), Ok(name)) = (unsafe { (borrow(passport, "passport"), text(name, "name")) }) else {

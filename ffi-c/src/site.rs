@@ -3,7 +3,9 @@
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
 
-use lime_core::{LimeSite, LoginEvent, LoginRequest, LoginRequestStatus, StreamState, StreamStatus, is_library_thread};
+use lime_core::{
+    LimeSite, LoginEvent, LoginRequest, LoginRequestStatus, StreamState, StreamStatus, is_library_thread,
+};
 
 use crate::error::lime_error;
 use crate::operation::{start, wait};
@@ -99,24 +101,46 @@ impl From<LoginEvent> for lime_login_event {
 /// Receives the result of lime_site_create_login_request_start(). `status` is LIME_OK and `request` is
 /// there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
 pub type lime_login_request_callback = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, status: i32, request: *mut lime_login_request, error: *mut lime_error),
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        request: *mut lime_login_request,
+        error: *mut lime_error,
+    ),
 >;
 
 /// Receives the result of lime_site_read_login_request_start(). `status` is LIME_OK and `found` is
 /// there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
 pub type lime_login_request_status_callback = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, status: i32, found: *mut lime_login_request_status, error: *mut lime_error),
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        found: *mut lime_login_request_status,
+        error: *mut lime_error,
+    ),
 >;
 
 /// Receives the result of lime_site_wait_for_login_start(). `status` is LIME_OK and `event` is there, or
 /// `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
-pub type lime_login_event_callback =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, status: i32, event: *mut lime_login_event, error: *mut lime_error)>;
+pub type lime_login_event_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        event: *mut lime_login_event,
+        error: *mut lime_error,
+    ),
+>;
 
 /// Receives the result of lime_site_verify_passport_start(). `status` is LIME_OK and `passport` is
 /// there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
-pub type lime_passport_callback =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, status: i32, passport: *mut lime_passport, error: *mut lime_error)>;
+pub type lime_passport_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        passport: *mut lime_passport,
+        error: *mut lime_error,
+    ),
+>;
 
 /// Is told how a login request ended: `passport` is the agent's passport, not verified yet, or NULL
 /// when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
@@ -198,7 +222,7 @@ pub unsafe extern "C" fn lime_site_create_login_request_start(
 /// Parameters: `request_id`: the login request. `found`: gets the result, to be freed with
 /// lime_login_request_status_free(). `error`: NULL, or gets the error.
 ///
-/// Returns: LIME_OK; LIME_ERROR_API when the platform does not know it; other errors as
+/// Returns: LIME_OK; LIME_ERROR_API when the platform does not know it or it is no request id; other errors as
 /// lime_site_create_login_request().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_read_login_request(
@@ -250,7 +274,7 @@ pub unsafe extern "C" fn lime_site_read_login_request_start(
 /// before the request expired. `error`: NULL, or gets the error.
 ///
 /// Returns: LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once
-/// when the platform refuses the token; LIME_ERROR_CLOSED when the client is closed meanwhile;
+/// when the platform refuses the token; LIME_ERROR_API at once for a text that is no request id; LIME_ERROR_CLOSED when the client is closed meanwhile;
 /// LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_wait_for_login(
@@ -291,7 +315,8 @@ pub unsafe extern "C" fn lime_site_wait_for_login_start(
         let timeout = Duration::from_millis(timeout_ms);
         // SAFETY: pointers are NULL or valid, as the header asks.
         unsafe {
-            let wait = || Ok(borrow(site, "site")?.0.wait_for_login(text(request_id, "request_id")?, timeout));
+            let wait =
+                || Ok(borrow(site, "site")?.0.wait_for_login(text(request_id, "request_id")?, timeout));
             start(wait, callback, user, operation)
         }
     })
@@ -402,8 +427,9 @@ pub unsafe extern "C" fn lime_site_on_login(
     })
 }
 
-/// Registers a handler for every change of the event stream's state; it is first called with the state
-/// as it is. Closing the client is not reported. It stays registered for the life of the client.
+/// Registers a handler for where the event stream stands: it is first called with the state as it is,
+/// then whenever it has changed. Closing the client is not reported. It stays registered for the life of
+/// the client.
 ///
 /// Parameters: `handler`: see lime_state_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
 /// `error`: NULL, or gets the error.
@@ -466,7 +492,11 @@ pub unsafe extern "C" fn lime_site_state(site: *const lime_site) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_last_error(site: *const lime_site) -> *mut lime_error {
     // SAFETY: NULL or a live handle, as the header asks.
-    unsafe { stream(site, std::ptr::null_mut(), |status| status.last_error.map_or(std::ptr::null_mut(), panic::boxed)) }
+    unsafe {
+        stream(site, std::ptr::null_mut(), |status| {
+            status.last_error.map_or(std::ptr::null_mut(), panic::boxed)
+        })
+    }
 }
 
 /// How many connections of the event stream came about so far.
@@ -533,7 +563,9 @@ pub unsafe extern "C" fn lime_login_request_status_text(request: *const lime_log
 ///
 /// Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_login_request_expires_at_unix_micros(request: *const lime_login_request) -> i64 {
+pub unsafe extern "C" fn lime_login_request_expires_at_unix_micros(
+    request: *const lime_login_request,
+) -> i64 {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(request, LIME_NO_TIME, |r| r.expires_at_unix_micros) }
 }
@@ -542,7 +574,9 @@ pub unsafe extern "C" fn lime_login_request_expires_at_unix_micros(request: *con
 ///
 /// Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_login_request_expires_at_offset_seconds(request: *const lime_login_request) -> i32 {
+pub unsafe extern "C" fn lime_login_request_expires_at_offset_seconds(
+    request: *const lime_login_request,
+) -> i32 {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(request, LIME_NO_OFFSET, |r| r.expires_at_offset_seconds) }
 }
@@ -558,7 +592,9 @@ pub unsafe extern "C" fn lime_login_request_free(request: *mut lime_login_reques
 ///
 /// Returns: text that is valid until the object is freed; NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_login_request_status_request_id(found: *const lime_login_request_status) -> *const c_char {
+pub unsafe extern "C" fn lime_login_request_status_request_id(
+    found: *const lime_login_request_status,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(found, std::ptr::null(), |r| r.request_id.as_ptr()) }
 }
@@ -567,7 +603,9 @@ pub unsafe extern "C" fn lime_login_request_status_request_id(found: *const lime
 ///
 /// Returns: text that is valid until the object is freed; NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_login_request_status_status_text(found: *const lime_login_request_status) -> *const c_char {
+pub unsafe extern "C" fn lime_login_request_status_status_text(
+    found: *const lime_login_request_status,
+) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(found, std::ptr::null(), |r| r.status.as_ptr()) }
 }
@@ -576,7 +614,9 @@ pub unsafe extern "C" fn lime_login_request_status_status_text(found: *const lim
 ///
 /// Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not say.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_login_request_status_expires_at_unix_micros(found: *const lime_login_request_status) -> i64 {
+pub unsafe extern "C" fn lime_login_request_status_expires_at_unix_micros(
+    found: *const lime_login_request_status,
+) -> i64 {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(found, LIME_NO_TIME, |r| r.expires_at_unix_micros) }
 }

@@ -43,7 +43,10 @@ pub extern "C" fn lime_site_options_new() -> *mut lime_site_options {
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_site_token(options: *mut lime_site_options, site_token: *const c_char) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_site_token(
+    options: *mut lime_site_options,
+    site_token: *const c_char,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
@@ -61,7 +64,10 @@ pub unsafe extern "C" fn lime_site_options_set_site_token(options: *mut lime_sit
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_base_url(options: *mut lime_site_options, base_url: *const c_char) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_base_url(
+    options: *mut lime_site_options,
+    base_url: *const c_char,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
@@ -77,7 +83,10 @@ pub unsafe extern "C" fn lime_site_options_set_base_url(options: *mut lime_site_
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_timeout_ms(options: *mut lime_site_options, timeout_ms: u64) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_timeout_ms(
+    options: *mut lime_site_options,
+    timeout_ms: u64,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -94,7 +103,10 @@ pub unsafe extern "C" fn lime_site_options_set_timeout_ms(options: *mut lime_sit
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_max_retries(options: *mut lime_site_options, max_retries: u32) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_max_retries(
+    options: *mut lime_site_options,
+    max_retries: u32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -108,7 +120,10 @@ pub unsafe extern "C" fn lime_site_options_set_max_retries(options: *mut lime_si
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_sse_backoff_base_ms(options: *mut lime_site_options, backoff_ms: u64) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_sse_backoff_base_ms(
+    options: *mut lime_site_options,
+    backoff_ms: u64,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -123,7 +138,10 @@ pub unsafe extern "C" fn lime_site_options_set_sse_backoff_base_ms(options: *mut
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(options: *mut lime_site_options, limit: usize) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(
+    options: *mut lime_site_options,
+    limit: usize,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -138,7 +156,10 @@ pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(options: *mut l
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_jwks_cache_ttl_ms(options: *mut lime_site_options, ttl_ms: u64) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_jwks_cache_ttl_ms(
+    options: *mut lime_site_options,
+    ttl_ms: u64,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -154,7 +175,10 @@ pub unsafe extern "C" fn lime_site_options_set_jwks_cache_ttl_ms(options: *mut l
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_require_issuer(options: *mut lime_site_options, required: i32) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_require_issuer(
+    options: *mut lime_site_options,
+    required: i32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
@@ -168,7 +192,10 @@ pub unsafe extern "C" fn lime_site_options_set_require_issuer(options: *mut lime
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_site_options_set_post_retry(options: *mut lime_site_options, post_retry: i32) -> i32 {
+pub unsafe extern "C" fn lime_site_options_set_post_retry(
+    options: *mut lime_site_options,
+    post_retry: i32,
+) -> i32 {
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {

@@ -97,7 +97,9 @@ pub unsafe extern "C" fn lime_sse_parser_last_event_id(parser: *const lime_sse_p
 /// Returns: milliseconds, INT64_MAX at most; -1 when there was none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_sse_parser_retry_ms(parser: *const lime_sse_parser) -> i64 {
-    let millis = |p: &lime_sse_parser| p.parser.retry_millis().map_or(-1, |wait| i64::try_from(wait).unwrap_or(i64::MAX));
+    let millis = |p: &lime_sse_parser| {
+        p.parser.retry_millis().map_or(-1, |wait| i64::try_from(wait).unwrap_or(i64::MAX))
+    };
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(parser, -1, millis) }
 }

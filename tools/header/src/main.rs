@@ -41,7 +41,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             std::fs::write(&target, header)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some("--check") if std::fs::read_to_string(&target).is_ok_and(|there| there == header) => Ok(ExitCode::SUCCESS),
+        Some("--check") if std::fs::read_to_string(&target).is_ok_and(|there| there == header) => {
+            Ok(ExitCode::SUCCESS)
+        }
         Some("--check") => {
             eprintln!("include/lime.h is not what ffi-c says: run `cargo run -p lime-header -- --write`");
             Ok(ExitCode::FAILURE)
@@ -93,7 +95,8 @@ fn generated() -> String {
     for kind in ErrorKind::ALL {
         let name = kind.name().to_uppercase();
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n/** {} */\n#define LIME_ERROR_{name} {}\n", kind.description(), kind.number());
+        let _ =
+            write!(text, "\n/** {} */\n#define LIME_ERROR_{name} {}\n", kind.description(), kind.number());
     }
     text
 }

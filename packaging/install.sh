@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs the C library: header, shared and static library, pkg-config file.
+#
+#     packaging/install.sh PREFIX PROFILE_DIR      PROFILE_DIR: target/release or target/debug
+#
+# Writes under PREFIX only. Nothing in it names PREFIX, so the folder can be moved afterwards.
+set -eu
+
+if [ $# -ne 2 ]; then
+    echo "usage: $0 PREFIX PROFILE_DIR" >&2
+    exit 2
+fi
+prefix=$1
+built=$2
+root=$(cd "$(dirname "$0")/.." && pwd)
+version=$(sed -n 's/^#define LIME_VERSION "\(.*\)"$/\1/p' "$root/include/lime.h")
+major=${version%%.*}
+for file in liblime.so liblime.a; do
+    if [ ! -f "$built/$file" ]; then
+        echo "$built/$file is not there: build it with cargo build -p lime-ffi" >&2
+        exit 1
+    fi
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# As rustc leaves it, the static library shows some thousand symbols of its parts, which collide with those
+# of another Rust library in the same program. One object, in which only lime_* is left global, does not.
+ld -r --whole-archive "$built/liblime.a" -o "$work/lime.o"
+objcopy --wildcard --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbol='lime_*' "$work/lime.o"
+rm -f "$work/liblime.a"
+ar rcsD "$work/liblime.a" "$work/lime.o"
+
+sed "s/@VERSION@/$version/" "$root/packaging/lime.pc.in" > "$work/lime.pc"
+
+install -d "$prefix/include" "$prefix/lib/pkgconfig"
+install -m 644 "$root/include/lime.h" "$prefix/include/lime.h"
+install -m 755 "$built/liblime.so" "$prefix/lib/liblime.so.$version"
+ln -sf "liblime.so.$version" "$prefix/lib/liblime.so.$major"
+ln -sf "liblime.so.$major" "$prefix/lib/liblime.so"
+install -m 644 "$work/liblime.a" "$prefix/lib/liblime.a"
+install -m 644 "$work/lime.pc" "$prefix/lib/pkgconfig/lime.pc"

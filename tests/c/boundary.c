@@ -1,0 +1,1049 @@
+/* The boundary itself: NULL, bad text, unknown numbers, cancelling, closing, freeing, threads, fork.
+   Runs against the platform that the environment names. Nothing sleeps and nothing is timed; a watchdog
+   ends a program that hangs. */
+#include "check.h"
+#include <dirent.h>
+#include <lime.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BAD "\xc3\x28"
+#define INVALID LIME_ERROR_INVALID_ARGUMENT
+
+static lime_site *new_site(void) {
+    lime_site *site = NULL;
+    CHECK(lime_site_new(NULL, &site, NULL) == LIME_OK && site);
+    return site;
+}
+
+static lime_agent *new_agent(void) {
+    lime_agent *agent = NULL;
+    CHECK(lime_agent_new(NULL, &agent, NULL) == LIME_OK && agent);
+    return agent;
+}
+
+/* What a callback saw, and a place to wait for it. */
+struct probe {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int calls, drops, calls_after_drop, entered, released, left;
+    int32_t status, status_of_error;
+    uint64_t operation, operation_in_callback;
+    char request_id[128]; /* the one that counts; empty: any */
+    lime_site *site;
+    int32_t blocking[4];
+};
+
+#define PROBE {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .status = -1}
+
+static void add(struct probe *probe, int *field) {
+    pthread_mutex_lock(&probe->lock);
+    if (field == &probe->calls && probe->drops) probe->calls_after_drop++;
+    ++*field;
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static void await(struct probe *probe, const int *field, int least) {
+    pthread_mutex_lock(&probe->lock);
+    while (*field < least) pthread_cond_wait(&probe->changed, &probe->lock);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static void drop(void *user_data) {
+    struct probe *probe = user_data;
+    add(probe, &probe->drops);
+}
+
+static void finish(struct probe *probe, int32_t status, lime_error *error) {
+    probe->status = status;
+    probe->status_of_error = lime_error_status(error);
+    probe->operation_in_callback = probe->operation;
+    lime_error_free(error);
+    add(probe, &probe->calls);
+}
+
+static void on_request(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
+    CHECK((status == LIME_OK) == (request != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_login_request_free(request);
+    finish(user_data, status, error);
+}
+
+static void on_found(void *user_data, int32_t status, lime_login_request_status *found, lime_error *error) {
+    CHECK((status == LIME_OK) == (found != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_login_request_status_free(found);
+    finish(user_data, status, error);
+}
+
+static void on_event(void *user_data, int32_t status, lime_login_event *event, lime_error *error) {
+    CHECK((status == LIME_OK) == (event != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_login_event_free(event);
+    finish(user_data, status, error);
+}
+
+static void on_passport(void *user_data, int32_t status, lime_passport *passport, lime_error *error) {
+    CHECK((status == LIME_OK) == (passport != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_passport_free(passport);
+    finish(user_data, status, error);
+}
+
+static void on_approval(void *user_data, int32_t status, lime_approval_result *result, lime_error *error) {
+    CHECK((status == LIME_OK) == (result != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_approval_result_free(result);
+    finish(user_data, status, error);
+}
+
+static void on_profile(void *user_data, int32_t status, lime_agent_profile *profile, lime_error *error) {
+    CHECK((status == LIME_OK) == (profile != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_agent_profile_free(profile);
+    finish(user_data, status, error);
+}
+
+/* Whether the handler's event is the one that the probe is about. */
+static int is_mine(struct probe *probe, const char *request_id) {
+    pthread_mutex_lock(&probe->lock);
+    int mine = strcmp(probe->request_id, request_id) == 0;
+    pthread_mutex_unlock(&probe->lock);
+    return mine;
+}
+
+static void count_login(void *user_data, const char *request_id, const char *passport) {
+    struct probe *probe = user_data;
+    if (is_mine(probe, request_id) && passport) add(probe, &probe->calls);
+}
+
+static void count_state(void *user_data, int32_t state, const lime_error *last_error) {
+    struct probe *probe = user_data;
+    (void)last_error;
+    pthread_mutex_lock(&probe->lock);
+    probe->status = state;
+    pthread_mutex_unlock(&probe->lock);
+    if (state == LIME_STREAM_OPEN) add(probe, &probe->entered);
+    add(probe, &probe->calls);
+}
+
+/* Creates a request, notes it in the probe, and lets the agent confirm it. */
+static void sign_in(lime_site *site, struct probe *probe) {
+    lime_login_request *request = NULL;
+    lime_approval_result *result = NULL;
+    lime_agent *agent = new_agent();
+    CHECK(lime_site_create_login_request(site, &request, NULL) == LIME_OK);
+    const char *id = lime_login_request_request_id(request);
+    CHECK(id && *id);
+    pthread_mutex_lock(&probe->lock);
+    snprintf(probe->request_id, sizeof probe->request_id, "%s", id ? id : "");
+    pthread_mutex_unlock(&probe->lock);
+    CHECK(lime_agent_login(agent, id, &result, NULL) == LIME_OK);
+    CHECK_TEXT(lime_approval_result_request_id(result), id);
+    lime_approval_result_free(result);
+    lime_login_request_free(request);
+    lime_agent_free(agent);
+}
+
+static int threads(void) {
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) count += entry->d_name[0] != '.';
+    if (tasks) closedir(tasks);
+    return count;
+}
+
+/* ---- */
+
+static void making_clients_starts_nothing(void) {
+    int before = threads();
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    CHECK(threads() == before);
+    CHECK(lime_site_state(site) == LIME_STREAM_IDLE);
+    lime_site_free(site);
+    lime_agent_free(agent);
+    CHECK(threads() == before);
+}
+
+static void versions_agree(void) {
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", LIME_VERSION_MAJOR, LIME_VERSION_MINOR, LIME_VERSION_PATCH);
+    CHECK_TEXT(lime_version(), LIME_VERSION);
+    CHECK_TEXT(text, LIME_VERSION);
+    CHECK(lime_abi_version() == LIME_ABI_VERSION);
+}
+
+static void status_names(void) {
+    CHECK_TEXT(lime_status_name(LIME_OK), "ok");
+    CHECK_TEXT(lime_status_name(LIME_ERROR_WOULD_DEADLOCK), "would_deadlock");
+    CHECK(strlen(lime_status_description(LIME_ERROR_POW_TIMEOUT)) > 10);
+    int32_t unknown[] = {-1, 1, 9999, INT32_MAX, INT32_MIN};
+    for (size_t at = 0; at < sizeof unknown / sizeof *unknown; at++) {
+        CHECK_TEXT(lime_status_name(unknown[at]), "unknown");
+        CHECK_TEXT(lime_status_description(unknown[at]), "unknown");
+    }
+}
+
+static void null_options(void) {
+    struct probe probe = PROBE;
+    CHECK(lime_site_options_set_site_token(NULL, "x") == INVALID);
+    CHECK(lime_site_options_set_base_url(NULL, "x") == INVALID);
+    CHECK(lime_site_options_set_timeout_ms(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_max_retries(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_sse_backoff_base_ms(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_event_queue_limit(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_jwks_cache_ttl_ms(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_require_issuer(NULL, 1) == INVALID);
+    CHECK(lime_site_options_set_post_retry(NULL, LIME_POST_RETRY_SEED) == INVALID);
+    CHECK(lime_site_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
+    CHECK(lime_agent_options_set_agent_token(NULL, "x") == INVALID);
+    CHECK(lime_agent_options_set_base_url(NULL, "x") == INVALID);
+    CHECK(lime_agent_options_set_timeout_ms(NULL, 1) == INVALID);
+    CHECK(lime_agent_options_set_max_retries(NULL, 1) == INVALID);
+    CHECK(lime_agent_options_set_pow_timeout_ms(NULL, 1) == INVALID);
+    CHECK(lime_agent_options_set_pow_digest(NULL, LIME_POW_DIGEST_AUTO) == INVALID);
+    CHECK(lime_agent_options_set_pow_threads(NULL, 1) == INVALID);
+    CHECK(lime_agent_options_set_post_retry(NULL, LIME_POST_RETRY_SEED) == INVALID);
+    CHECK(lime_agent_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
+    CHECK(probe.drops == 2);
+}
+
+static void null_handles_in_calls(void) {
+    struct probe probe = PROBE;
+    lime_error *error = NULL;
+    lime_login_request *request = NULL;
+    lime_login_request_status *found = NULL;
+    lime_login_event *event = NULL;
+    lime_passport *passport = NULL;
+    lime_approval_result *result = NULL;
+    lime_agent_profile *profile = NULL;
+    CHECK(lime_site_new(NULL, NULL, NULL) == INVALID);
+    CHECK(lime_agent_new(NULL, NULL, NULL) == INVALID);
+    CHECK(lime_site_create_login_request(NULL, &request, &error) == INVALID);
+    CHECK_TEXT(lime_error_message(error), "site is NULL");
+    lime_error_free(error);
+    CHECK(lime_site_read_login_request(NULL, "x", &found, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login(NULL, "x", 1, &event, NULL) == INVALID);
+    CHECK(lime_site_verify_passport(NULL, "x", NULL, 0, &passport, NULL) == INVALID);
+    CHECK(lime_site_start_events(NULL, NULL) == INVALID);
+    CHECK(lime_agent_login(NULL, "x", &result, NULL) == INVALID);
+    CHECK(lime_agent_get_profile(NULL, &profile, NULL) == INVALID);
+    CHECK(!request && !found && !event && !passport && !result && !profile);
+
+    uint64_t number = 77;
+    CHECK(lime_site_create_login_request_start(NULL, on_request, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_site_read_login_request_start(NULL, "x", on_found, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login_start(NULL, "x", 1, on_event, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_site_verify_passport_start(NULL, "x", NULL, 0, on_passport, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_site_on_login(NULL, count_login, &probe, drop, NULL) == INVALID);
+    CHECK(lime_site_on_state(NULL, count_state, &probe, drop, NULL) == INVALID);
+    CHECK(lime_agent_login_start(NULL, "x", on_approval, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_agent_get_profile_start(NULL, on_profile, &probe, drop, &number, NULL) == INVALID);
+    CHECK(number == 77 && probe.calls == 0 && probe.drops == 8);
+}
+
+static void null_arguments_in_calls(void) {
+    struct probe probe = PROBE;
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    lime_login_request_status *found = NULL;
+    lime_login_event *event = NULL;
+    lime_passport *passport = NULL;
+    lime_approval_result *result = NULL;
+    CHECK(lime_site_create_login_request(site, NULL, NULL) == INVALID);
+    CHECK(lime_site_read_login_request(site, NULL, &found, NULL) == INVALID);
+    CHECK(lime_site_read_login_request(site, "x", NULL, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login(site, NULL, 1, &event, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login(site, "x", 1, NULL, NULL) == INVALID);
+    CHECK(lime_site_verify_passport(site, NULL, NULL, 0, &passport, NULL) == INVALID);
+    CHECK(lime_site_verify_passport(site, "x", NULL, 0, NULL, NULL) == INVALID);
+    CHECK(lime_agent_login(agent, NULL, &result, NULL) == INVALID);
+    CHECK(lime_agent_login(agent, "x", NULL, NULL) == INVALID);
+    CHECK(lime_agent_get_profile(agent, NULL, NULL) == INVALID);
+    CHECK(lime_site_create_login_request_start(site, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_read_login_request_start(site, "x", NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_read_login_request_start(site, NULL, on_found, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login_start(site, "x", 1, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_wait_for_login_start(site, NULL, 1, on_event, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_verify_passport_start(site, "x", NULL, 0, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_verify_passport_start(site, NULL, NULL, 0, on_passport, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_site_on_login(site, NULL, &probe, drop, NULL) == INVALID);
+    CHECK(lime_site_on_state(site, NULL, &probe, drop, NULL) == INVALID);
+    CHECK(lime_agent_login_start(agent, "x", NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_agent_login_start(agent, NULL, on_approval, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_agent_get_profile_start(agent, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(probe.calls == 0 && probe.drops == 12);
+    CHECK(lime_site_state(site) == LIME_STREAM_IDLE);
+    lime_agent_free(agent);
+    lime_site_free(site);
+}
+
+static void null_objects_have_no_properties(void) {
+    int64_t number = 7;
+    CHECK(lime_error_status(NULL) == 0 && lime_error_http_status(NULL) == 0 && lime_error_retry_after_ms(NULL) == -1);
+    CHECK(!lime_error_message(NULL) && !lime_error_code(NULL) && !lime_error_detail_json(NULL) && !lime_error_request_id(NULL));
+    CHECK(lime_site_state(NULL) == -1 && !lime_site_last_error(NULL));
+    CHECK(!lime_site_connections(NULL) && !lime_site_events(NULL) && !lime_site_malformed_frames(NULL));
+    CHECK(!lime_login_request_request_id(NULL) && !lime_login_request_status_text(NULL));
+    CHECK(lime_login_request_expires_at_unix_micros(NULL) == LIME_NO_TIME);
+    CHECK(lime_login_request_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
+    CHECK(!lime_login_request_status_request_id(NULL) && !lime_login_request_status_status_text(NULL));
+    CHECK(lime_login_request_status_expires_at_unix_micros(NULL) == LIME_NO_TIME);
+    CHECK(lime_login_request_status_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
+    CHECK(!lime_login_event_request_id(NULL) && !lime_login_event_passport(NULL));
+    CHECK(!lime_approval_result_request_id(NULL) && !lime_approval_result_site_id(NULL));
+    CHECK(!lime_approval_result_status_text(NULL) && !lime_approval_result_approved_agent_id(NULL));
+    CHECK(lime_approval_result_expires_at_unix_micros(NULL) == LIME_NO_TIME);
+    CHECK(lime_approval_result_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
+    CHECK(!lime_agent_profile_agent_id(NULL) && !lime_agent_profile_owner_id(NULL) && !lime_agent_profile_display_name(NULL));
+    CHECK(!lime_agent_profile_avatar_url(NULL) && !lime_agent_profile_description(NULL));
+    CHECK(!lime_agent_profile_owner_kyc_level(NULL, &number) && !lime_agent_profile_agent_reputation(NULL, &number));
+    CHECK(number == 7);
+    CHECK(!lime_passport_claims_json(NULL) && !lime_passport_text_claim(NULL, "x"));
+    CHECK(!lime_sse_parser_last_event_id(NULL) && lime_sse_parser_retry_ms(NULL) == -1);
+    CHECK(lime_login_frame_kind(NULL) == 0 && !lime_login_frame_request_id(NULL) && !lime_login_frame_passport(NULL));
+    CHECK(!lime_login_frame_code(NULL) && !lime_login_frame_message(NULL));
+}
+
+static void null_may_be_freed_and_closed(void) {
+    lime_error_free(NULL);
+    lime_string_free(NULL);
+    lime_site_options_free(NULL);
+    lime_agent_options_free(NULL);
+    lime_site_close(NULL);
+    lime_agent_close(NULL);
+    lime_site_free(NULL);
+    lime_agent_free(NULL);
+    lime_login_request_free(NULL);
+    lime_login_request_status_free(NULL);
+    lime_login_event_free(NULL);
+    lime_approval_result_free(NULL);
+    lime_agent_profile_free(NULL);
+    lime_passport_free(NULL);
+    lime_sse_parser_free(NULL);
+    lime_login_frame_free(NULL);
+}
+
+static void ignore_event(void *user_data, const char *event, const char *data, size_t length, const char *id) {
+    (void)user_data, (void)event, (void)data, (void)length, (void)id;
+}
+
+static void bytes_and_lengths(void) {
+    char nonce[LIME_POW_NONCE_SIZE], *json = NULL;
+    lime_passport *passport = NULL;
+    lime_login_frame *frame = NULL;
+    lime_sse_parser *parser = lime_sse_parser_new();
+    /* NULL and 0 is empty. */
+    CHECK(lime_pow_solve(NULL, 0, 1, LIME_POW_DIGEST_SEED, 10000, 0, nonce, sizeof nonce, NULL) == LIME_OK);
+    CHECK(lime_sse_parser_feed(parser, NULL, 0, ignore_event, NULL, NULL) == LIME_OK);
+    CHECK(lime_envelope_open(200, NULL, 0, &json, NULL) == LIME_ERROR_BAD_RESPONSE);
+    CHECK(lime_passport_verify("x", NULL, 0, "x", NULL, 0, 0, &passport, NULL) == LIME_ERROR_INVALID_PASSPORT);
+    CHECK(lime_login_frame_parse(NULL, 0, &frame, NULL) == LIME_OK);
+    CHECK(lime_login_frame_kind(frame) == LIME_FRAME_MALFORMED);
+    lime_login_frame_free(frame);
+    frame = NULL;
+    /* NULL and more, and more than there can be, are refused. */
+    const void *starts[] = {NULL, "x"};
+    for (int at = 0; at < 2; at++) {
+        size_t length = at == 0 ? 1 : SIZE_MAX;
+        CHECK(lime_pow_solve(starts[at], length, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
+        CHECK(lime_sse_parser_feed(parser, starts[at], length, ignore_event, NULL, NULL) == INVALID);
+        CHECK(lime_envelope_open(200, starts[at], length, &json, NULL) == INVALID);
+        CHECK(lime_passport_verify("x", starts[at], length, "x", NULL, 0, 0, &passport, NULL) == INVALID);
+        CHECK(lime_login_frame_parse(starts[at], length, &frame, NULL) == INVALID);
+    }
+    CHECK(lime_pow_solve("x", 1, 1, LIME_POW_DIGEST_SEED, 1, 1, NULL, 21, NULL) == INVALID);
+    CHECK(lime_pow_solve("x", 1, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, 20, NULL) == INVALID);
+    CHECK(lime_pow_solve("x", 1, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, 0, NULL) == INVALID);
+    CHECK(lime_sse_parser_feed(NULL, "x", 1, ignore_event, NULL, NULL) == INVALID);
+    CHECK(lime_sse_parser_feed(parser, "x", 1, NULL, NULL, NULL) == INVALID);
+    CHECK(lime_envelope_open(200, "{}", 2, NULL, NULL) == INVALID);
+    CHECK(lime_passport_verify(NULL, "{}", 2, "x", NULL, 0, 0, &passport, NULL) == INVALID);
+    CHECK(lime_passport_verify("x", "{}", 2, NULL, NULL, 0, 0, &passport, NULL) == INVALID);
+    CHECK(lime_passport_verify("x", "{}", 2, "x", NULL, 0, 0, NULL, NULL) == INVALID);
+    CHECK(lime_login_frame_parse("{}", 2, NULL, NULL) == INVALID);
+    CHECK(lime_timestamp_parse(NULL, &(int64_t){0}, NULL, NULL) == INVALID);
+    CHECK(lime_timestamp_parse("2026-01-01T00:00:00Z", NULL, NULL, NULL) == INVALID);
+    CHECK(lime_timestamp_parse("2026-01-01T00:00:00Z", &(int64_t){0}, NULL, NULL) == LIME_OK);
+    CHECK(!json && !passport && !frame);
+    lime_sse_parser_free(parser);
+}
+
+static void bad_utf8(void) {
+    char nonce[LIME_POW_NONCE_SIZE];
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    lime_site_options *site_options = lime_site_options_new();
+    lime_agent_options *agent_options = lime_agent_options_new();
+    lime_login_request_status *found = NULL;
+    lime_login_event *event = NULL;
+    lime_approval_result *result = NULL;
+    lime_passport *passport = NULL;
+    lime_login_frame *frame = NULL;
+    lime_error *error = NULL;
+    CHECK(lime_site_options_set_site_token(site_options, BAD) == INVALID);
+    CHECK(lime_site_options_set_base_url(site_options, BAD) == INVALID);
+    CHECK(lime_agent_options_set_agent_token(agent_options, BAD) == INVALID);
+    CHECK(lime_agent_options_set_base_url(agent_options, BAD) == INVALID);
+    CHECK(lime_site_read_login_request(site, BAD, &found, &error) == INVALID);
+    CHECK_TEXT(lime_error_message(error), "request_id is not UTF-8");
+    CHECK(lime_site_wait_for_login(site, BAD, 1, &event, NULL) == INVALID);
+    CHECK(lime_site_verify_passport(site, BAD, NULL, 0, &passport, NULL) == INVALID);
+    CHECK(lime_site_verify_passport(site, "x", BAD, 0, &passport, NULL) == INVALID);
+    CHECK(lime_agent_login(agent, BAD, &result, NULL) == INVALID);
+    CHECK(lime_passport_verify(BAD, "{}", 2, "x", NULL, 0, 0, &passport, NULL) == INVALID);
+    CHECK(lime_passport_verify("x", "{}", 2, BAD, NULL, 0, 0, &passport, NULL) == INVALID);
+    CHECK(lime_passport_verify("x", "{}", 2, "x", BAD, 0, 0, &passport, NULL) == INVALID);
+    CHECK(lime_pow_solve(BAD, 2, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
+    CHECK(lime_login_frame_parse(BAD, 2, &frame, NULL) == INVALID);
+    CHECK(lime_timestamp_parse(BAD, &(int64_t){0}, NULL, NULL) == INVALID);
+    lime_error_free(error);
+    lime_site_options_free(site_options);
+    lime_agent_options_free(agent_options);
+    lime_site_free(site);
+    lime_agent_free(agent);
+}
+
+static void unknown_numbers(void) {
+    char nonce[LIME_POW_NONCE_SIZE];
+    int32_t wrong[] = {-1, 3, 99, INT32_MAX, INT32_MIN};
+    lime_site *site = new_site();
+    lime_site_options *site_options = lime_site_options_new();
+    lime_agent_options *agent_options = lime_agent_options_new();
+    lime_passport *passport = NULL;
+    char *json = NULL;
+    for (size_t at = 0; at < sizeof wrong / sizeof *wrong; at++) {
+        struct probe probe = PROBE;
+        CHECK(lime_site_options_set_post_retry(site_options, wrong[at]) == INVALID);
+        CHECK(lime_site_options_set_require_issuer(site_options, wrong[at]) == INVALID);
+        CHECK(lime_site_options_set_log_callback(site_options, wrong[at], NULL, &probe, drop) == INVALID);
+        CHECK(lime_agent_options_set_post_retry(agent_options, wrong[at]) == INVALID);
+        CHECK(lime_agent_options_set_pow_digest(agent_options, wrong[at]) == INVALID);
+        CHECK(lime_pow_solve("x", 1, 1, wrong[at], 1, 1, nonce, sizeof nonce, NULL) == INVALID);
+        CHECK(lime_site_verify_passport(site, "x", NULL, wrong[at], &passport, NULL) == INVALID);
+        CHECK(lime_passport_verify("x", "{}", 2, "x", NULL, wrong[at], 0, &passport, NULL) == INVALID);
+        CHECK(probe.drops == 1);
+    }
+    CHECK(lime_pow_solve("x", 1, 1, LIME_POW_DIGEST_AUTO, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
+    CHECK(lime_envelope_open(-1, "{}", 2, &json, NULL) == INVALID);
+    CHECK(lime_envelope_open(70000, "{}", 2, &json, NULL) == INVALID);
+    volatile double zero = 0;
+    double times[] = {-1, 1e300, 1 / zero, zero / zero};
+    for (size_t at = 0; at < sizeof times / sizeof *times; at++)
+        CHECK(lime_passport_verify("x", "{}", 2, "x", NULL, 0, times[at], &passport, NULL) == INVALID);
+    CHECK(lime_site_options_set_timeout_ms(site_options, 0) == INVALID);
+    CHECK(lime_agent_options_set_timeout_ms(agent_options, 0) == INVALID);
+    lime_site_options_free(site_options);
+    lime_agent_options_free(agent_options);
+    lime_site_free(site);
+}
+
+static void errors_are_told_and_outlive_the_client(void) {
+    lime_site_options *options = lime_site_options_new();
+    lime_site *site = NULL;
+    lime_error *error = NULL;
+    CHECK(lime_site_options_set_site_token(options, "  ") == LIME_OK);
+    CHECK(lime_site_new(options, &site, &error) == LIME_ERROR_AUTHENTICATION);
+    CHECK(!site && lime_error_http_status(error) == 0 && !lime_error_code(error));
+    lime_error_free(error);
+    error = NULL;
+    CHECK(lime_site_options_set_site_token(options, "st_nobody") == LIME_OK);
+    CHECK(lime_site_options_set_max_retries(options, 0) == LIME_OK);
+    CHECK(lime_site_new(options, &site, &error) == LIME_OK && !error);
+    lime_site_options_free(options);
+    lime_login_request *request = NULL;
+    CHECK(lime_site_create_login_request(site, &request, &error) == LIME_ERROR_AUTHENTICATION);
+    lime_site_free(site);
+    CHECK(!request && lime_error_status(error) == LIME_ERROR_AUTHENTICATION);
+    CHECK(lime_error_http_status(error) == 401);
+    CHECK(lime_error_code(error) && lime_error_message(error) && !strstr(lime_error_message(error), "st_nobody"));
+    lime_error_free(error);
+
+    lime_agent *agent = new_agent();
+    lime_approval_result *result = NULL;
+    error = NULL;
+    CHECK(lime_agent_login(agent, "lr_nobody", &result, &error) == LIME_ERROR_API);
+    CHECK_TEXT(lime_error_request_id(error), "lr_nobody");
+    CHECK(lime_error_retry_after_ms(error) == -1);
+    lime_error_free(error);
+    lime_agent_free(agent);
+}
+
+static void bad_base_urls(void) {
+    const char *urls[] = {"lime", "ftp://x/", "http://", "http://x/?q", "http://x y/", "http://u:p@x/"};
+    for (size_t at = 0; at < sizeof urls / sizeof *urls; at++) {
+        lime_site_options *options = lime_site_options_new();
+        lime_site *site = NULL;
+        CHECK(lime_site_options_set_base_url(options, urls[at]) == LIME_OK);
+        CHECK(lime_site_new(options, &site, NULL) == INVALID && !site);
+        lime_site_options_free(options);
+    }
+}
+
+static void extreme_settings(void) {
+    for (int huge = 0; huge < 2; huge++) {
+        lime_site_options *site_options = lime_site_options_new();
+        lime_agent_options *agent_options = lime_agent_options_new();
+        lime_site *site = NULL;
+        lime_agent *agent = NULL;
+        lime_login_request *request = NULL;
+        lime_approval_result *result = NULL;
+        lime_login_event *event = NULL;
+        if (huge) {
+            lime_site_options_set_timeout_ms(site_options, UINT64_MAX);
+            lime_agent_options_set_timeout_ms(agent_options, UINT64_MAX);
+            lime_agent_options_set_pow_timeout_ms(agent_options, UINT64_MAX);
+        }
+        lime_site_options_set_max_retries(site_options, huge ? UINT32_MAX : 0);
+        lime_site_options_set_sse_backoff_base_ms(site_options, huge ? UINT64_MAX : 0);
+        lime_site_options_set_event_queue_limit(site_options, huge ? SIZE_MAX : 0);
+        lime_site_options_set_jwks_cache_ttl_ms(site_options, huge ? UINT64_MAX : 0);
+        lime_agent_options_set_max_retries(agent_options, huge ? UINT32_MAX : 0);
+        lime_agent_options_set_pow_threads(agent_options, huge ? SIZE_MAX : 0);
+        CHECK(lime_site_new(site_options, &site, NULL) == LIME_OK);
+        CHECK(lime_agent_new(agent_options, &agent, NULL) == LIME_OK);
+        CHECK(lime_site_create_login_request(site, &request, NULL) == LIME_OK);
+        const char *id = lime_login_request_request_id(request);
+        CHECK(lime_agent_login(agent, id, &result, NULL) == LIME_OK);
+        CHECK(lime_site_wait_for_login(site, id, UINT64_MAX, &event, NULL) == LIME_OK);
+        CHECK(lime_login_event_passport(event));
+        lime_login_event_free(event);
+        lime_approval_result_free(result);
+        lime_login_request_free(request);
+        lime_site_options_free(site_options);
+        lime_agent_options_free(agent_options);
+        lime_agent_free(agent);
+        lime_site_free(site);
+    }
+}
+
+static void started_calls_complete_once(void) {
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    struct probe probes[4] = {PROBE, PROBE, PROBE, PROBE};
+    CHECK(lime_site_create_login_request_start(site, on_request, &probes[0], drop, &probes[0].operation, NULL) == LIME_OK);
+    CHECK(lime_site_read_login_request_start(site, "lr_nobody", on_found, &probes[1], drop, &probes[1].operation, NULL) == LIME_OK);
+    CHECK(lime_agent_get_profile_start(agent, on_profile, &probes[2], drop, &probes[2].operation, NULL) == LIME_OK);
+    CHECK(lime_agent_login_start(agent, "lr_nobody", on_approval, &probes[3], drop, &probes[3].operation, NULL) == LIME_OK);
+    for (int at = 0; at < 4; at++) {
+        await(&probes[at], &probes[at].drops, 1);
+        CHECK(probes[at].calls == 1 && probes[at].drops == 1 && probes[at].calls_after_drop == 0);
+        CHECK(probes[at].operation != 0 && probes[at].operation == probes[at].operation_in_callback);
+        CHECK(probes[at].status == (at % 2 ? LIME_ERROR_API : LIME_OK));
+        CHECK(probes[at].status == probes[at].status_of_error);
+        CHECK(lime_operation_cancel(probes[at].operation) == 0);
+        CHECK(probes[at].calls == 1);
+    }
+    lime_agent_free(agent);
+    lime_site_free(site);
+}
+
+static void many_started_calls(void) {
+    enum { MANY = 200 };
+    struct probe probe = PROBE;
+    lime_agent *agent = new_agent();
+    for (int at = 0; at < MANY; at++)
+        CHECK(lime_agent_get_profile_start(agent, on_profile, &probe, NULL, NULL, NULL) == LIME_OK);
+    await(&probe, &probe.calls, MANY);
+    CHECK(probe.calls == MANY && probe.status == LIME_OK);
+    lime_agent_free(agent);
+}
+
+static void cancelling(void) {
+    lime_site *site = new_site();
+    struct probe probe = PROBE;
+    CHECK(lime_operation_cancel(0) == 0);
+    CHECK(lime_operation_cancel(UINT64_MAX) == 0);
+    CHECK(lime_site_wait_for_login_start(site, "lr_nobody", UINT64_MAX, on_event, &probe, drop, &probe.operation, NULL) == LIME_OK);
+    CHECK(lime_operation_cancel(probe.operation) == 1);
+    CHECK(lime_operation_cancel(probe.operation) == 0);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1 && probe.status == LIME_ERROR_CANCELLED);
+    CHECK(probe.status_of_error == LIME_ERROR_CANCELLED);
+    lime_site_free(site);
+    CHECK(lime_operation_cancel(probe.operation) == 0);
+}
+
+static void waiting_ends(void) {
+    lime_site *site = new_site();
+    lime_login_request *request = NULL;
+    lime_login_event *event = NULL;
+    lime_error *error = NULL;
+    struct probe probe = PROBE;
+    CHECK(lime_site_create_login_request(site, &request, NULL) == LIME_OK);
+    const char *id = lime_login_request_request_id(request);
+    CHECK(lime_site_wait_for_login(site, id, 0, &event, &error) == LIME_ERROR_TIMEOUT);
+    CHECK(!event);
+    CHECK_TEXT(lime_error_request_id(error), id);
+    lime_error_free(error);
+    /* Closing ends a wait that is under way. */
+    CHECK(lime_site_wait_for_login_start(site, id, UINT64_MAX, on_event, &probe, drop, NULL, NULL) == LIME_OK);
+    lime_site_close(site);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.status == LIME_ERROR_CLOSED);
+    lime_login_request_free(request);
+    lime_site_free(site);
+}
+
+static void a_closed_client_refuses(void) {
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    struct probe probe = PROBE;
+    lime_login_request *request = NULL;
+    lime_agent_profile *profile = NULL;
+    lime_site_close(site);
+    lime_site_close(site);
+    lime_agent_close(agent);
+    CHECK(lime_site_state(site) == LIME_STREAM_CLOSED);
+    CHECK(lime_site_create_login_request(site, &request, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_agent_get_profile(agent, &profile, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_start_events(site, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_create_login_request_start(site, on_request, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_wait_for_login_start(site, "lr_x", 1, on_event, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_on_login(site, count_login, &probe, drop, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_on_state(site, count_state, &probe, drop, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_agent_login_start(agent, "lr_x", on_approval, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_agent_get_profile_start(agent, on_profile, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
+    CHECK(probe.calls == 0 && probe.drops == 6);
+    lime_site_free(site);
+    lime_agent_free(agent);
+    CHECK(probe.calls == 0 && probe.drops == 6);
+}
+
+static void refused_at_once(void) {
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    struct probe probe = PROBE;
+    lime_error *error = NULL;
+    CHECK(lime_site_verify_passport_start(site, "no passport", NULL, 0, on_passport, &probe, drop, NULL, &error) ==
+          LIME_ERROR_INVALID_PASSPORT);
+    CHECK(error && lime_error_status(error) == LIME_ERROR_INVALID_PASSPORT);
+    lime_error_free(error);
+    CHECK(lime_site_wait_for_login_start(site, "", 1, on_event, &probe, drop, NULL, NULL) == LIME_ERROR_API);
+    CHECK(probe.calls == 0 && probe.drops == 2);
+    lime_site_free(site);
+    lime_agent_free(agent);
+}
+
+static void freeing_the_client_leaves_started_calls(void) {
+    struct probe probe = PROBE;
+    lime_agent *agent = new_agent();
+    CHECK(lime_agent_get_profile_start(agent, on_profile, &probe, drop, NULL, NULL) == LIME_OK);
+    lime_agent_free(agent);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1);
+}
+
+static void block_in_callback(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
+    struct probe *probe = user_data;
+    lime_login_request *other = NULL;
+    lime_login_request_status *found = NULL;
+    lime_login_event *event = NULL;
+    lime_passport *passport = NULL;
+    const char *id = lime_login_request_request_id(request);
+    probe->blocking[0] = lime_site_create_login_request(probe->site, &other, NULL);
+    probe->blocking[1] = lime_site_read_login_request(probe->site, id, &found, NULL);
+    probe->blocking[2] = lime_site_wait_for_login(probe->site, id, 1, &event, NULL);
+    /* A JWT that only its signature is wrong of. */
+    probe->blocking[3] = lime_site_verify_passport(probe->site, "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", id, 0, &passport, NULL);
+    CHECK(!other && !found && !event && !passport);
+    on_request(probe, status, request, error);
+}
+
+static void blocking_in_a_callback_is_refused(void) {
+    struct probe probe = PROBE;
+    probe.site = new_site();
+    CHECK(lime_site_create_login_request_start(probe.site, block_in_callback, &probe, drop, NULL, NULL) == LIME_OK);
+    await(&probe, &probe.drops, 1);
+    for (int at = 0; at < 4; at++) CHECK(probe.blocking[at] == LIME_ERROR_WOULD_DEADLOCK);
+    CHECK(probe.status == LIME_OK);
+    lime_site_free(probe.site);
+}
+
+static void start_in_callback(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
+    struct probe *probe = user_data;
+    lime_error_free(error);
+    lime_login_request_free(request);
+    CHECK(status == LIME_OK);
+    if (probe->entered++ < 3)
+        CHECK(lime_site_create_login_request_start(probe->site, start_in_callback, probe, drop, &probe->operation, NULL) == LIME_OK);
+    add(probe, &probe->calls);
+}
+
+static void a_callback_may_start_calls(void) {
+    struct probe probe = PROBE;
+    probe.site = new_site();
+    CHECK(lime_site_create_login_request_start(probe.site, start_in_callback, &probe, drop, NULL, NULL) == LIME_OK);
+    await(&probe, &probe.drops, 4);
+    CHECK(probe.calls == 4 && probe.drops == 4);
+    lime_site_free(probe.site);
+}
+
+static void handlers_get_events(void) {
+    lime_site *site = new_site();
+    struct probe login = PROBE, state = PROBE;
+    CHECK(lime_site_on_state(site, count_state, &state, drop, NULL) == LIME_OK);
+    await(&state, &state.calls, 1);
+    CHECK(lime_site_on_login(site, count_login, &login, drop, NULL) == LIME_OK);
+    await(&state, &state.entered, 1);
+    sign_in(site, &login);
+    await(&login, &login.calls, 1);
+    CHECK(lime_site_state(site) == LIME_STREAM_OPEN);
+    CHECK(lime_site_connections(site) >= 1 && lime_site_events(site) >= 1 && lime_site_malformed_frames(site) == 0);
+    CHECK(login.drops == 0 && state.drops == 0);
+    lime_site_free(site);
+    int calls = state.calls;
+    await(&login, &login.drops, 1);
+    await(&state, &state.drops, 1);
+    CHECK(login.calls == 1 && login.drops == 1 && login.calls_after_drop == 0);
+    CHECK(state.calls == calls && state.drops == 1 && state.status == LIME_STREAM_OPEN);
+}
+
+static void hold_login(void *user_data, const char *request_id, const char *passport) {
+    struct probe *probe = user_data;
+    (void)passport;
+    if (!is_mine(probe, request_id)) return;
+    add(probe, &probe->entered);
+    await(probe, &probe->released, 1);
+    add(probe, &probe->left);
+    add(probe, &probe->calls);
+}
+
+static void *release(void *user_data) {
+    struct probe *probe = user_data;
+    add(probe, &probe->released);
+    return NULL;
+}
+
+static void closing_while_a_handler_runs(void) {
+    lime_site *site = new_site();
+    struct probe probe = PROBE;
+    CHECK(lime_site_on_login(site, hold_login, &probe, drop, NULL) == LIME_OK);
+    sign_in(site, &probe);
+    await(&probe, &probe.entered, 1);
+    lime_site_close(site); /* does not wait: the handler is being held */
+    CHECK(probe.left == 0 && probe.drops == 0);
+    add(&probe, &probe.released);
+    lime_site_free(site);
+    CHECK(probe.left == 1);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1 && probe.calls_after_drop == 0);
+}
+
+static void freeing_waits_for_a_running_handler(void) {
+    lime_site *site = new_site();
+    struct probe probe = PROBE;
+    pthread_t helper;
+    CHECK(lime_site_on_login(site, hold_login, &probe, drop, NULL) == LIME_OK);
+    sign_in(site, &probe);
+    await(&probe, &probe.entered, 1);
+    pthread_create(&helper, NULL, release, &probe);
+    lime_site_free(site);
+    CHECK(probe.left == 1);
+    pthread_join(helper, NULL);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1 && probe.calls_after_drop == 0);
+}
+
+static void close_in_handler(void *user_data, const char *request_id, const char *passport) {
+    struct probe *probe = user_data;
+    (void)passport;
+    if (!is_mine(probe, request_id)) return;
+    lime_site_close(probe->site);
+    CHECK(probe->drops == 0);
+    add(probe, &probe->calls);
+}
+
+static void closing_inside_a_handler(void) {
+    struct probe probe = PROBE;
+    lime_site *site = probe.site = new_site();
+    CHECK(lime_site_on_login(site, close_in_handler, &probe, drop, NULL) == LIME_OK);
+    sign_in(site, &probe);
+    await(&probe, &probe.calls, 1);
+    CHECK(lime_site_state(site) == LIME_STREAM_CLOSED);
+    lime_site_free(site);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1);
+}
+
+static void free_in_handler(void *user_data, const char *request_id, const char *passport) {
+    struct probe *probe = user_data;
+    (void)passport;
+    if (!is_mine(probe, request_id)) return;
+    await(probe, &probe->released, 1);
+    lime_site_free(probe->site);
+    CHECK(probe->drops == 0); /* not before this handler has returned */
+    add(probe, &probe->calls);
+}
+
+static void freeing_inside_a_handler(void) {
+    struct probe probe = PROBE;
+    probe.site = new_site();
+    CHECK(lime_site_on_login(probe.site, free_in_handler, &probe, drop, NULL) == LIME_OK);
+    sign_in(probe.site, &probe);
+    add(&probe, &probe.released); /* nobody uses the site any more */
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1 && probe.calls_after_drop == 0);
+}
+
+static void free_in_callback(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
+    struct probe *probe = user_data;
+    await(probe, &probe->released, 1);
+    lime_site_free(probe->site);
+    on_request(probe, status, request, error);
+}
+
+static void freeing_inside_a_completion(void) {
+    struct probe probe = PROBE;
+    probe.site = new_site();
+    CHECK(lime_site_create_login_request_start(probe.site, free_in_callback, &probe, drop, NULL, NULL) == LIME_OK);
+    add(&probe, &probe.released);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 1 && probe.drops == 1 && probe.status == LIME_OK);
+}
+
+static void log_record(void *user_data, int32_t level, const char *message) {
+    struct probe *probe = user_data;
+    CHECK(level >= LIME_LOG_DEBUG && level <= LIME_LOG_ERROR && message);
+    CHECK(!strstr(message, getenv("LIME_SITE_TOKEN")));
+    add(probe, &probe->calls);
+}
+
+static void log_callbacks(void) {
+    struct probe first = PROBE, probe = PROBE;
+    lime_site_options *options = lime_site_options_new();
+    lime_site *sites[2] = {NULL, NULL};
+    lime_login_request *request = NULL;
+    CHECK(lime_site_options_set_log_callback(options, LIME_LOG_DEBUG, NULL, &first, drop) == INVALID);
+    CHECK(first.drops == 1);
+    CHECK(lime_site_options_set_log_callback(options, LIME_LOG_DEBUG, log_record, &first, drop) == LIME_OK);
+    CHECK(first.drops == 1);
+    CHECK(lime_site_options_set_log_callback(options, LIME_LOG_DEBUG, log_record, &probe, drop) == LIME_OK);
+    CHECK(first.drops == 2 && first.calls == 0);
+    CHECK(lime_site_new(options, &sites[0], NULL) == LIME_OK && lime_site_new(options, &sites[1], NULL) == LIME_OK);
+    lime_site_options_free(options);
+    CHECK(lime_site_create_login_request(sites[1], &request, NULL) == LIME_OK);
+    await(&probe, &probe.calls, 1);
+    lime_site_free(sites[0]);
+    CHECK(probe.drops == 0);
+    lime_site_free(sites[1]);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.drops == 1 && probe.calls_after_drop == 0);
+    lime_login_request_free(request);
+}
+
+struct worker {
+    lime_site *site;
+    lime_agent *agent;
+    int good;
+};
+
+static void *work(void *argument) {
+    struct worker *worker = argument;
+    for (int round = 0; round < 5; round++) {
+        lime_login_request *request = NULL;
+        lime_login_request_status *found = NULL;
+        lime_approval_result *result = NULL;
+        lime_login_event *event = NULL;
+        lime_passport *passport = NULL;
+        int32_t status = lime_site_create_login_request(worker->site, &request, NULL);
+        const char *id = lime_login_request_request_id(request);
+        if (status == LIME_OK) status = lime_site_read_login_request(worker->site, id, &found, NULL);
+        if (status == LIME_OK) status = strcmp(lime_login_request_status_status_text(found), "PENDING");
+        if (status == LIME_OK) status = lime_agent_login(worker->agent, id, &result, NULL);
+        if (status == LIME_OK) status = lime_site_wait_for_login(worker->site, id, 60000, &event, NULL);
+        const char *jwt = lime_login_event_passport(event);
+        if (status == LIME_OK) status = lime_site_verify_passport(worker->site, jwt, id, 0, &passport, NULL);
+        if (status == LIME_OK) status = strcmp(lime_passport_text_claim(passport, "request_id"), id);
+        worker->good += status == LIME_OK;
+        lime_passport_free(passport);
+        lime_login_event_free(event);
+        lime_approval_result_free(result);
+        lime_login_request_status_free(found);
+        lime_login_request_free(request);
+    }
+    return NULL;
+}
+
+static void eight_threads(void) {
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    struct worker workers[8];
+    pthread_t ids[8];
+    for (int at = 0; at < 8; at++) {
+        workers[at] = (struct worker){site, agent, 0};
+        pthread_create(&ids[at], NULL, work, &workers[at]);
+    }
+    for (int at = 0; at < 8; at++) {
+        pthread_join(ids[at], NULL);
+        CHECK(workers[at].good == 5);
+    }
+    lime_agent_free(agent);
+    lime_site_free(site);
+}
+
+static int ended_well(pid_t child) {
+    int status = -1;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* In a forked child: 0 if everything works there. */
+static int use_in_child(lime_site *site, lime_agent *agent) {
+    alarm(60);
+    struct worker worker = {site, agent, 0};
+    struct probe state = PROBE;
+    /* The parent's stream gets the events too: this one must be there before they are. */
+    CHECK(lime_site_start_events(site, NULL) == LIME_OK);
+    CHECK(lime_site_on_state(site, count_state, &state, drop, NULL) == LIME_OK);
+    await(&state, &state.entered, 1);
+    work(&worker);
+    lime_agent_free(agent);
+    lime_site_free(site);
+    return worker.good == 5 && !check_failures ? 0 : 1;
+}
+
+static void fork_and_go_on(void) {
+    lime_site *site = new_site();
+    lime_agent *agent = new_agent();
+    struct probe probe = PROBE;
+    CHECK(lime_site_on_login(site, count_login, &probe, drop, NULL) == LIME_OK);
+    sign_in(site, &probe);
+    await(&probe, &probe.calls, 1);
+    for (int round = 0; round < 3; round++) {
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) _exit(use_in_child(site, agent));
+        CHECK(ended_well(child));
+    }
+    sign_in(site, &probe);
+    await(&probe, &probe.calls, 2);
+    lime_agent_free(agent);
+    lime_site_free(site);
+    await(&probe, &probe.drops, 1);
+    CHECK(probe.calls == 2 && probe.drops == 1);
+}
+
+static void fork_in_handler(void *user_data, const char *request_id, const char *passport) {
+    struct probe *probe = user_data;
+    (void)passport;
+    if (!is_mine(probe, request_id)) return;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) _exit(use_in_child(probe->site, new_agent()));
+    CHECK(ended_well(child));
+    add(probe, &probe->calls);
+}
+
+static void fork_inside_a_handler(void) {
+    struct probe probe = PROBE;
+    probe.site = new_site();
+    CHECK(lime_site_on_login(probe.site, fork_in_handler, &probe, drop, NULL) == LIME_OK);
+    sign_in(probe.site, &probe);
+    await(&probe, &probe.calls, 1);
+    lime_site_free(probe.site);
+    await(&probe, &probe.drops, 1);
+}
+
+static void exit_with_work_pending(void) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        static struct probe probe = PROBE;
+        alarm(60);
+        lime_site *site = new_site();
+        lime_site_on_login(site, count_login, &probe, NULL, NULL);
+        lime_site_wait_for_login_start(site, "lr_nobody", UINT64_MAX, on_event, &probe, NULL, NULL, NULL);
+        lime_site_create_login_request_start(site, on_request, &probe, NULL, NULL, NULL);
+        exit(check_failures ? 1 : 0); /* nothing freed, nothing awaited */
+    }
+    CHECK(ended_well(child));
+}
+
+static void no_signal_handlers(void) {
+    /* After all the work above: what a program starts with is still what it has. */
+    for (int number = 1; number < 32; number++) {
+        struct sigaction now;
+        if (number == SIGALRM || sigaction(number, NULL, &now) != 0) continue;
+        CHECK(now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
+    }
+}
+
+struct seen {
+    lime_sse_parser *parser;
+    int events;
+};
+
+static void use_parser(void *user_data, const char *event, const char *data, size_t length, const char *id) {
+    struct seen *seen = user_data;
+    CHECK_TEXT(event, "message");
+    CHECK(length == 3 && memcmp(data, "a\0b", 4) == 0);
+    CHECK_TEXT(id, "7");
+    CHECK_TEXT(lime_sse_parser_last_event_id(seen->parser), "7");
+    CHECK(lime_sse_parser_retry_ms(seen->parser) == 5);
+    seen->events++;
+}
+
+static void the_parser_by_itself(void) {
+    struct seen seen = {lime_sse_parser_new(), 0};
+    const char text[] = "id: 7\nretry: 5\ndata: a\0b\n\n";
+    CHECK(lime_sse_parser_feed(seen.parser, text, sizeof text - 1, use_parser, &seen, NULL) == LIME_OK);
+    CHECK(seen.events == 1);
+    static char chunk[64 * 1024];
+    memset(chunk, 'x', sizeof chunk);
+    int32_t status = LIME_OK;
+    lime_error *error = NULL;
+    for (int round = 0; round < 100 && status == LIME_OK; round++)
+        status = lime_sse_parser_feed(seen.parser, chunk, sizeof chunk, use_parser, &seen, &error);
+    CHECK(status == LIME_ERROR_BAD_RESPONSE && lime_error_status(error) == status);
+    lime_error_free(error);
+    lime_sse_parser_free(seen.parser);
+}
+
+static void the_nonce_is_the_smallest_for_any_threads(void) {
+    char one[LIME_POW_NONCE_SIZE], other[LIME_POW_NONCE_SIZE];
+    for (size_t count = 2; count <= 9; count += 7) {
+        CHECK(lime_pow_solve("lr_1", 4, 12, LIME_POW_DIGEST_TODAY, 60000, 1, one, sizeof one, NULL) == LIME_OK);
+        CHECK(lime_pow_solve("lr_1", 4, 12, LIME_POW_DIGEST_TODAY, 60000, count, other, sizeof other, NULL) == LIME_OK);
+        CHECK_TEXT(other, one);
+    }
+}
+
+int main(void) {
+    alarm(240);
+    RUN(making_clients_starts_nothing);
+    RUN(versions_agree);
+    RUN(status_names);
+    RUN(null_options);
+    RUN(null_handles_in_calls);
+    RUN(null_arguments_in_calls);
+    RUN(null_objects_have_no_properties);
+    RUN(null_may_be_freed_and_closed);
+    RUN(bytes_and_lengths);
+    RUN(bad_utf8);
+    RUN(unknown_numbers);
+    RUN(errors_are_told_and_outlive_the_client);
+    RUN(bad_base_urls);
+    RUN(extreme_settings);
+    RUN(started_calls_complete_once);
+    RUN(many_started_calls);
+    RUN(cancelling);
+    RUN(waiting_ends);
+    RUN(a_closed_client_refuses);
+    RUN(refused_at_once);
+    RUN(freeing_the_client_leaves_started_calls);
+    RUN(blocking_in_a_callback_is_refused);
+    RUN(a_callback_may_start_calls);
+    RUN(handlers_get_events);
+    RUN(closing_while_a_handler_runs);
+    RUN(freeing_waits_for_a_running_handler);
+    RUN(closing_inside_a_handler);
+    RUN(freeing_inside_a_handler);
+    RUN(freeing_inside_a_completion);
+    RUN(log_callbacks);
+    RUN(eight_threads);
+    RUN(fork_and_go_on);
+    RUN(fork_inside_a_handler);
+    RUN(exit_with_work_pending);
+    RUN(the_parser_by_itself);
+    RUN(the_nonce_is_the_smallest_for_any_threads);
+    RUN(no_signal_handlers);
+    return check_failed ? 1 : 0;
+}

@@ -1,0 +1,159 @@
+/* Runs the shared vectors. The tables are made from tests/vectors by run.py; where the outcome
+   is a JSON object, it is printed as `json <id><TAB><text>` and compared there. */
+#include "check.h"
+#include "vectors_table.h"
+#include <lime.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void check_error(int32_t status, lime_error *error, int32_t expected, const char *contains) {
+    CHECK(status == expected);
+    CHECK(lime_error_status(error) == status);
+    if (contains) CHECK(error && strstr(lime_error_message(error), contains));
+}
+
+static void pow_vectors(void) {
+    for (size_t at = 0; at < COUNT(pow_cases); at++) {
+        const struct pow_case *test = &pow_cases[at];
+        check_begin(test->id);
+        char nonce[LIME_POW_NONCE_SIZE] = "untouched";
+        lime_error *error = NULL;
+        int32_t status = lime_pow_solve(test->challenge, test->length, test->difficulty, test->digest, test->timeout_ms,
+                                        1, nonce, sizeof nonce, &error);
+        if (test->nonce) {
+            CHECK(status == LIME_OK && !error);
+            CHECK_TEXT(nonce, test->nonce);
+        } else {
+            check_error(status, error, test->error, NULL);
+            CHECK_TEXT(nonce, "untouched");
+        }
+        lime_error_free(error);
+        check_end();
+    }
+}
+
+static void passport_vectors(void) {
+    for (size_t at = 0; at < COUNT(passport_cases); at++) {
+        const struct passport_case *test = &passport_cases[at];
+        check_begin(test->id);
+        lime_passport *passport = NULL;
+        lime_error *error = NULL;
+        int32_t status = lime_passport_verify(test->jwt, test->jwks, test->jwks_length, test->api_root,
+                                              test->expected_request_id, test->require_issuer, test->now, &passport, &error);
+        if (test->error == LIME_OK) {
+            CHECK(status == LIME_OK && passport && !error);
+            if (passport) printf("json %s\t%s\n", test->id, lime_passport_claims_json(passport));
+        } else {
+            check_error(status, error, test->error, test->contains);
+            CHECK(!passport);
+            check_end();
+        }
+        if (check_failures) check_failed++;
+        lime_passport_free(passport);
+        lime_error_free(error);
+    }
+}
+
+struct collected {
+    const struct sse_case *test;
+    size_t count;
+};
+
+static void collect(void *user_data, const char *event, const char *data, size_t length, const char *id) {
+    struct collected *collected = user_data;
+    const struct sse_case *test = collected->test;
+    size_t at = collected->count++;
+    CHECK(at < test->event_count);
+    if (at >= test->event_count) return;
+    CHECK_TEXT(event, test->events[at].event);
+    CHECK_TEXT(data, test->events[at].data);
+    CHECK(strlen(data) == length);
+    CHECK_TEXT(id, test->events[at].id);
+    if (!test->frames) return;
+    const struct sse_frame *expected = &test->frames[at];
+    lime_login_frame *frame = NULL;
+    CHECK(lime_login_frame_parse(data, length, &frame, NULL) == LIME_OK);
+    CHECK(lime_login_frame_kind(frame) == expected->kind);
+    CHECK_TEXT(lime_login_frame_request_id(frame), expected->request_id);
+    CHECK_TEXT(lime_login_frame_passport(frame), expected->passport);
+    CHECK_TEXT(lime_login_frame_code(frame), expected->code);
+    if (expected->kind != LIME_FRAME_MALFORMED) CHECK_TEXT(lime_login_frame_message(frame), expected->message);
+    else CHECK(lime_login_frame_message(frame));
+    lime_login_frame_free(frame);
+}
+
+static void sse_vectors(void) {
+    for (size_t at = 0; at < COUNT(sse_cases); at++) {
+        const struct sse_case *test = &sse_cases[at];
+        check_begin(test->id);
+        size_t sizes[] = {test->length ? test->length : 1, 1, 2};
+        for (size_t way = 0; way < COUNT(sizes); way++) {
+            struct collected collected = {test, 0};
+            lime_sse_parser *parser = lime_sse_parser_new();
+            for (size_t from = 0; from < test->length; from += sizes[way]) {
+                size_t length = test->length - from < sizes[way] ? test->length - from : sizes[way];
+                CHECK(lime_sse_parser_feed(parser, test->input + from, length, collect, &collected, NULL) == LIME_OK);
+            }
+            CHECK(collected.count == test->event_count);
+            CHECK(lime_sse_parser_retry_ms(parser) == test->retry_ms);
+            CHECK_TEXT(lime_sse_parser_last_event_id(parser), test->last_event_id);
+            lime_sse_parser_free(parser);
+        }
+        check_end();
+    }
+}
+
+static void envelope_vectors(void) {
+    for (size_t at = 0; at < COUNT(envelope_cases); at++) {
+        const struct envelope_case *test = &envelope_cases[at];
+        check_begin(test->id);
+        char *data = NULL;
+        lime_error *error = NULL;
+        int32_t status = lime_envelope_open(test->http_status, test->body, test->length, &data, &error);
+        if (test->error == LIME_OK) {
+            CHECK(status == LIME_OK && data && !error);
+            if (data) printf("json %s\t%s\n", test->id, data);
+        } else {
+            check_error(status, error, test->error, NULL);
+            CHECK(!data);
+            CHECK_TEXT(lime_error_message(error), test->message);
+            CHECK_TEXT(lime_error_code(error), test->code);
+            CHECK(lime_error_http_status(error) == test->error_http_status);
+            const char *detail = lime_error_detail_json(error);
+            printf("json %s\t%s\n", test->id, detail ? detail : "null");
+        }
+        if (check_failures) check_failed++;
+        lime_string_free(data);
+        lime_error_free(error);
+    }
+}
+
+static void timestamp_vectors(void) {
+    for (size_t at = 0; at < COUNT(timestamp_cases); at++) {
+        const struct timestamp_case *test = &timestamp_cases[at];
+        check_begin(test->id);
+        int64_t micros = -1;
+        int32_t offset = -1;
+        lime_error *error = NULL;
+        int32_t status = lime_timestamp_parse(test->text, &micros, &offset, &error);
+        if (test->error == LIME_OK) {
+            CHECK(status == LIME_OK && !error);
+            CHECK(micros == test->unix_micros);
+            CHECK(offset == test->offset_seconds);
+        } else {
+            check_error(status, error, test->error, NULL);
+            CHECK(micros == -1 && offset == -1);
+        }
+        lime_error_free(error);
+        check_end();
+    }
+}
+
+int main(void) {
+    pow_vectors();
+    passport_vectors();
+    sse_vectors();
+    envelope_vectors();
+    timestamp_vectors();
+    return check_failed ? 1 : 0;
+}

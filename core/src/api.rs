@@ -70,8 +70,18 @@ impl Call {
 /// A finished call, and what is known of the attempts before the last.
 pub(crate) struct Answer {
     pub(crate) result: Result<Reply>,
-    /// An attempt may have taken effect without our seeing its answer.
-    pub(crate) may_have_taken_effect: bool,
+    pub(crate) doubt: Doubt,
+}
+
+/// Whether a POST may have taken effect although its answer does not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// Every attempt was answered, or never left.
+    None,
+    /// The platform reported a fault of its own (500): done or not, it does not know either.
+    Faulty,
+    /// An attempt left, and no answer of the platform came back.
+    Lost,
 }
 
 /// An HTTP answer.
@@ -97,17 +107,12 @@ impl Api {
 
     /// Makes the call, again where that can help.
     pub(crate) async fn call(&self, runtime: &WeakRuntime, call: &Call) -> Answer {
-        let mut may_have_taken_effect = false;
-        let result = self.attempts(runtime, call, &mut may_have_taken_effect).await;
-        Answer { result, may_have_taken_effect }
+        let mut doubt = Doubt::None;
+        let result = self.attempts(runtime, call, &mut doubt).await;
+        Answer { result, doubt }
     }
 
-    async fn attempts(
-        &self,
-        runtime: &WeakRuntime,
-        call: &Call,
-        may_have_taken_effect: &mut bool,
-    ) -> Result<Reply> {
+    async fn attempts(&self, runtime: &WeakRuntime, call: &Call, doubt: &mut Doubt) -> Result<Reply> {
         let transport = self.transport(runtime).await?;
         let url = self.base_url.join(&call.path);
         let request = self.request(&url, call)?;
@@ -118,8 +123,10 @@ impl Api {
             let last = attempt >= most;
             let wait = match self.attempt(&*transport, request.clone()).await {
                 Err(error) => {
-                    *may_have_taken_effect |= is_post && error.reach != Reach::NotSent;
-                    if last || error.reach == Reach::TooLarge {
+                    if is_post {
+                        *doubt = (*doubt).max(error.doubt());
+                    }
+                    if last || matches!(error.reach, Reach::TooLarge | Reach::HostFault) {
                         return Err(failed(error));
                     }
                     log::warning!(
@@ -135,7 +142,9 @@ impl Api {
                 Ok(response) => {
                     let status = response.status().as_u16();
                     let asked = self.retry_after(response.headers());
-                    *may_have_taken_effect |= is_post && matches!(status, 500 | 502 | 504);
+                    if is_post {
+                        *doubt = (*doubt).max(doubt_of(status, response.body()));
+                    }
                     // A wait that is longer than an attempt may take is the caller's to decide on.
                     let too_long = asked.is_some_and(|wait| wait > self.timeout);
                     if last || too_long || !retry::is_retryable(status, is_post, self.post_retry) {
@@ -234,6 +243,18 @@ fn reply(response: Response, retry_after: Option<Duration>) -> Result<Reply> {
     Ok(Reply { http_status: response.status().as_u16(), body: response.into_body(), retry_after })
 }
 
+fn doubt_of(status: u16, body: &[u8]) -> Doubt {
+    let told = envelope::open(status, body).is_err_and(|error| error.kind() != ErrorKind::BadResponse);
+    match status {
+        502 | 504 => Doubt::Lost,
+        500 if told => Doubt::Faulty,
+        500 => Doubt::Lost,
+        // It was done, whatever the rest of the answer is.
+        200..300 if envelope::open(status, body).is_err() => Doubt::Lost,
+        _ => Doubt::None,
+    }
+}
+
 /// A redirect would carry the token to wherever it points; it is named and refused.
 pub(crate) fn refuse_redirect(status: http::StatusCode, headers: &HeaderMap) -> Result<()> {
     if !status.is_redirection() {
@@ -254,6 +275,15 @@ fn idempotency_key() -> Result<HeaderValue> {
     rand::fill(&mut bytes).map_err(|_| Error::internal("The system gives no random numbers"))?;
     let text = format!("{:032x}", u128::from_be_bytes(bytes));
     HeaderValue::from_str(&text).map_err(|_| Error::internal("hex is a header value"))
+}
+
+impl TransportError {
+    fn doubt(&self) -> Doubt {
+        match self.reach {
+            Reach::NotSent | Reach::HostFault => Doubt::None,
+            Reach::MaybeSent | Reach::TooLarge => Doubt::Lost,
+        }
+    }
 }
 
 pub(crate) fn failed(error: TransportError) -> Error {

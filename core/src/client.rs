@@ -34,6 +34,11 @@ impl Lease {
         Ok(runtime)
     }
 
+    /// Refuses new work, and keeps the runtime for what has to be ended on it.
+    pub(crate) fn mark_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
     /// Gives the runtime up, for good. The last lease of the process ends its threads.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

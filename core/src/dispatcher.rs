@@ -71,6 +71,7 @@ fn start() -> State {
     let busy = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&busy);
     let spawned = thread::Builder::new().name("lime-dispatcher".into()).spawn(move || {
+        crate::runtime::claim_thread();
         for job in queue {
             flag.store(true, Ordering::Release);
             run(job);

@@ -104,9 +104,16 @@ pub(crate) fn optional_text(data: &Map<String, Value>, field: &str) -> Option<St
     data.get(field).and_then(text).filter(|text| !text.is_empty())
 }
 
-/// A whole number that may be absent or null.
+/// A whole number, also written as `2.0` or `"2"`, that may be absent or null.
 pub(crate) fn optional_integer(data: &Map<String, Value>, field: &str) -> Option<i64> {
-    data.get(field).and_then(Value::as_i64)
+    match data.get(field)? {
+        Value::String(text) => text.trim().parse().ok(),
+        #[allow(clippy::cast_possible_truncation)] // whole, and saturating where it is too large
+        Value::Number(number) => number
+            .as_i64()
+            .or_else(|| number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64)),
+        _ => None,
+    }
 }
 
 /// The error for an answer without a field that the protocol promises.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::{Error, ErrorKind, Result};
 
 /// The number of a started operation. Numbers are never reused, so a late cancel is harmless.
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Operation<T> {
     /// What the call itself gives, or [`ErrorKind::WouldDeadlock`] on a thread of this library.
     pub fn wait(self) -> Result<T> {
         let (runtime, future) = self.into_parts()?;
-        if runtime.is_own_thread() {
+        if runtime::is_own_thread() {
             return Err(Error::new(
                 ErrorKind::WouldDeadlock,
                 "A callback must not wait for an operation; start it instead",
@@ -76,7 +76,7 @@ impl<T: Send + 'static> Operation<T> {
     }
 
     /// Starts the call; `complete` is called exactly once with its result, on the dispatcher thread,
-    /// never before this function has returned the number. Cancelling completes it too.
+    /// which may be before this function has returned the number. Cancelling completes it too.
     pub fn start(self, complete: impl FnOnce(Result<T>) + Send + 'static) -> OperationId {
         let id = next_id();
         match self.into_parts() {
@@ -202,7 +202,7 @@ fn next_id() -> OperationId {
 /// Whether the calling thread is one of the library's own, as in every callback: waiting for an
 /// operation is refused there with [`ErrorKind::WouldDeadlock`].
 pub fn is_library_thread() -> bool {
-    Runtime::current().is_some_and(|runtime| runtime.is_own_thread())
+    runtime::is_own_thread()
 }
 
 /// Cancels a started operation: it completes with [`ErrorKind::Cancelled`], unless it completed

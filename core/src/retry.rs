@@ -42,11 +42,16 @@ pub(crate) struct Backoff {
     next: Duration,
 }
 
+/// The longest first wait that can be asked for.
+const LONGEST_BASE: Duration = Duration::from_secs(3600);
+
 /// How long a connection must have lived for the waits to start over.
 pub(crate) const HEALTHY: Duration = Duration::from_secs(60);
 
 impl Backoff {
     pub(crate) fn new(base: Duration, cap: Duration) -> Self {
+        // Zero would be a busy loop, and nobody means for ever.
+        let base = base.clamp(Duration::from_millis(1), LONGEST_BASE);
         let cap = cap.max(base);
         Self { base, cap, next: base }
     }
@@ -57,7 +62,7 @@ impl Backoff {
             self.next = self.base;
         }
         let wait = self.next;
-        self.next = (self.next * 2).min(self.cap);
+        self.next = self.next.saturating_mul(2).min(self.cap);
         wait.mul_f64(0.5 + clock.jitter() / 2.0)
     }
 

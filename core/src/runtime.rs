@@ -7,6 +7,7 @@
 //! After `fork` the child has the parent's memory but none of its threads: everything here carries the
 //! id of the process that made it, and is left alone (not dropped: its sockets are the parent's) by any other.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -114,7 +115,7 @@ impl Runtime {
         // Under the lock, so that an operation that ends at once does not leave its number behind.
         let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let task = self.0.handle.spawn(async move {
-            let result = AssertUnwindSafe(future).catch_unwind().await;
+            let result = OPERATION.scope(id, AssertUnwindSafe(future).catch_unwind()).await;
             completion.finish(result.unwrap_or_else(|panic| Err(panicked(&*panic))));
         });
         if !task.is_finished() {
@@ -141,12 +142,6 @@ impl Runtime {
         &self.0.dispatcher
     }
 
-    /// Whether the calling thread is the runtime's or the dispatcher's: waiting there never ends.
-    pub(crate) fn is_own_thread(&self) -> bool {
-        let id = thread::current().id();
-        id == self.0.thread_id || Some(id) == self.0.dispatcher.thread_id()
-    }
-
     pub(crate) fn pow_permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.pow_permits)
     }
@@ -154,6 +149,31 @@ impl Runtime {
     pub(crate) fn downgrade(&self) -> WeakRuntime {
         WeakRuntime(Arc::downgrade(&self.0))
     }
+}
+
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the calling thread as one of the library's.
+pub(crate) fn claim_thread() {
+    OWN.set(true);
+}
+
+/// Whether the calling thread is a runtime's or a dispatcher's: waiting there for what they do would
+/// never end. True also after the last client was closed on it.
+pub(crate) fn is_own_thread() -> bool {
+    OWN.get()
+}
+
+tokio::task_local! {
+    /// The number of the operation that a task works for.
+    static OPERATION: u64;
+}
+
+/// The number of the operation that the running task works for, if it is one.
+pub(crate) fn current_operation() -> Option<u64> {
+    OPERATION.try_with(|id| *id).ok()
 }
 
 /// What the runtime's own tasks hold: it must not keep the runtime alive.
@@ -184,6 +204,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("lime-runtime".into()).spawn(move || {
+        claim_thread();
         runtime.block_on(async {
             let _ = stopped.await;
         });
@@ -251,7 +272,7 @@ impl<T, F: FnOnce(Result<T>)> Drop for Completion<T, F> {
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::internal(format!("A fault of the library was caught: {}", text.unwrap_or("panic")))

@@ -13,6 +13,10 @@ pub struct Timestamp {
     pub offset_seconds: Option<i32>,
 }
 
+/// From the year 1 to the end of 9999, as UTC.
+const FIRST_MICROS: i128 = -62_135_596_800_000_000;
+const LAST_MICROS: i128 = 253_402_300_799_999_999;
+
 impl Timestamp {
     /// Reads `2026-11-23T10:00:00Z`, `2026-11-23T12:00:00.250+02:00` and the like.
     ///
@@ -36,6 +40,9 @@ impl Timestamp {
         }
         let local = civil.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
         let micros = local.as_nanos().div_euclid(1000) - i128::from(offset_seconds.unwrap_or(0)) * 1_000_000;
+        if !(FIRST_MICROS..=LAST_MICROS).contains(&micros) {
+            return Err(bad());
+        }
         Ok(Self { unix_micros: micros.try_into().map_err(|_| bad())?, offset_seconds })
     }
 

@@ -72,13 +72,13 @@ fn what_is_no_event_stream_is_not_hammered() {
             Fault::on("events").status(204).always(),
             StreamState::Refused,
             ErrorKind::Api,
-            vec![30_000, 60_000],
+            vec![60_000, 120_000],
         ),
         (
             Fault::on("events").status(403).always(),
             StreamState::Refused,
             ErrorKind::Authentication,
-            vec![30_000, 60_000],
+            vec![60_000, 120_000],
         ),
     ] {
         let sandbox = sandbox();
@@ -207,4 +207,57 @@ fn closing_inside_a_handler() {
     assert_eq!(closed.recv_timeout(LONG).unwrap(), (ErrorKind::WouldDeadlock, ErrorKind::Closed));
     assert_eq!(site.stream_status().state, StreamState::Closed);
     assert!(sandbox.wait_for_streams_blocking(0, LONG));
+}
+
+#[test]
+fn closing_twice_inside_a_handler() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    let (sender, closed) = std::sync::mpsc::channel();
+    let inner = site.clone();
+    site.on_login(move |_| {
+        inner.close();
+        inner.close_and_wait();
+        sender.send(()).unwrap();
+    })
+    .unwrap();
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    approved(&sandbox, &site);
+    closed.recv_timeout(LONG).unwrap();
+}
+
+#[test]
+fn a_full_queue_does_not_hold_up_those_who_wait_for_one_event() {
+    let sandbox = sandbox();
+    let site = LimeSite::new(SiteConfig { event_queue_limit: 1, ..site_config(&sandbox) }).unwrap();
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    site.on_login(move |_| {
+        let _ = gate.lock().unwrap().recv();
+    })
+    .unwrap();
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    approved(&sandbox, &site); // the handler is busy with this one, and the queue is full
+    let id = site.create_login_request().wait().unwrap().request_id;
+    sandbox.approve(&id, None).unwrap();
+    assert!(site.wait_for_login(&id, LONG).wait().unwrap().passport.is_some());
+    drop(go);
+}
+
+#[test]
+fn waits_that_make_no_sense_do_not_end_the_stream() {
+    let sandbox = sandbox();
+    for base in [Duration::ZERO, Duration::MAX] {
+        let clock = Arc::new(ManualClock::default());
+        let config =
+            SiteConfig { clock: Arc::clone(&clock) as _, sse_backoff_base: base, ..site_config(&sandbox) };
+        let site = LimeSite::new(config).unwrap();
+        let fault = sandbox.add_fault(Fault::on("events").status(500).always()).unwrap();
+        site.start_events().unwrap();
+        let waits = clock.wait_for_sleeps(1);
+        assert!(waits[0] > Duration::ZERO && waits[0] <= Duration::from_secs(3600), "{waits:?}");
+        clock.advance(waits[0]);
+        clock.wait_for_sleeps(2);
+        sandbox.remove_fault(fault).unwrap();
+    }
 }

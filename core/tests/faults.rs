@@ -59,11 +59,7 @@ fn fault_3_a_refused_token_is_reported_and_not_hammered() {
         clock.advance(waits[round - 1]);
     }
     let waits: Vec<u64> = clock.wait_for_sleeps(6).iter().map(Duration::as_secs).collect();
-    assert_eq!(
-        waits[..6],
-        [30, 60, 120, 240, 300, 300],
-        "half of 1, 2, 4, 8, 10, 10 minutes, at a jitter of 0"
-    );
+    assert_eq!(waits[..6], [60, 120, 240, 480, 600, 600], "a minute at the least, at a jitter of 0");
     // A wait ends at once with the same error instead of running into its timeout.
     let error = site.wait_for_login("lr_1", LONG).wait().unwrap_err();
     assert_eq!(error.code(), Some("SITE_TOKEN_INVALID"));
@@ -237,4 +233,32 @@ fn fault_12_a_request_that_never_left_is_an_ordinary_failure() {
 fn closed_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/api/v1", listener.local_addr().unwrap())
+}
+
+#[test]
+fn fault_12_once_an_answer_got_lost_no_later_error_says_failed() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    for later in [401, 429, 500, 502, 503, 504] {
+        let request = site.create_login_request().wait().unwrap();
+        sandbox.clear_faults();
+        sandbox.add_fault(Fault::on("approve").drop_after()).unwrap();
+        sandbox.add_fault(Fault::on("approve").status(later).always()).unwrap();
+        let error = agent(&sandbox).login(&request.request_id).wait().unwrap_err();
+        assert_eq!((error.kind(), error.http_status()), (ErrorKind::OutcomeUnknown, Some(later)));
+    }
+    // Done, with an answer that cannot be read.
+    for body in ["{", "{\"ok\":true,\"data\":{}}"] {
+        let request = site.create_login_request().wait().unwrap();
+        sandbox.clear_faults();
+        sandbox.add_fault(Fault::on("approve").status(200).body(body)).unwrap();
+        let error = agent(&sandbox).login(&request.request_id).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{body}");
+    }
+    // The platform's own word that it failed, every time, is believed.
+    let request = site.create_login_request().wait().unwrap();
+    sandbox.clear_faults();
+    sandbox.add_fault(Fault::on("approve").status(500).always()).unwrap();
+    let error = agent(&sandbox).login(&request.request_id).wait().unwrap_err();
+    assert_eq!((error.kind(), error.http_status()), (ErrorKind::Api, Some(500)));
 }

@@ -22,7 +22,7 @@ enum Asked {
 struct Client(Mutex<Sender<Asked>>);
 
 impl HostClient for Client {
-    fn begin(&self, id: ExchangeId, request: Request, _stream: bool) {
+    fn begin(&self, id: ExchangeId, _operation: Option<u64>, request: Request, _stream: bool) {
         self.0.lock().unwrap().send(Asked::Begin(id, Box::new(request))).unwrap();
     }
     fn resume(&self, id: ExchangeId) {

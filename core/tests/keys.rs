@@ -160,3 +160,52 @@ fn an_issuer_that_is_not_the_api_root_is_refused_and_a_missing_one_on_request() 
     let strict = LimeSite::new(SiteConfig { require_issuer: true, ..site_config(&sandbox) }).unwrap();
     assert_eq!(verify(&strict, &jwt), Err(ErrorKind::InvalidPassport));
 }
+
+#[test]
+fn a_caller_that_gives_up_does_not_cost_the_others_their_fetch() {
+    let sandbox = sandbox();
+    let (site, events, _clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    sandbox.rotate_keys(false);
+    let jwt = fresh(&sandbox, &site, &events);
+    sandbox.add_fault(Fault::on("jwks").delay(Duration::from_millis(300))).unwrap();
+    let (sender, results) = mpsc::channel();
+    let first = site
+        .verify_passport(&jwt, PassportCheck::default())
+        .start(move |result| sender.send(result).unwrap());
+    // It is on its way; an answered request would be too late.
+    while sandbox.received_on("jwks").len() < 2 {
+        std::thread::yield_now();
+    }
+    assert!(lime_core::cancel_operation(first));
+    assert_eq!(results.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(verify(&site, &jwt), Ok(()));
+    assert_eq!(sandbox.received_on("jwks").len(), 2);
+}
+
+#[test]
+fn a_fetch_that_fails_after_a_rotation_is_no_verdict_on_the_passport() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    sandbox.rotate_keys(false);
+    let jwt = fresh(&sandbox, &site, &events);
+    sandbox.add_fault(Fault::on("jwks").status(503)).unwrap();
+    assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(verify(&site, &jwt), Ok(()));
+}
+
+#[test]
+fn an_api_root_that_answers_anything_finds_the_keys_too() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    // The first place that is asked is no key document, and no 404 either.
+    sandbox.add_fault(Fault::on("jwks").status(200).body("<html>")).unwrap();
+    let elsewhere = SiteConfig { base_url: Some(format!("{}/", sandbox.origin())), ..site_config(&sandbox) };
+    let error = verify(&LimeSite::new(elsewhere).unwrap(), &jwt);
+    assert_ne!(error, Ok(()), "the sandbox has no keys at its root");
+    assert_eq!(sandbox.received().iter().filter(|entry| entry.path.ends_with("jwks.json")).count(), 2);
+}

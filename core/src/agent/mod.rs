@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Api, Call};
+use crate::api::{Api, Call, Doubt};
 use crate::client::Lease;
 use crate::config::{self, AGENT_TOKEN_VARIABLE, AgentConfig, PowChoice};
 use crate::operation::Operation;
@@ -71,6 +71,8 @@ pub struct AgentProfile {
     pub owner_kyc_level: Option<i64>,
     /// A score; today's platform does not tell.
     pub agent_reputation: Option<i64>,
+    /// The platform's `data` as it came, with whatever this version does not know.
+    pub data: Map<String, Value>,
 }
 
 impl AgentProfile {
@@ -91,6 +93,7 @@ impl AgentProfile {
             description: text("description"),
             owner_kyc_level: fields::optional_integer(data, "owner_kyc_level"),
             agent_reputation: fields::optional_integer(data, "agent_reputation"),
+            data: data.clone(),
         })
     }
 }
@@ -243,12 +246,11 @@ impl Inner {
     async fn approve(&self, runtime: &WeakRuntime, segment: &str, nonce: &str) -> Result<ApprovalResult> {
         let path = format!("/modules/agent-login/requests/{segment}/approve");
         let answer = self.api.call(runtime, &Call::post(path, json!({ "pow_nonce": nonce }))).await;
-        let lost = answer.may_have_taken_effect;
-        match answer.result.and_then(|reply| reply.data()) {
-            Ok(data) => ApprovalResult::from_data(&data),
-            Err(error) if lost && leaves_it_open(&error) => Err(outcome_unknown(&error)),
-            Err(error) => Err(error),
-        }
+        let doubt = answer.doubt;
+        let approved = answer.result.and_then(|reply| reply.data());
+        approved
+            .and_then(|data| ApprovalResult::from_data(&data).map_err(|error| outcome_unknown(&error)))
+            .map_err(|error| if leaves_it_open(doubt, &error) { outcome_unknown(&error) } else { error })
     }
 
     /// The digests to try, in order, and whether to remember which one worked.
@@ -284,12 +286,17 @@ fn remember(api_root: &str, digest: PowDigest) {
     });
 }
 
-/// After an attempt without an answer, "not found" and "conflict" may well mean "approved by you".
-fn leaves_it_open(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport | ErrorKind::TransportTimeout | ErrorKind::BadResponse => true,
-        ErrorKind::Api => matches!(error.http_status(), Some(404 | 409)),
-        _ => false,
+/// Whether it is open what came of an approval. Once an answer got lost, no later error says that
+/// nothing happened ("not found" and "conflict" may well mean "approved by you"); only a refused proof
+/// of work does, since it is looked at first. After a fault of the platform's own, those two are open.
+fn leaves_it_open(doubt: Doubt, error: &Error) -> bool {
+    if error.kind() == ErrorKind::OutcomeUnknown || error.code() == Some("INVALID_POW") {
+        return false;
+    }
+    match doubt {
+        Doubt::None => false,
+        Doubt::Faulty => matches!(error.http_status(), Some(404 | 409)),
+        Doubt::Lost => true,
     }
 }
 
@@ -297,8 +304,9 @@ fn outcome_unknown(cause: &Error) -> Error {
     let message =
         format!("The approval was sent, but whether it took effect is not known: {}", cause.message());
     let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
-        .with_code("OUTCOME_UNKNOWN")
-        .with_detail(cause.detail().cloned());
+        .with_code(cause.code().unwrap_or("OUTCOME_UNKNOWN"))
+        .with_detail(cause.detail().cloned())
+        .with_retry_after(cause.retry_after());
     if let Some(status) = cause.http_status() {
         error = error.with_http_status(status);
     }

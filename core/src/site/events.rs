@@ -5,10 +5,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -16,8 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use super::frame::Frame;
 use super::{LoginEvent, sse};
 use crate::api::{self, Api};
+use crate::process::PerProcess;
 use crate::retry::Backoff;
-use crate::runtime::WeakRuntime;
+use crate::runtime::{self, WeakRuntime};
 use crate::{Error, ErrorKind, envelope, log};
 
 const PATH: &str = "/modules/agent-login/events";
@@ -28,8 +30,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The platform sends something at least this often on a living stream.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(310);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
-/// A refused token does not mend itself: look again after one minute, then two, … ten.
-const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+/// A refused token does not mend itself: look again after one minute at the least, later after ten.
+const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1200));
 /// The longest that a server may ask us to stay away by `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Events are kept this long for a wait that begins after they came: as long as a passport lives.
@@ -90,8 +92,8 @@ type Sink = Box<dyn Fn(Delivery) + Send + Sync>;
 pub(crate) struct Events {
     pub(crate) status: watch::Sender<StreamStatus>,
     sink: Sink,
-    queue: Arc<Semaphore>,
-    waiting: Mutex<Waiting>,
+    queue: PerProcess<Arc<Semaphore>>,
+    waiting: PerProcess<Mutex<Waiting>>,
 }
 
 #[derive(Default)]
@@ -113,44 +115,61 @@ impl Events {
         Self {
             status: watch::Sender::new(status),
             sink,
-            queue: Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS))),
-            waiting: Mutex::default(),
+            queue: PerProcess::new(move || {
+                Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS)))
+            }),
+            waiting: PerProcess::default(),
         }
     }
 
     /// The event of this login request: the one that came lately, or the next one.
     pub(crate) fn watch(&self, request_id: &str, now: Duration) -> oneshot::Receiver<LoginEvent> {
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = self.waiting();
-        waiting.forget_old(now);
-        if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id) {
-            let _ = sender.send(event.clone());
-        } else {
-            let senders = waiting.waiters.entry(request_id.to_owned()).or_default();
-            senders.retain(|sender| !sender.is_closed());
-            senders.push(sender);
-        }
+        self.with_waiting(|waiting| {
+            waiting.forget_old(now);
+            if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id)
+            {
+                let _ = sender.send(event.clone());
+            } else {
+                waiting.waiters.entry(request_id.to_owned()).or_default().push(sender);
+            }
+        });
         receiver
     }
 
     /// Gives up the waits that nobody is waiting for any more.
     pub(crate) fn unwatch(&self, request_id: &str) {
-        let mut waiting = self.waiting();
-        if let Some(senders) = waiting.waiters.get_mut(request_id) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.is_empty() {
-                waiting.waiters.remove(request_id);
+        self.with_waiting(|waiting| {
+            if let Some(senders) = waiting.waiters.get_mut(request_id) {
+                senders.retain(|sender| !sender.is_closed());
+                if senders.is_empty() {
+                    waiting.waiters.remove(request_id);
+                }
             }
-        }
+        });
     }
 
     pub(crate) fn close(&self) {
         self.set_state(StreamState::Closed, None);
-        self.waiting().waiters.clear();
+        self.with_waiting(|waiting| *waiting = Waiting::default());
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells those who wait for this very event. They do not queue: a handler may be one of them.
+    fn tell_waiters(&self, event: &LoginEvent, now: Duration) {
+        let waiters = self.with_waiting(|waiting| {
+            waiting.forget_old(now);
+            waiting.recent.push_back((now, event.clone()));
+            waiting.waiters.remove(&event.request_id)
+        });
+        for waiter in waiters.into_iter().flatten() {
+            let _ = waiter.send(event.clone());
+        }
+    }
+
+    fn with_waiting<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
+        let waiting = self.waiting.get();
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut waiting)
     }
 
     pub(crate) fn set_state(&self, state: StreamState, error: Option<Error>) {
@@ -166,17 +185,9 @@ impl Events {
     }
 
     /// Waits for a place in the queue, then hands the event on.
-    async fn deliver(&self, event: LoginEvent, now: Duration) {
-        let Ok(place) = Arc::clone(&self.queue).acquire_owned().await else { return };
-        let waiters = {
-            let mut waiting = self.waiting();
-            waiting.forget_old(now);
-            waiting.recent.push_back((now, event.clone()));
-            waiting.waiters.remove(&event.request_id)
-        };
-        for waiter in waiters.into_iter().flatten() {
-            let _ = waiter.send(event.clone());
-        }
+    async fn deliver(&self, event: LoginEvent) {
+        let queue = Arc::clone(&self.queue.get());
+        let Ok(place) = queue.acquire_owned().await else { return };
         self.status.send_if_modified(|status| {
             status.events += 1;
             false // counted, not announced
@@ -219,6 +230,18 @@ enum End {
 
 /// Keeps the stream connected until its task is aborted.
 pub(crate) async fn run(api: Arc<Api>, runtime: WeakRuntime, events: Arc<Events>, backoff_base: Duration) {
+    loop {
+        let reading = read(Arc::clone(&api), runtime.clone(), Arc::clone(&events), backoff_base);
+        let Err(panic) = AssertUnwindSafe(reading).catch_unwind().await else { return };
+        // A fault of ours must not end the stream without a word.
+        let error = runtime::panicked(&*panic);
+        log::error!(api.logger, "The event stream failed: {error}");
+        events.set_state(StreamState::BackingOff, Some(error));
+        api.clock.sleep(LONGEST_BACKOFF).await;
+    }
+}
+
+async fn read(api: Arc<Api>, runtime: WeakRuntime, events: Arc<Events>, backoff_base: Duration) {
     let clock = Arc::clone(&api.clock);
     let mut backoff = Backoff::new(backoff_base, LONGEST_BACKOFF);
     let mut refused = Backoff::new(REFUSED_BACKOFF.0, REFUSED_BACKOFF.1);
@@ -318,10 +341,16 @@ async fn connection(
                 break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent"));
             }
         };
-        let mut frames = Vec::new();
-        let fed = parser.feed(&chunk, |event| frames.push(Frame::parse(event.data)));
-        for frame in frames {
-            handle(api, events, frame).await;
+        let mut arrived = Vec::new();
+        let now = api.clock.monotonic();
+        let fed = parser.feed(&chunk, |event| {
+            if let Some(event) = login_event(api, events, Frame::parse(event.data)) {
+                events.tell_waiters(&event, now);
+                arrived.push(event);
+            }
+        });
+        for event in arrived {
+            events.deliver(event).await;
         }
         if fed.is_err() {
             break End::Broken(Error::new(ErrorKind::BadResponse, "An event is larger than an event may be"));
@@ -334,25 +363,22 @@ async fn connection(
     end
 }
 
-async fn handle(api: &Api, events: &Events, frame: Frame) {
-    let event = match frame {
-        Frame::Approved { request_id, passport } => LoginEvent { request_id, passport: Some(passport) },
-        Frame::Expired { request_id } => LoginEvent { request_id, passport: None },
+/// The event that a frame is, if it is one; faults are logged and counted.
+fn login_event(api: &Api, events: &Events, frame: Frame) -> Option<LoginEvent> {
+    match frame {
+        Frame::Approved { request_id, passport } => Some(LoginEvent { request_id, passport: Some(passport) }),
+        Frame::Expired { request_id } => Some(LoginEvent { request_id, passport: None }),
         Frame::Error { code, message } => {
-            return log::error!(
-                api.logger,
-                "SSE error frame: [{}] {}",
-                printable(&code),
-                printable(&message)
-            );
+            log::error!(api.logger, "SSE error frame: [{}] {}", printable(&code), printable(&message));
+            None
         }
         Frame::Malformed(reason) => {
             log::error!(api.logger, "Malformed SSE frame skipped: {reason}");
-            return events.count_malformed(Error::new(ErrorKind::BadResponse, reason).with_http_status(200));
+            events.count_malformed(Error::new(ErrorKind::BadResponse, reason).with_http_status(200));
+            None
         }
-        Frame::Keepalive | Frame::Ignored => return,
-    };
-    events.deliver(event, api.clock.monotonic()).await;
+        Frame::Keepalive | Frame::Ignored => None,
+    }
 }
 
 /// Whether this answer is no event stream, and what to do about it.

@@ -16,8 +16,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::api::{Api, Call};
+use crate::api::{Api, Call, Reply};
 use crate::log;
+use crate::process::PerProcess;
 use crate::runtime::WeakRuntime;
 use crate::{Error, ErrorKind, Result, envelope};
 
@@ -29,6 +30,8 @@ const VERSIONED_PATH: &str = "/api/v1/core/.well-known/jwks.json";
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// The least time between two fetches while they fail.
 const FAILURE_COOL_DOWN: Duration = Duration::from_secs(5);
+/// Others wait for a fetch, so it has an end even when the host's client keeps the time.
+const FETCH_LIMIT: Duration = Duration::from_secs(120);
 /// How long past their time keys serve while the key server is down.
 const STALE_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -106,12 +109,11 @@ fn usable(entry: &Value) -> Option<(String, ParsedPublicKey)> {
 }
 
 /// The keys of one client.
-#[derive(Debug)]
 pub(crate) struct KeyCache {
     ttl: Duration,
     held: ArcSwapOption<Held>,
     /// Held over a fetch: one is under way at a time, the others wait for what it brings.
-    fetching: Mutex<Fetching>,
+    fetching: PerProcess<Mutex<Fetching>>,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,7 @@ struct Fetching {
 
 impl KeyCache {
     pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: ArcSwapOption::empty(), fetching: Mutex::default() }
+        Self { ttl, held: ArcSwapOption::empty(), fetching: PerProcess::default() }
     }
 
     /// The keys, if they are fresh and hold `kid`.
@@ -145,7 +147,8 @@ impl KeyCache {
     /// The keys to look for `kid` in, fetched if need be.
     pub(crate) async fn lookup(&self, api: &Api, runtime: &WeakRuntime, kid: &str) -> Result<Arc<KeySet>> {
         let asked_at = api.clock.monotonic();
-        let mut fetching = self.fetching.lock().await;
+        let slot = self.fetching.get();
+        let mut fetching = slot.lock().await;
         let now = api.clock.monotonic();
         let within = |since: Option<Duration>, span| since.is_some_and(|at| now.saturating_sub(at) < span);
         // Somebody else may have fetched while this call waited for its turn.
@@ -156,13 +159,13 @@ impl KeyCache {
         let overdue = held.as_ref().is_none_or(|held| now.saturating_sub(held.fetched_at) >= self.ttl);
         let just_tried = fetching.last_attempt.is_some_and(|at| at > asked_at);
         // Made-up kids must not make us hammer the key server, and neither must its being down.
-        let cooling = if overdue {
-            fetching.last_error.is_some() && within(fetching.last_attempt, FAILURE_COOL_DOWN)
+        let cooling = if fetching.last_error.is_some() {
+            within(fetching.last_attempt, FAILURE_COOL_DOWN)
         } else {
-            within(fetching.last_for_unknown, COOL_DOWN)
+            !overdue && within(fetching.last_for_unknown, COOL_DOWN)
         };
         if just_tried || cooling {
-            return self.what_there_is(held, now, fetching.last_error.clone());
+            return self.what_there_is(kid, held, now, fetching.last_error.clone());
         }
         // The slot is taken before the fetch, so that a failing or empty answer counts as well.
         fetching.last_attempt = Some(now);
@@ -171,7 +174,12 @@ impl KeyCache {
         }
         // With old keys at hand there is no reason to insist.
         let retries = u32::from(held.is_none());
-        match fetch(api, runtime, retries, &mut fetching.path).await {
+        let fetched =
+            tokio::time::timeout(FETCH_LIMIT, fetch(api, runtime, retries, &mut fetching.path)).await;
+        let fetched = fetched.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::TransportTimeout, "Fetching the signing keys took too long"))
+        });
+        match fetched {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 fetching.last_error = None;
@@ -182,24 +190,27 @@ impl KeyCache {
             Err(error) => {
                 log::warning!(api.logger, "Fetching the signing keys failed: {error}");
                 fetching.last_error = Some(error.clone());
-                self.what_there_is(held, api.clock.monotonic(), Some(error))
+                self.what_there_is(kid, held, api.clock.monotonic(), Some(error))
             }
         }
     }
 
+    /// The old keys, as long as they may serve. That they lack a key says nothing while the new ones
+    /// could not be had.
     fn what_there_is(
         &self,
+        kid: &str,
         held: Option<Arc<Held>>,
         now: Duration,
         error: Option<Error>,
     ) -> Result<Arc<KeySet>> {
-        match (held, error) {
-            (Some(held), _) if now.saturating_sub(held.fetched_at) < self.ttl + STALE_LIMIT => {
+        let serves = |held: &Arc<Held>| now.saturating_sub(held.fetched_at) < self.ttl + STALE_LIMIT;
+        match (held.filter(serves), error) {
+            (Some(held), error) if error.is_none() || held.keys.get(kid).is_some() => {
                 Ok(Arc::clone(&held.keys))
             }
             (_, Some(error)) => Err(error),
-            (Some(held), None) => Ok(Arc::clone(&held.keys)),
-            (None, None) => Err(Error::new(ErrorKind::Transport, "Signing keys are not available")),
+            (_, None) => Err(Error::new(ErrorKind::Transport, "Signing keys are not available")),
         }
     }
 }
@@ -216,19 +227,24 @@ async fn fetch(
         None if versioned => &[PATH],
         None => &[VERSIONED_PATH, PATH],
     };
-    for (index, path) in candidates.iter().enumerate() {
+    let mut last = None;
+    for path in candidates {
         let reply = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result?;
-        if reply.http_status == 404 && index + 1 < candidates.len() {
-            continue;
+        match key_set(&reply) {
+            Ok(keys) => {
+                *known_path = Some(path);
+                return Ok(keys);
+            }
+            Err(error) => last = Some(error),
         }
-        let document = envelope::object(reply.http_status, &reply.body)?;
-        if document.contains_key("keys") && reply.http_status == 200 {
-            *known_path = Some(path);
-            return KeySet::parse(&document);
-        }
-        let data = reply.data()?;
-        *known_path = Some(path);
-        return KeySet::parse(&data);
     }
-    Err(Error::internal("no path for the keys"))
+    Err(last.unwrap_or_else(|| Error::internal("no path for the keys")))
+}
+
+fn key_set(reply: &Reply) -> Result<KeySet> {
+    let document = envelope::object(reply.http_status, &reply.body)?;
+    if document.contains_key("keys") && reply.http_status == 200 {
+        return KeySet::parse(&document);
+    }
+    KeySet::parse(&reply.data()?)
 }

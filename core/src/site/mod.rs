@@ -15,14 +15,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::api::{Api, Call};
 use crate::client::Lease;
 use crate::config::{self, SITE_TOKEN_VARIABLE, SiteConfig};
 use crate::operation::Operation;
-use crate::runtime::{Runtime, WeakRuntime};
+use crate::process::PerProcess;
+use crate::runtime::{self, Runtime, WeakRuntime};
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields, log};
 use events::{Delivery, Events, StreamState, StreamStatus};
@@ -120,22 +121,10 @@ struct Inner {
     state_handlers: Arc<ArcSwap<Vec<StateHandler>>>,
     /// The process in which a task tells the state handlers of changes; 0 is none.
     watched_by: AtomicU32,
-    /// The task that reads the stream, with the process that it belongs to.
-    reader: Mutex<Option<(u32, AbortHandle)>>,
+    /// The task that reads the stream.
+    reader: PerProcess<Mutex<Option<AbortHandle>>>,
     /// Held while a handler runs, so that closing can wait for it.
-    running: ArcSwap<Turn>,
-}
-
-/// One process's lock on running handlers: in a forked child, the parent's may be held for ever.
-struct Turn {
-    process: u32,
-    lock: Mutex<()>,
-}
-
-impl Turn {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { process: std::process::id(), lock: Mutex::new(()) })
-    }
+    running: PerProcess<Mutex<()>>,
 }
 
 impl LimeSite {
@@ -195,8 +184,8 @@ impl LimeSite {
                 handlers,
                 state_handlers: Arc::default(),
                 watched_by: AtomicU32::new(0),
-                reader: Mutex::new(None),
-                running: ArcSwap::new(Turn::new()),
+                reader: PerProcess::default(),
+                running: PerProcess::default(),
             }
         });
         Ok(Self(site))
@@ -230,7 +219,7 @@ impl LimeSite {
         let jwt = jwt.to_owned();
         self.operation(|site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
-            let keys = site.keys.lookup(&site.api, &runtime, &token.kid).await?;
+            let keys = site.keys(&runtime, &token.kid).await?;
             site.check(&token, &keys, check)
         })
     }
@@ -257,7 +246,6 @@ impl LimeSite {
         }
         self.operation(move |site, runtime| async move {
             let waited = tokio::time::timeout(timeout, site.wait(&runtime, &request_id)).await;
-            site.events.unwatch(&request_id);
             waited.unwrap_or_else(|_| {
                 let message = format!("No agent signed in within {} s", timeout.as_secs_f64());
                 Err(Error::new(ErrorKind::Timeout, message).with_request_id(request_id))
@@ -330,9 +318,9 @@ impl LimeSite {
     /// [`ErrorKind::Closed`].
     pub fn start_events(&self) -> Result<()> {
         let runtime = self.0.lease.runtime()?;
-        let process = std::process::id();
-        let mut reader = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if reader.as_ref().is_some_and(|(owner, task)| *owner == process && !task.is_finished()) {
+        let slot = self.0.reader.get();
+        let mut reader = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if reader.as_ref().is_some_and(|task| !task.is_finished()) {
             return Ok(());
         }
         let (api, events) = (Arc::clone(&self.0.api), Arc::clone(&self.0.events));
@@ -340,8 +328,11 @@ impl LimeSite {
         events.set_state(StreamState::Connecting, None);
         self.watch_states(&runtime);
         let task = runtime.spawn(events::run(api, runtime.downgrade(), events, self.0.backoff_base));
-        // What a forked child inherits is a task of the parent's: left alone, not dropped.
-        std::mem::forget(reader.replace((process, task)).filter(|(owner, _)| *owner != process));
+        if self.0.lease.is_closed() {
+            task.abort(); // closed by another thread since the first line
+            return Err(Error::closed());
+        }
+        *reader = Some(task);
         Ok(())
     }
 
@@ -363,10 +354,9 @@ impl LimeSite {
 
     /// Closes, then waits until no handler of this site is running. From a handler it only closes.
     pub fn close_and_wait(&self) {
-        let own_thread = Runtime::current().is_some_and(|runtime| runtime.is_own_thread());
         self.0.close();
-        if !own_thread {
-            drop(self.0.turn().lock.lock().unwrap_or_else(PoisonError::into_inner));
+        if !runtime::is_own_thread() {
+            drop(self.0.running.get().lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -402,6 +392,19 @@ impl Inner {
         LoginRequestStatus::from_data(request_id, &data)
     }
 
+    /// The keys to look for `kid` in. The fetch is a task of its own: others wait for it too, so it goes
+    /// on when the caller that happened to begin it is cancelled.
+    async fn keys(self: &Arc<Self>, runtime: &WeakRuntime, kid: &str) -> Result<Arc<jwks::KeySet>> {
+        let (site, weak, kid) = (Arc::clone(self), runtime.clone(), kid.to_owned());
+        let (sender, found) = oneshot::channel();
+        runtime.upgrade().ok_or_else(Error::closed)?.spawn(async move {
+            let keys = site.keys.lookup(&site.api, &weak, &kid).await;
+            drop(site); // before anybody is told who may close the last client
+            let _ = sender.send(keys);
+        });
+        found.await.unwrap_or_else(|_| Err(Error::closed()))
+    }
+
     fn check(&self, token: &Unverified<'_>, keys: &jwks::KeySet, check: PassportCheck) -> Result<Passport> {
         let check = if self.require_issuer { check.require_issuer(true) } else { check };
         token.verify(keys, self.api.base_url.as_str(), &check, self.api.clock.unix())
@@ -409,6 +412,7 @@ impl Inner {
 
     async fn wait(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
         let event = self.events.watch(request_id, self.api.clock.monotonic());
+        let _unwatch = Unwatch(&self.events, request_id);
         let expired = self.expiry_on_connect(runtime, request_id);
         tokio::select! {
             biased;
@@ -455,30 +459,17 @@ impl Inner {
     /// Calls a handler, unless the site was closed in the meantime: whoever closed, and waited for the
     /// handler that was running, expects no further call.
     fn guarded(&self, call: impl FnOnce()) {
-        let turn = self.turn();
-        let _running = turn.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.get();
+        let _running = running.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.lease.is_closed() {
             call();
         }
     }
 
-    /// This process's turn.
-    fn turn(&self) -> Arc<Turn> {
-        let turn = self.running.load_full();
-        if turn.process == std::process::id() {
-            return turn;
-        }
-        self.running.compare_and_swap(&turn, Turn::new());
-        self.running.load_full()
-    }
-
     fn close(&self) {
-        if let Some((process, task)) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            if process == std::process::id() {
-                task.abort();
-            } else {
-                std::mem::forget(task);
-            }
+        self.lease.mark_closed();
+        if let Some(task) = self.reader.get().lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
         }
         self.events.close();
         self.lease.close();
@@ -488,6 +479,15 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Gives a wait up, however it ends.
+struct Unwatch<'a>(&'a Events, &'a str);
+
+impl Drop for Unwatch<'_> {
+    fn drop(&mut self) {
+        self.0.unwatch(self.1);
     }
 }
 

@@ -15,6 +15,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::OperationId;
+use crate::process::PerProcess;
+use crate::runtime;
+
 use super::{BODY_LIMIT, Request, Response, StreamResponse, Transport, TransportError};
 
 /// How much of a streamed body may wait to be read before the host should pause.
@@ -27,7 +31,9 @@ pub type ExchangeId = u64;
 pub trait HostClient: Send + Sync + 'static {
     /// Begins to send `request`. With `stream` its body is wanted piece by piece as it arrives, and
     /// there is no time limit between the pieces.
-    fn begin(&self, id: ExchangeId, request: Request, stream: bool);
+    ///
+    /// `operation` is the call that it is sent for, if it is one and not the library's own doing.
+    fn begin(&self, id: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool);
 
     /// Room is there again after [`HostTransport::chunk`] returned false.
     fn resume(&self, id: ExchangeId);
@@ -47,7 +53,7 @@ pub struct HostTransport(Arc<Shared>);
 
 struct Shared {
     client: Box<dyn HostClient>,
-    exchanges: Mutex<HashMap<ExchangeId, Exchange>>,
+    exchanges: PerProcess<Mutex<HashMap<ExchangeId, Exchange>>>,
 }
 
 struct Exchange {
@@ -63,7 +69,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl HostTransport {
     /// A transport that carries every request through `client`.
     pub fn new(client: impl HostClient) -> Self {
-        Self(Arc::new(Shared { client: Box::new(client), exchanges: Mutex::default() }))
+        Self(Arc::new(Shared { client: Box::new(client), exchanges: PerProcess::default() }))
     }
 
     /// The answer's status and headers are there. Header names and values that HTTP does not allow
@@ -86,7 +92,8 @@ impl HostTransport {
                 head.headers.append(name, value);
             }
         }
-        let sender = self.0.lock().get_mut(&id).and_then(|exchange| exchange.head.take());
+        let sender =
+            self.0.with(|exchanges| exchanges.get_mut(&id).and_then(|exchange| exchange.head.take()));
         if let Some(sender) = sender {
             let _ = sender.send(Ok(head));
         }
@@ -94,22 +101,23 @@ impl HostTransport {
 
     /// A piece of the body. False asks the host to pause until [`HostClient::resume`].
     pub fn chunk(&self, id: ExchangeId, chunk: Bytes) -> bool {
-        let mut exchanges = self.0.lock();
-        let Some(exchange) = exchanges.get_mut(&id) else { return true };
-        exchange.waiting += chunk.len();
-        let _ = exchange.body.send(Ok(chunk));
-        exchange.paused = exchange.waiting >= WINDOW;
-        !exchange.paused
+        self.0.with(|exchanges| {
+            let Some(exchange) = exchanges.get_mut(&id) else { return true };
+            exchange.waiting += chunk.len();
+            let _ = exchange.body.send(Ok(chunk));
+            exchange.paused = exchange.waiting >= WINDOW;
+            !exchange.paused
+        })
     }
 
     /// The body is complete.
     pub fn end(&self, id: ExchangeId) {
-        self.0.lock().remove(&id);
+        self.0.with(|exchanges| exchanges.remove(&id));
     }
 
     /// There is no answer, or its body broke off.
     pub fn fail(&self, id: ExchangeId, error: TransportError) {
-        let exchange = self.0.lock().remove(&id);
+        let exchange = self.0.with(|exchanges| exchanges.remove(&id));
         if let Some(exchange) = exchange {
             match exchange.head {
                 Some(sender) => drop(sender.send(Err(error))),
@@ -129,10 +137,10 @@ impl HostTransport {
             let (head_sender, head) = oneshot::channel();
             let (body_sender, body) = mpsc::unbounded_channel();
             let exchange = Exchange { head: Some(head_sender), body: body_sender, waiting: 0, paused: false };
-            shared.lock().insert(id, exchange);
+            shared.with(|exchanges| exchanges.insert(id, exchange));
             // From here on, giving up (a drop of this future or of the stream) tells the host.
             let guard = Guard { shared: Arc::clone(&shared), id };
-            shared.client.begin(id, request, stream);
+            shared.client.begin(id, runtime::current_operation(), request, stream);
             let head = head
                 .await
                 .unwrap_or_else(|_| Err(TransportError::maybe_sent("The host's client gave no answer")))?;
@@ -150,8 +158,10 @@ impl HostTransport {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, Exchange>> {
-        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<ExchangeId, Exchange>) -> T) -> T {
+        let exchanges = self.exchanges.get();
+        let mut exchanges = exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut exchanges)
     }
 }
 
@@ -162,21 +172,22 @@ struct Guard {
 
 impl Guard {
     fn consumed(&self, bytes: usize) {
-        let mut exchanges = self.shared.lock();
-        if let Some(exchange) = exchanges.get_mut(&self.id) {
+        let resume = self.shared.with(|exchanges| {
+            let Some(exchange) = exchanges.get_mut(&self.id) else { return false };
             exchange.waiting -= bytes;
-            if exchange.paused && exchange.waiting < WINDOW / 2 {
-                exchange.paused = false;
-                drop(exchanges);
-                self.shared.client.resume(self.id);
-            }
+            let resume = exchange.paused && exchange.waiting < WINDOW / 2;
+            exchange.paused &= !resume;
+            resume
+        });
+        if resume {
+            self.shared.client.resume(self.id);
         }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.shared.lock().remove(&self.id).is_some() {
+        if self.shared.with(|exchanges| exchanges.remove(&self.id)).is_some() {
             self.shared.client.abort(self.id);
         }
     }

@@ -54,6 +54,9 @@ pub enum Reach {
     MaybeSent,
     /// It was answered, but the answer is larger than [`BODY_LIMIT`].
     TooLarge,
+    /// The host's client failed in a way that has nothing to do with the network (a bug, a closed
+    /// client); trying again would not help.
+    HostFault,
 }
 
 impl TransportError {
@@ -65,6 +68,11 @@ impl TransportError {
     /// A failure before the request left.
     pub fn not_sent(message: impl Into<String>) -> Self {
         Self { reach: Reach::NotSent, timed_out: false, message: message.into() }
+    }
+
+    /// A fault of the host's own, which is not tried again.
+    pub fn host_fault(message: impl Into<String>) -> Self {
+        Self { reach: Reach::HostFault, timed_out: false, message: message.into() }
     }
 
     /// No answer in time.

@@ -30,7 +30,7 @@ impl Agent {
         agent_token: Option<String>,
         base_url: Option<String>,
         timeout: f64,
-        max_retries: u32,
+        max_retries: i64,
         pow_timeout: f64,
         pow_digest: &str,
         pow_threads: usize,
@@ -42,7 +42,7 @@ impl Agent {
             agent_token,
             base_url,
             timeout: convert::seconds("timeout", timeout)?,
-            max_retries,
+            max_retries: u32::try_from(max_retries.max(0)).unwrap_or(u32::MAX),
             pow_timeout: convert::seconds("pow_timeout", pow_timeout)?,
             pow_digest: match pow_digest {
                 "auto" => PowChoice::Auto,

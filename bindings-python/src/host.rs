@@ -1,10 +1,11 @@
 //! The host's own HTTP client (httpx): requests go into the loop's queue, `lime_sdk._http` carries them
 //! and reports back here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use lime_core::OperationId;
 use lime_core::transport::host::{ExchangeId, HostClient, HostTransport as CoreTransport};
 use lime_core::transport::{Request, Transport, TransportError};
 use pyo3::prelude::*;
@@ -20,28 +21,41 @@ pub(crate) struct HostTransport {
 
 struct Client {
     id: u64,
-    home: Arc<ArcSwapOption<Shared>>,
+    home: Home,
+    /// The loop that carries a request is the one that is told to pause or to give it up.
+    carried_by: Mutex<HashMap<ExchangeId, Arc<Shared>>>,
 }
 
 impl Client {
-    fn push(&self, item: Item) {
-        if let Some(queue) = &*self.home.load() {
-            queue.push(item);
-        }
+    fn carriers(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, Arc<Shared>>> {
+        self.carried_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HostClient for Client {
-    fn begin(&self, exchange: ExchangeId, request: Request, stream: bool) {
-        self.push(Item::HttpBegin { transport: self.id, exchange, request, stream });
+    fn begin(&self, exchange: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool) {
+        if let Some(queue) = self.home.load_full() {
+            self.carriers().insert(exchange, Arc::clone(&queue));
+            queue.push(Item::HttpBegin { transport: self.id, exchange, operation, request, stream });
+        }
     }
 
     fn resume(&self, exchange: ExchangeId) {
-        self.push(Item::HttpResume { transport: self.id, exchange });
+        let queue = self.carriers().get(&exchange).cloned();
+        if let Some(queue) = queue {
+            queue.push(Item::HttpResume { transport: self.id, exchange });
+        }
     }
 
     fn abort(&self, exchange: ExchangeId) {
-        self.push(Item::HttpAbort { transport: self.id, exchange });
+        let queue = self.carriers().remove(&exchange);
+        if let Some(queue) = queue {
+            queue.push(Item::HttpAbort { transport: self.id, exchange });
+        }
+    }
+
+    fn ended(&self, exchange: ExchangeId) {
+        self.carriers().remove(&exchange);
     }
 
     fn keeps_time(&self) -> bool {
@@ -65,7 +79,7 @@ impl HostTransport {
     #[new]
     fn new(id: u64) -> Self {
         let home = Home::default();
-        let client = Client { id, home: Arc::clone(&home) };
+        let client = Client { id, home: Arc::clone(&home), carried_by: Mutex::default() };
         Self { transport: CoreTransport::new(client), home }
     }
 
@@ -86,10 +100,14 @@ impl HostTransport {
         self.transport.end(exchange);
     }
 
-    /// There is no answer, or its body broke off.
-    fn fail(&self, exchange: ExchangeId, message: String, sent: bool, timed_out: bool) {
-        let mut error =
-            if sent { TransportError::maybe_sent(message) } else { TransportError::not_sent(message) };
+    /// There is no answer, or its body broke off. `reach` says how far the request got: `not_sent`,
+    /// `maybe_sent`, or `host_fault` for a failure that trying again would not mend.
+    fn fail(&self, exchange: ExchangeId, message: String, reach: &str, timed_out: bool) {
+        let mut error = match reach {
+            "not_sent" => TransportError::not_sent(message),
+            "host_fault" => TransportError::host_fault(message),
+            _ => TransportError::maybe_sent(message),
+        };
         error.timed_out = timed_out;
         self.transport.fail(exchange, error);
     }

@@ -31,7 +31,7 @@ pub(crate) enum Item {
     Done { token: u64, outcome: Outcome },
     Event { site: u64, delivery: Delivery },
     State { site: u64, status: StreamStatus },
-    HttpBegin { transport: u64, exchange: u64, request: Request, stream: bool },
+    HttpBegin { transport: u64, exchange: u64, operation: Option<u64>, request: Request, stream: bool },
     HttpResume { transport: u64, exchange: u64 },
     HttpAbort { transport: u64, exchange: u64 },
     Log { level: i32, message: String },
@@ -42,6 +42,8 @@ struct Items {
     waiting: Vec<Item>,
     /// A byte is on its way to the loop.
     woken: bool,
+    /// The loop is gone; nobody will take anything any more.
+    closed: bool,
 }
 
 /// The library's side of a queue.
@@ -65,6 +67,9 @@ impl Shared {
     fn add(&self, item: Item, wake: bool) {
         let wake = {
             let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+            if items.closed {
+                return;
+            }
             items.waiting.push(item);
             wake && !std::mem::replace(&mut items.woken, true)
         };
@@ -81,6 +86,16 @@ impl Shared {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.woken = false;
         std::mem::take(&mut items.waiting)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let mut items = self.0.items.lock().unwrap_or_else(PoisonError::into_inner);
+        items.closed = true;
+        let waiting = std::mem::take(&mut items.waiting);
+        drop(items);
+        drop(waiting); // may hand places in other queues back
     }
 }
 
@@ -113,7 +128,13 @@ impl Queue {
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for item in self.0.take() {
-            list.append(tuple(py, item)?)?;
+            let token = if let Item::Done { token, .. } = &item { Some(*token) } else { None };
+            match (tuple(py, item), token) {
+                (Ok(tuple), _) => list.append(tuple)?,
+                // What cannot be told must not take the others along.
+                (Err(error), Some(token)) => list.append((0, token, (py.None(), error.into_value(py))))?,
+                (Err(error), None) => error.write_unraisable(py, None),
+            }
         }
         Ok(list)
     }
@@ -148,20 +169,9 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                         ),
                     )
                 }),
-                Outcome::Profile(result) => error::outcome(py, result, |py, profile| {
-                    tupled(
-                        py,
-                        (
-                            profile.agent_id,
-                            profile.owner_id,
-                            profile.display_name,
-                            profile.avatar_url,
-                            profile.description,
-                            profile.owner_kyc_level,
-                            profile.agent_reputation,
-                        ),
-                    )
-                }),
+                Outcome::Profile(result) => {
+                    error::outcome(py, result, |py, profile| Ok(convert::dict(py, &profile.data)?.into_any()))
+                }
             }?;
             (0, token, outcome).into_pyobject(py)
         }
@@ -170,7 +180,7 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
             (1, site, request_id, passport, Permit { _delivery: delivery }).into_pyobject(py)
         }
         Item::State { site, status } => (2, site, crate::site::status(py, &status)?).into_pyobject(py),
-        Item::HttpBegin { transport, exchange, request, stream } => {
+        Item::HttpBegin { transport, exchange, operation, request, stream } => {
             let (head, body) = request.into_parts();
             let headers = PyList::empty(py);
             for (name, value) in &head.headers {
@@ -180,7 +190,7 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                 ))?;
             }
             let (method, url) = (head.method.as_str().to_owned(), head.uri.to_string());
-            (3, transport, exchange, method, url, headers, PyBytes::new(py, &body), stream).into_pyobject(py)
+            (3, transport, exchange, operation, method, url, headers, PyBytes::new(py, &body), stream).into_pyobject(py)
         }
         Item::HttpResume { transport, exchange } => (4, transport, exchange).into_pyobject(py),
         Item::HttpAbort { transport, exchange } => (5, transport, exchange).into_pyobject(py),

@@ -72,6 +72,8 @@ class Sandbox:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ EXITS = {
     "sys.exit in the loop": "asyncio.run(main(sys.exit))",
     "loop never closed": "loop = asyncio.new_event_loop(); loop.run_until_complete(main())",
     "clients outlive the loop": "kept = asyncio.run(main())",
+    "injected client": "import httpx; asyncio.run(main(client=httpx.AsyncClient()))",
 }
 
 EXIT = """
@@ -128,8 +129,8 @@ EXIT = """
     from lime_agents import LimeAgent
     from lime_sites import LimeSite
 
-    async def main(end=lambda: None):
-        site, agent = LimeSite(), LimeAgent()
+    async def main(end=lambda: None, client=None):
+        site, agent = LimeSite(http_client=client), LimeAgent(http_client=client)
         opened = asyncio.Event()
         site.on_state(lambda status: opened.set() if status.state == "open" else None)
         pending = asyncio.ensure_future(agent.get_profile())
@@ -153,3 +154,56 @@ def test_exit_is_silent_25_times(sandbox: Sandbox, run: str) -> None:
             lines = stderr.splitlines()
             stderr = "".join(line for line in lines if not line.startswith((allowed, "task:")))
         assert (found.stdout, stderr, found.returncode) == ("", "", 0)
+
+
+def test_fork_while_signing_keys_are_fetched(sandbox: Sandbox) -> None:
+    """The lock over a fetch is the parent's; the child fetches for itself."""
+    found = python(
+        """
+        import asyncio, os
+        from lime_sites import LimeSite
+
+        async def main():
+            async with LimeSite() as site:
+                request = await site.create_login_request()
+                await asyncio.to_thread(approve, request.request_id)
+                passport = await site.wait_for_login(request.request_id)
+                fault("jwks", action="half_open")
+                pending = asyncio.ensure_future(site.verify_passport(passport))
+                while not received("jwks"):
+                    await asyncio.sleep(0)
+                child = os.fork()
+                if child == 0:
+                    os._exit(7 if in_child(site, passport) else 8)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+                pending.cancel()
+
+        def in_child(site, passport):
+            import threading
+            verified = []
+            def run():
+                # The child's thread has no loop running in it, so it can have one of its own.
+                verified.append(asyncio.run(site.verify_passport(passport)))
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join(20)
+            return bool(verified)
+
+        import json, urllib.request
+        def control(method, path, body=None):
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"}
+            url = os.environ["CONTROL"] + path
+            return json.loads(urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)).read())
+        def approve(id): control("POST", f"/login-requests/{id}/approve", {})
+        def fault(route, **rule): control("POST", "/faults", {"route": route, **rule})
+        def received(route): return [e for e in control("GET", "/received")["received"] if e["route"] == route]
+
+        asyncio.run(main())
+        print("done")
+        """,
+        "-W",
+        "ignore::DeprecationWarning",
+        CONTROL=sandbox.control_url,
+    )
+    assert (found.stdout, found.stderr, found.returncode) == ("done\n", "", 0)

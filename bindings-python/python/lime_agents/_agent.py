@@ -121,7 +121,7 @@ class LimeAgent:
             AuthenticationError: The platform does not take the token.
             ApiError: Any other error that the platform reports.
         """
-        return AgentProfile(*await call(self._carrier, self._native.get_profile))
+        return AgentProfile.from_api(await call(self._carrier, self._native.get_profile))
 
     async def aclose(self) -> None:
         """Refuse further calls. An injected ``http_client`` stays open."""

@@ -5,6 +5,7 @@ asyncio is imported when a client is used, not before: it costs more than all th
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import logging
 import os
@@ -37,6 +38,7 @@ class Carrier(Protocol):
 
     def begin(
         self,
+        context: contextvars.Context | None,
         exchange: int,
         method: str,
         url: str,
@@ -48,32 +50,57 @@ class Carrier(Protocol):
     def abort(self, exchange: int) -> None: ...
 
 
-# By their number, which is all that the native side knows of them.
-sites: weakref.WeakValueDictionary[int, EventReceiver] = weakref.WeakValueDictionary()
+# By its number, which is all that the native side knows of it.
 carriers: weakref.WeakValueDictionary[int, Carrier] = weakref.WeakValueDictionary()
 
 
 class Bridge:
-    """The queue of one event loop, and the calls that wait for something out of it."""
+    """The queue of one event loop, the calls that wait for something out of it, and the loop's sites.
+
+    It lives as long as the loop watches its descriptor: nothing else holds it, so that a closed loop
+    takes everything along.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.process = os.getpid()
         self.queue = _native.Queue()
-        self._create_future = loop.create_future
+        self._loop = loop
         self._pending: dict[int, asyncio.Future[Any]] = {}
-        loop.add_reader(self.queue.fileno(), self._drain)
+        # The contexts that injected clients' requests run in, by the number of the call.
+        self._contexts: dict[int, contextvars.Context] = {}
+        # A site works until it is closed, also when the program keeps no hold on it.
+        self._sites: dict[int, EventReceiver] = {}
+        natives: dict[int, _native.Site] = {}
+        self._natives = natives
+        # A site that outlives its loop must not go on taking events that nobody handles.
+        weakref.finalize(self, _close_all, natives).atexit = False
+        # What the loop runs for us has no caller; it must not have the first one's context either.
+        contextvars.Context().run(loop.add_reader, self.queue.fileno(), self._drain)
 
-    async def call(self, start: Callable[..., int], *args: Any) -> Any:
+    def add_site(self, number: int, site: EventReceiver, native: _native.Site) -> None:
+        """Deliver a site's events to it from now on."""
+        self._sites[number] = site
+        self._natives[number] = native
+
+    def remove_site(self, number: int) -> None:
+        """Forget a site that was closed."""
+        self._sites.pop(number, None)
+        self._natives.pop(number, None)
+
+    async def call(self, keep_context: bool, start: Callable[..., int], *args: Any) -> Any:
         """Start a native call and wait for its result; cancelling the wait cancels the call."""
         level = logger.getEffectiveLevel()
         if level != _log_level[0]:
             _log_level[0] = level
             _native.set_log_level(level)
         token = new_id()
-        future = self._create_future()
+        future = self._loop.create_future()
         self._pending[token] = future
+        operation = None
         try:
             operation = start(self.queue, token, *args)
+            if keep_context:
+                self._contexts[operation] = contextvars.copy_context()
             try:
                 return await future
             except BaseException:
@@ -82,38 +109,57 @@ class Bridge:
                 raise
         finally:
             del self._pending[token]
+            if operation is not None:
+                self._contexts.pop(operation, None)
 
     def _drain(self) -> None:
         for item in self.queue.take():
-            kind = item[0]
-            if kind == _DONE:
-                _, token, (value, error) = item
-                future = self._pending.get(token)
-                if future is None or future.done():
-                    continue  # cancelled in the meantime
-                if error is None:
-                    future.set_result(value)
-                else:
-                    future.set_exception(error)
-            elif kind == _EVENT:
-                if (site := sites.get(item[1])) is not None:
-                    site._on_event(*item[2:])  # pyright: ignore[reportPrivateUsage]
-            elif kind == _LOG:
-                logger.log(item[1], "%s", item[2])
-            elif kind == _STATE:
-                if (site := sites.get(item[1])) is not None:
-                    site._on_state_change(item[2])  # pyright: ignore[reportPrivateUsage]
-            elif (carrier := carriers.get(item[1])) is not None:
-                if kind == _HTTP_BEGIN:
-                    carrier.begin(*item[2:])
-                elif kind == _HTTP_RESUME:
-                    carrier.resume(item[2])
-                elif kind == _HTTP_ABORT:
-                    carrier.abort(item[2])
+            try:
+                self._handle(item)
+            except Exception as error:
+                # A logging filter of the host's, say: it must not cost the items behind it.
+                context = {"message": "Exception while handling a result of lime", "exception": error}
+                self._loop.call_exception_handler(context)
+
+    def _handle(self, item: tuple[Any, ...]) -> None:
+        kind = item[0]
+        if kind == _DONE:
+            _, token, (value, error) = item
+            future = self._pending.get(token)
+            if future is None or future.done():
+                return  # cancelled in the meantime
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        elif kind == _EVENT:
+            if (site := self._sites.get(item[1])) is not None:
+                site._on_event(*item[2:])  # pyright: ignore[reportPrivateUsage]
+        elif kind == _LOG:
+            logger.log(item[1], "%s", item[2])
+        elif kind == _STATE:
+            if (site := self._sites.get(item[1])) is not None:
+                site._on_state_change(item[2])  # pyright: ignore[reportPrivateUsage]
+        elif (carrier := carriers.get(item[1])) is not None:
+            if kind == _HTTP_BEGIN:
+                _, _, exchange, operation, *request = item
+                carrier.begin(self._contexts.get(operation), exchange, *request)
+            elif kind == _HTTP_RESUME:
+                carrier.resume(item[2])
+            elif kind == _HTTP_ABORT:
+                carrier.abort(item[2])
+
+
+def _close_all(natives: dict[int, _native.Site]) -> None:
+    for native in natives.values():
+        native.close()
 
 
 _log_level = [logging.WARNING]
-_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bridge] = weakref.WeakKeyDictionary()
+# Weak on both sides: see Bridge.
+_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Bridge]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def current() -> Bridge:
@@ -125,8 +171,10 @@ def current() -> Bridge:
     from asyncio import get_running_loop
 
     loop = get_running_loop()
-    bridge = _bridges.get(loop)
+    held = _bridges.get(loop)
+    bridge = held() if held is not None else None
     # A forked child has its parent's memory, but the other end of the parent's queue is not here.
     if bridge is None or bridge.process != os.getpid():
-        bridge = _bridges[loop] = Bridge(loop)
+        bridge = Bridge(loop)
+        _bridges[loop] = weakref.ref(bridge)
     return bridge

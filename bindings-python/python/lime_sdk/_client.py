@@ -25,9 +25,16 @@ def carrier_for(http_client: httpx.AsyncClient | None) -> HttpxTransport | None:
 
 async def call(carrier: HttpxTransport | None, start: Callable[..., int], *args: Any) -> Any:
     """Make a native call on the running loop."""
+    if carrier is None:
+        return await _bridge.current().call(False, start, *args)
     try:
-        return await _bridge.current().call(start, *args)
+        return await _bridge.current().call(True, start, *args)
     except LimeError as error:
-        if carrier is not None and (cause := carrier.cause_of(error.message)) is not None:
+        from lime_sdk._http import is_of_the_network
+
+        cause = carrier.cause_of(error.message)
+        if cause is not None and not is_of_the_network(cause):
+            raise cause from None  # the injected client's own fault, as it is
+        if cause is not None:
             raise error from cause
         raise

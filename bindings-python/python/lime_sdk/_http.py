@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,18 @@ class HttpxTransport:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.id = _bridge.new_id()
         self.native = _native.HostTransport(self.id)
+        # Where requests run that no call of the program asked for: the event stream, signing keys.
+        self._context = contextvars.copy_context()
         self._client = client
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._streams: set[int] = set()
         self._paused: dict[int, asyncio.Future[None]] = {}
         self._failures: deque[Exception] = deque(maxlen=16)
         _bridge.carriers[self.id] = self
 
     def begin(
         self,
+        context: contextvars.Context | None,
         exchange: int,
         method: str,
         url: str,
@@ -38,10 +43,17 @@ class HttpxTransport:
         body: bytes,
         stream: bool,
     ) -> None:
-        """Begin to carry a request; called by the bridge on its loop."""
+        """Begin to carry a request in the context of the call that it is for; called by the bridge."""
         loop = asyncio.get_running_loop()
         work = self._carry(exchange, method, url, headers, body, stream)
-        self._tasks[exchange] = loop.create_task(work, name=f"lime-http-{exchange}")
+        # A task copies the context that it is made in; its own argument for that is not in 3.10.
+        run = (context or self._context).copy().run
+        task = run(loop.create_task, work, name=f"lime-http-{exchange}")
+        self._tasks[exchange] = task
+        if stream:
+            self._streams.add(exchange)
+        # Also when it was cancelled before its first step.
+        task.add_done_callback(lambda _: self._forget(exchange))
 
     def resume(self, exchange: int) -> None:
         """The library has room for more of the body."""
@@ -55,9 +67,24 @@ class HttpxTransport:
         if task is not None:
             task.cancel()
 
+    async def close_streams(self) -> None:
+        """End the event stream's request and wait until the client has let go of it."""
+        tasks = [self._tasks[exchange] for exchange in self._streams if exchange in self._tasks]
+        loop = asyncio.get_running_loop()
+        tasks = [task for task in tasks if task.get_loop() is loop and task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
     def cause_of(self, message: str) -> Exception | None:
         """The client's own exception behind one of ours, found by its text."""
         return next((failure for failure in self._failures if _describe(failure) == message), None)
+
+    def _forget(self, exchange: int) -> None:
+        self._tasks.pop(exchange, None)
+        self._paused.pop(exchange, None)
+        self._streams.discard(exchange)
 
     async def _carry(
         self,
@@ -85,13 +112,10 @@ class HttpxTransport:
                 await response.aclose()
         except Exception as error:
             self._failures.append(error)
-            native.fail(exchange, _describe(error), _may_have_left(error), _timed_out(error))
+            native.fail(exchange, _describe(error), _reach(error), _timed_out(error))
         except BaseException:
-            native.fail(exchange, "The request was cancelled", True, False)
+            native.fail(exchange, "The request was cancelled", "maybe_sent", False)
             raise
-        finally:
-            self._tasks.pop(exchange, None)
-            self._paused.pop(exchange, None)
 
     def _request(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, stream: bool
@@ -115,11 +139,20 @@ def _describe(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _may_have_left(error: Exception) -> bool:
+def is_of_the_network(error: Exception) -> bool:
+    """Whether it is a failure that becomes one of ours; any other is the program's own."""
     import httpx
 
+    return isinstance(error, httpx.TransportError)
+
+
+def _reach(error: Exception) -> str:
+    import httpx
+
+    if not is_of_the_network(error):
+        return "host_fault"
     before = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-    return not isinstance(error, (*before, httpx.UnsupportedProtocol, httpx.InvalidURL))
+    return "not_sent" if isinstance(error, (*before, httpx.UnsupportedProtocol)) else "maybe_sent"
 
 
 def _timed_out(error: Exception) -> bool:

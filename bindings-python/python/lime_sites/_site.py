@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import contextvars
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -116,10 +117,11 @@ class LimeSite:
         self._state_handlers: list[StateHandler] = []
         self._events: deque[tuple[str, str | None, _native.Permit]] = deque()
         self._arrived: asyncio.Future[None] | None = None
-        self._create_future = loop.create_future
+        self._loop = loop
+        self._context = contextvars.copy_context()
         self._closed = False
-        self._bridge = bridge
-        _bridge.sites[self._id] = self
+        bridge.add_site(self._id, self, self._native)
+        self._bridge = weakref.ref(bridge)
         # A task has the context of the moment it is made in: so have the handlers.
         self._runner = loop.create_task(self._run_handlers(), name=f"lime-site-{self._id}")
         self._native.start_events(bridge.queue)
@@ -162,8 +164,14 @@ class LimeSite:
         Returns:
             The handler, so this can be used as a decorator.
         """
-        if not self._state_handlers:
-            self._native.watch_state(self._bridge.queue)
+        bridge = self._bridge()
+        if bridge is not None and not self._closed:
+            if self._state_handlers:
+                self._loop.call_soon(
+                    self._tell, handler, self._native.stream_status(), context=self._context.copy()
+                )
+            else:
+                self._native.watch_state(bridge.queue)
         self._state_handlers.append(handler)
         return handler
 
@@ -181,7 +189,7 @@ class LimeSite:
             ApiError: Any other error that the platform reports.
             LimeError: The platform could not be reached or understood.
         """
-        request_id, status, expires_at = await call(self._carrier, self._native.create_login_request)
+        request_id, status, expires_at = await self._call(self._native.create_login_request)
         return LoginRequestResult(request_id, status, from_native(expires_at))
 
     async def read_login_request(self, request_id: str) -> LoginRequestStatus:
@@ -190,7 +198,7 @@ class LimeSite:
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """
-        found, status, expires_at = await call(self._carrier, self._native.read_login_request, request_id)
+        found, status, expires_at = await self._call(self._native.read_login_request, request_id)
         return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
     async def wait_for_login(self, request_id: str, *, timeout: float = 120.0) -> str | None:
@@ -206,7 +214,7 @@ class LimeSite:
         Raises:
             LoginTimeoutError: Nothing happened in time.
         """
-        _, passport = await call(self._carrier, self._native.wait_for_login, request_id, timeout)
+        _, passport = await self._call(self._native.wait_for_login, request_id, timeout)
         return passport  # type: ignore[no-any-return]
 
     async def verify_passport(
@@ -228,19 +236,36 @@ class LimeSite:
         """
         claims = self._native.verify_passport_cached(jwt, expected_request_id)
         if claims is None:
-            claims = await call(self._carrier, self._native.verify_passport, jwt, expected_request_id)
+            claims = await self._call(self._native.verify_passport, jwt, expected_request_id)
         return PassportVerificationResult(valid=True, claims=claims)
 
     async def aclose(self) -> None:
         """End the event stream. A handler that is running is cancelled, unless it is the caller."""
         import asyncio
 
-        self._closed = True
-        self._native.close()
+        self._end()
+        if self._carrier is not None:
+            await self._carrier.close_streams()
         if self._runner is asyncio.current_task():
             return  # it ends after this handler
         self._runner.cancel()
-        await asyncio.gather(self._runner, return_exceptions=True)
+        # Not gather: this may be a task that a handler waits for, and would be cancelled with it.
+        await asyncio.wait([self._runner])
+
+    def _end(self) -> None:
+        self._closed = True
+        self._native.close()
+        bridge = self._bridge()
+        if bridge is not None:
+            bridge.remove_site(self._id)
+
+    async def _call(self, start: Callable[..., int], *args: Any) -> Any:
+        if self._carrier is not None:
+            import asyncio
+
+            if asyncio.get_running_loop() is not self._loop:
+                raise RuntimeError("A LimeSite with an http_client works on the event loop it was made in")
+        return await call(self._carrier, start, *args)
 
     def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None:
         self._events.append((request_id, passport, permit))
@@ -248,28 +273,47 @@ class LimeSite:
             self._arrived.set_result(None)
 
     async def _run_handlers(self) -> None:
-        while not self._closed:
-            if not self._events:
-                self._arrived = self._create_future()
-                await self._arrived
-                continue
-            # The permit, and with it the event's place in the queue, is held until all are done.
-            request_id, passport, _permit = self._events.popleft()
-            for handler in list(self._handlers):
-                try:
-                    await handler(request_id, passport)
-                except Exception:
-                    _bridge.logger.exception("on_login handler failed for request_id=%s", request_id)
-            del _permit
+        try:
+            while not self._closed:
+                if not self._events:
+                    self._arrived = self._loop.create_future()
+                    await self._arrived
+                    continue
+                # The permit, and with it the event's place in the queue, is held until all are done.
+                request_id, passport, _permit = self._events.popleft()
+                for handler in list(self._handlers):
+                    await self._run_handler(handler, request_id, passport)
+                del _permit
+        finally:
+            # Whoever cancels this (a loop that ends) ends the stream: nobody would handle its events.
+            self._end()
+
+    async def _run_handler(self, handler: LoginHandler, request_id: str, passport: str | None) -> None:
+        import asyncio
+
+        try:
+            await handler(request_id, passport)
+        except asyncio.CancelledError:
+            # Something that the handler waited for was cancelled, or this task was. Before 3.11 the two
+            # cannot be told apart, and a loop that ends must not be held up.
+            task = asyncio.current_task()
+            if self._closed or not hasattr(task, "cancelling") or task.cancelling():  # type: ignore[union-attr]
+                raise
+            _bridge.logger.exception("on_login handler was cancelled for request_id=%s", request_id)
+        except Exception:
+            _bridge.logger.exception("on_login handler failed for request_id=%s", request_id)
 
     def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None:
         for handler in list(self._state_handlers):
-            try:
-                result = handler(_stream_status(status))
-                if inspect.isawaitable(result):
-                    _keep(result)
-            except Exception:
-                _bridge.logger.exception("on_state handler failed")
+            self._context.copy().run(self._tell, handler, status)
+
+    def _tell(self, handler: StateHandler, status: tuple[str, Exception | None, int, int, int]) -> None:
+        try:
+            result = handler(_stream_status(status))
+            if result is not None:
+                _keep(result)
+        except Exception:
+            _bridge.logger.exception("on_state handler failed")
 
 
 _running: set[asyncio.Task[None]] = set()

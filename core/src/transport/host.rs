@@ -41,6 +41,9 @@ pub trait HostClient: Send + Sync + 'static {
     /// The answer is not wanted any more: close the connection.
     fn abort(&self, id: ExchangeId);
 
+    /// The host has reported the end of this request: nothing more will be asked about it.
+    fn ended(&self, _id: ExchangeId) {}
+
     /// Whether the host's client has time limits of its own; see [`Transport::keeps_time`].
     fn keeps_time(&self) -> bool {
         false
@@ -113,11 +116,13 @@ impl HostTransport {
     /// The body is complete.
     pub fn end(&self, id: ExchangeId) {
         self.0.with(|exchanges| exchanges.remove(&id));
+        self.0.client.ended(id);
     }
 
     /// There is no answer, or its body broke off.
     pub fn fail(&self, id: ExchangeId, error: TransportError) {
         let exchange = self.0.with(|exchanges| exchanges.remove(&id));
+        self.0.client.ended(id);
         if let Some(exchange) = exchange {
             match exchange.head {
                 Some(sender) => drop(sender.send(Err(error))),

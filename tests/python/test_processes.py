@@ -25,13 +25,15 @@ def test_import_starts_no_thread_and_imports_nothing_dear() -> None:
     found = python(
         """
         import os, sys
+        DEAR = "httpx", "pydantic", "asyncio", "ssl", "logging", "typing", "dataclasses"
         threads = len(os.listdir("/proc/self/task"))
         files = len(os.listdir("/proc/self/fd"))
         import lime_sites, lime_agents
+        dear = [name for name in DEAR if name in sys.modules]
         agent = lime_agents.LimeAgent(agent_token="at_x")
         assert len(os.listdir("/proc/self/task")) == threads
         assert len(os.listdir("/proc/self/fd")) == files
-        print([name for name in ("httpx", "pydantic", "asyncio", "ssl") if name in sys.modules])
+        print(dear)
         """,
         "-B",
     )

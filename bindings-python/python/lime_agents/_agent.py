@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from lime_agents._types import AgentProfile, ApprovalResult
 from lime_sdk import _native
 from lime_sdk._client import call, carrier_for
 from lime_sdk._times import from_native
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Literal
 
     import httpx
     from typing_extensions import Self

@@ -7,27 +7,50 @@ Programs import those two; what is here serves programs that do part of the work
 '0'
 """
 
-from lime_sdk._errors import (
-    ApiError,
-    AuthenticationError,
-    InvalidPassportError,
-    LimeError,
-    LoginTimeoutError,
-    OutcomeUnknownError,
-    PassportExpiredError,
-    PowTimeoutError,
-    RateLimitError,
-    RequestExpiredError,
-)
-from lime_sdk._native import VERSION as __version__
-from lime_sdk._sans_io import (
-    EventParser,
-    open_envelope,
-    parse_frame,
-    parse_timestamp,
-    solve_pow,
-    verify_passport,
-)
+TYPE_CHECKING = False  # typing itself would be most of what this import costs
+if TYPE_CHECKING:
+    from lime_sdk._errors import (
+        ApiError,
+        AuthenticationError,
+        InvalidPassportError,
+        LimeError,
+        LoginTimeoutError,
+        OutcomeUnknownError,
+        PassportExpiredError,
+        PowTimeoutError,
+        RateLimitError,
+        RequestExpiredError,
+    )
+    from lime_sdk._native import VERSION as __version__
+    from lime_sdk._sans_io import (
+        EventParser,
+        open_envelope,
+        parse_frame,
+        parse_timestamp,
+        solve_pow,
+        verify_passport,
+    )
+
+# Importing the package loads nothing; the first use of a name loads the module that has it.
+_MODULES = {
+    "ApiError": "lime_sdk._errors",
+    "AuthenticationError": "lime_sdk._errors",
+    "InvalidPassportError": "lime_sdk._errors",
+    "LimeError": "lime_sdk._errors",
+    "LoginTimeoutError": "lime_sdk._errors",
+    "OutcomeUnknownError": "lime_sdk._errors",
+    "PassportExpiredError": "lime_sdk._errors",
+    "PowTimeoutError": "lime_sdk._errors",
+    "RateLimitError": "lime_sdk._errors",
+    "RequestExpiredError": "lime_sdk._errors",
+    "__version__": "lime_sdk._native",
+    "EventParser": "lime_sdk._sans_io",
+    "open_envelope": "lime_sdk._sans_io",
+    "parse_frame": "lime_sdk._sans_io",
+    "parse_timestamp": "lime_sdk._sans_io",
+    "solve_pow": "lime_sdk._sans_io",
+    "verify_passport": "lime_sdk._sans_io",
+}
 
 __all__ = [
     "ApiError",
@@ -48,3 +71,18 @@ __all__ = [
     "solve_pow",
     "verify_passport",
 ]
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), "VERSION" if name == "__version__" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,47 +7,52 @@ from __future__ import annotations
 
 import contextvars
 import itertools
-import logging
 import os
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
 
 from lime_sdk import _native
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    import logging
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
-logger = logging.getLogger("lime")
+    class EventReceiver(Protocol):
+        """A site, as its loop's bridge sees it."""
+
+        def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None: ...
+        def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None: ...
+
+    class Carrier(Protocol):
+        """A host transport, as its loop's bridge sees it."""
+
+        def begin(
+            self,
+            context: contextvars.Context | None,
+            exchange: int,
+            method: str,
+            url: str,
+            headers: list[tuple[bytes, bytes]],
+            body: bytes,
+            stream: bool,
+        ) -> None: ...
+        def resume(self, exchange: int) -> None: ...
+        def abort(self, exchange: int) -> None: ...
+
+
+def logger() -> logging.Logger:
+    """The logger ``lime``. Looked up when it is used: logging is a large part of what an import costs."""
+    import logging
+
+    return logging.getLogger("lime")
+
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
 _DONE, _EVENT, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG = range(7)
 
 new_id = itertools.count(1).__next__
-
-
-class EventReceiver(Protocol):
-    """A site, as its loop's bridge sees it."""
-
-    def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None: ...
-    def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None: ...
-
-
-class Carrier(Protocol):
-    """A host transport, as its loop's bridge sees it."""
-
-    def begin(
-        self,
-        context: contextvars.Context | None,
-        exchange: int,
-        method: str,
-        url: str,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes,
-        stream: bool,
-    ) -> None: ...
-    def resume(self, exchange: int) -> None: ...
-    def abort(self, exchange: int) -> None: ...
 
 
 # By its number, which is all that the native side knows of it.
@@ -65,6 +70,7 @@ class Bridge:
         self.process = os.getpid()
         self.queue = _native.Queue()
         self._loop = loop
+        self._logger = logger()
         self._pending: dict[int, asyncio.Future[Any]] = {}
         # The contexts that injected clients' requests run in, by the number of the call.
         self._contexts: dict[int, contextvars.Context] = {}
@@ -89,7 +95,7 @@ class Bridge:
 
     async def call(self, keep_context: bool, start: Callable[..., int], *args: Any) -> Any:
         """Start a native call and wait for its result; cancelling the wait cancels the call."""
-        level = logger.getEffectiveLevel()
+        level = self._logger.getEffectiveLevel()
         if level != _log_level[0]:
             _log_level[0] = level
             _native.set_log_level(level)
@@ -136,7 +142,7 @@ class Bridge:
             if (site := self._sites.get(item[1])) is not None:
                 site._on_event(*item[2:])  # pyright: ignore[reportPrivateUsage]
         elif kind == _LOG:
-            logger.log(item[1], "%s", item[2])
+            self._logger.log(item[1], "%s", item[2])
         elif kind == _STATE:
             if (site := self._sites.get(item[1])) is not None:
                 site._on_state_change(item[2])  # pyright: ignore[reportPrivateUsage]
@@ -155,7 +161,7 @@ def _close_all(natives: dict[int, _native.Site]) -> None:
         native.close()
 
 
-_log_level = [logging.WARNING]
+_log_level = [30]  # as the native side begins: WARNING
 # Weak on both sides: see Bridge.
 _bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Bridge]] = (
     weakref.WeakKeyDictionary()

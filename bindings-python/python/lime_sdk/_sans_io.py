@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
 
 from lime_sdk import _native, _times
 from lime_sdk._native import EventParser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Literal
 
 __all__ = [
     "EventParser",

@@ -3,25 +3,48 @@
 >>> from lime_sites import LimeSite
 """
 
-from lime_sdk._errors import (
-    ApiError,
-    AuthenticationError,
-    InvalidPassportError,
-    LimeError,
-    LoginTimeoutError,
-    PassportExpiredError,
-    RateLimitError,
-    RequestExpiredError,
-)
-from lime_sdk._native import VERSION as __version__
-from lime_sites._site import LimeSite
-from lime_sites._types import (
-    LoginRequestResult,
-    LoginRequestStatus,
-    LoginResult,
-    PassportVerificationResult,
-    StreamStatus,
-)
+TYPE_CHECKING = False  # typing itself would be most of what this import costs
+if TYPE_CHECKING:
+    from lime_sdk._errors import (
+        ApiError,
+        AuthenticationError,
+        InvalidPassportError,
+        LimeError,
+        LoginTimeoutError,
+        PassportExpiredError,
+        RateLimitError,
+        RequestExpiredError,
+    )
+    from lime_sdk._native import VERSION as __version__
+    from lime_sites._site import (
+        LimeSite,
+    )
+    from lime_sites._types import (
+        LoginRequestResult,
+        LoginRequestStatus,
+        LoginResult,
+        PassportVerificationResult,
+        StreamStatus,
+    )
+
+# Importing the package loads nothing; the first use of a name loads the module that has it.
+_MODULES = {
+    "ApiError": "lime_sdk._errors",
+    "AuthenticationError": "lime_sdk._errors",
+    "InvalidPassportError": "lime_sdk._errors",
+    "LimeError": "lime_sdk._errors",
+    "LoginTimeoutError": "lime_sdk._errors",
+    "PassportExpiredError": "lime_sdk._errors",
+    "RateLimitError": "lime_sdk._errors",
+    "RequestExpiredError": "lime_sdk._errors",
+    "__version__": "lime_sdk._native",
+    "LimeSite": "lime_sites._site",
+    "LoginRequestResult": "lime_sites._types",
+    "LoginRequestStatus": "lime_sites._types",
+    "LoginResult": "lime_sites._types",
+    "PassportVerificationResult": "lime_sites._types",
+    "StreamStatus": "lime_sites._types",
+}
 
 __all__ = [
     "ApiError",
@@ -40,3 +63,18 @@ __all__ = [
     "StreamStatus",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), "VERSION" if name == "__version__" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

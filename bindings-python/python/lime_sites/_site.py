@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextvars
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lime_sdk import _bridge, _native
 from lime_sdk._client import call, carrier_for
@@ -18,9 +16,12 @@ from lime_sites._types import (
     StreamStatus,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
+    from typing import Any, Literal, TypeVar
 
     import httpx
     from typing_extensions import Self
@@ -299,9 +300,9 @@ class LimeSite:
             task = asyncio.current_task()
             if self._closed or not hasattr(task, "cancelling") or task.cancelling():  # type: ignore[union-attr]
                 raise
-            _bridge.logger.exception("on_login handler was cancelled for request_id=%s", request_id)
+            _bridge.logger().exception("on_login handler was cancelled for request_id=%s", request_id)
         except Exception:
-            _bridge.logger.exception("on_login handler failed for request_id=%s", request_id)
+            _bridge.logger().exception("on_login handler failed for request_id=%s", request_id)
 
     def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None:
         for handler in list(self._state_handlers):
@@ -313,7 +314,7 @@ class LimeSite:
             if result is not None:
                 _keep(result)
         except Exception:
-            _bridge.logger.exception("on_state handler failed")
+            _bridge.logger().exception("on_state handler failed")
 
 
 _running: set[asyncio.Task[None]] = set()
@@ -327,7 +328,7 @@ def _keep(awaitable: Awaitable[None]) -> None:
         try:
             await awaitable
         except Exception:
-            _bridge.logger.exception("on_state handler failed")
+            _bridge.logger().exception("on_state handler failed")
 
     task = asyncio.get_running_loop().create_task(run())
     _running.add(task)

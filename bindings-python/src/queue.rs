@@ -190,7 +190,8 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                 ))?;
             }
             let (method, url) = (head.method.as_str().to_owned(), head.uri.to_string());
-            (3, transport, exchange, operation, method, url, headers, PyBytes::new(py, &body), stream).into_pyobject(py)
+            (3, transport, exchange, operation, method, url, headers, PyBytes::new(py, &body), stream)
+                .into_pyobject(py)
         }
         Item::HttpResume { transport, exchange } => (4, transport, exchange).into_pyobject(py),
         Item::HttpAbort { transport, exchange } => (5, transport, exchange).into_pyobject(py),

@@ -246,9 +246,8 @@ fn reply(response: Response, retry_after: Option<Duration>) -> Result<Reply> {
 fn doubt_of(status: u16, body: &[u8]) -> Doubt {
     let told = envelope::open(status, body).is_err_and(|error| error.kind() != ErrorKind::BadResponse);
     match status {
-        502 | 504 => Doubt::Lost,
         500 if told => Doubt::Faulty,
-        500 => Doubt::Lost,
+        500 | 502 | 504 => Doubt::Lost,
         // It was done, whatever the rest of the answer is.
         200..300 if envelope::open(status, body).is_err() => Doubt::Lost,
         _ => Doubt::None,

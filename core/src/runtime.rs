@@ -152,18 +152,19 @@ impl Runtime {
 }
 
 thread_local! {
-    static OWN: Cell<bool> = const { Cell::new(false) };
+    /// The process in which this thread is the library's; a child forked on it is not on it any more.
+    static OWNED_IN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Marks the calling thread as one of the library's.
 pub(crate) fn claim_thread() {
-    OWN.set(true);
+    OWNED_IN.set(std::process::id());
 }
 
 /// Whether the calling thread is a runtime's or a dispatcher's: waiting there for what they do would
 /// never end. True also after the last client was closed on it.
 pub(crate) fn is_own_thread() -> bool {
-    OWN.get()
+    OWNED_IN.get() == std::process::id()
 }
 
 tokio::task_local! {

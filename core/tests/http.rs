@@ -191,3 +191,16 @@ fn nothing_secret_is_logged_or_shown() {
     }
     assert!(!text.contains(&format!("\"{}\"", challenge["pow_nonce"].as_str().unwrap())));
 }
+
+#[test]
+fn connections_are_used_again() {
+    let sandbox = sandbox();
+    let (site, agent) = (site(&sandbox), agent(&sandbox));
+    for _ in 0..10 {
+        site.create_login_request().wait().unwrap();
+        agent.get_profile().wait().unwrap();
+    }
+    let connections: std::collections::HashSet<u64> =
+        sandbox.received().iter().map(|entry| entry.connection).collect();
+    assert_eq!(connections.len(), 1, "one for all clients of the process");
+}

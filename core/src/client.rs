@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use crate::runtime::Runtime;
+use crate::operation::Operation;
+use crate::runtime::{Runtime, WeakRuntime};
 use crate::{Error, Result};
 
 #[derive(Default)]
@@ -32,6 +33,23 @@ impl Lease {
             return Err(Error::closed());
         }
         Ok(runtime)
+    }
+
+    /// A call of `client`, whose lease this is: it keeps the client, and through it the runtime, until it
+    /// has ended.
+    pub(crate) fn operation<C, T, F>(
+        &self,
+        client: &Arc<C>,
+        work: impl FnOnce(Arc<C>, WeakRuntime) -> F,
+    ) -> Operation<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Operation::from_result(self.runtime().map(|runtime| {
+            let future = work(Arc::clone(client), runtime.downgrade());
+            Operation::new(runtime, future)
+        }))
     }
 
     /// Refuses new work, and keeps the runtime for what has to be ended on it.

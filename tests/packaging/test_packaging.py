@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, Sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/packaging"
 STEPS = [
     "request created",
@@ -22,24 +20,6 @@ STEPS = [
     "passport verified",
     "profile read",
 ]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[dict[str, str]]:
-    command = [str(ROOT / "target/debug/lime-sandbox"), "--port", "0", "--json", "--exit-with-parent"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    info = json.loads(process.stdout.readline())
-    yield {
-        "LIME_API_BASE": info["lime_api_base"],
-        "LIME_SITE_TOKEN": info["site_token"],
-        "LIME_AGENT_TOKEN": info["agent_token"],
-    }
-    process.stdin.close()
-    process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +70,10 @@ def test_the_wheel_is_abi3_and_holds_what_it_should(wheel: Path) -> None:
     assert all("extra ==" in line for line in required), "nothing is needed at run time"
 
 
-def test_the_wheel_works_in_a_clean_environment(installed: Path, sandbox: dict[str, str]) -> None:
+def test_the_wheel_works_in_a_clean_environment(installed: Path, sandbox: Sandbox) -> None:
     story = subprocess.run(
         [str(installed), "-I", str(ROOT / "examples/login/main.py")],
-        env={**os.environ, **sandbox},
+        env={**os.environ, **sandbox.environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -117,14 +97,14 @@ def compiled(prefix: Path, name: str, *pkg_config: str) -> Path:
     return program
 
 
-def test_a_c_program_links_and_signs_in(prefix: Path, sandbox: dict[str, str]) -> None:
+def test_a_c_program_links_and_signs_in(prefix: Path, sandbox: Sandbox) -> None:
     program = compiled(prefix, "login-shared")
-    environment = {**os.environ, **sandbox, "LD_LIBRARY_PATH": str(prefix / "lib")}
+    environment = {**os.environ, **sandbox.environment, "LD_LIBRARY_PATH": str(prefix / "lib")}
     story = subprocess.run([str(program)], env=environment, capture_output=True, text=True, timeout=120)
     assert (story.returncode, story.stderr, lines(story.stdout)) == (0, "", STEPS)
 
 
-def test_a_c_program_links_statically(prefix: Path, sandbox: dict[str, str]) -> None:
+def test_a_c_program_links_statically(prefix: Path, sandbox: Sandbox) -> None:
     source = str(ROOT / "examples/login/main.c")
     program = BUILD / "login-static"
     environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
@@ -142,14 +122,14 @@ def test_a_c_program_links_statically(prefix: Path, sandbox: dict[str, str]) -> 
         [os.environ.get("CC", "cc"), "-I", include, "-o", str(program), source, archive, *others], check=True
     )
     story = subprocess.run(
-        [str(program)], env={**os.environ, **sandbox}, capture_output=True, text=True, timeout=120
+        [str(program)], env={**os.environ, **sandbox.environment}, capture_output=True, text=True, timeout=120
     )
     assert (story.returncode, story.stderr, lines(story.stdout)) == (0, "", STEPS)
 
 
-def test_valgrind_finds_no_error_and_no_definite_leak(prefix: Path, sandbox: dict[str, str]) -> None:
+def test_valgrind_finds_no_error_and_no_definite_leak(prefix: Path, sandbox: Sandbox) -> None:
     program = compiled(prefix, "login-valgrind")
-    environment = {**os.environ, **sandbox, "LD_LIBRARY_PATH": str(prefix / "lib")}
+    environment = {**os.environ, **sandbox.environment, "LD_LIBRARY_PATH": str(prefix / "lib")}
     checks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
     story = subprocess.run(
         ["valgrind", "--quiet", "--error-exitcode=99", *checks, str(program)],

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, Sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "build/published"
 
 STORY = textwrap.dedent(
@@ -59,28 +57,6 @@ def environment(name: str, *requirements: str) -> Path:
     return folder / "bin/python"
 
 
-@pytest.fixture
-def sandbox(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    command = [ROOT / "target/debug/lime-sandbox", "--port", "0", "--json", "--exit-with-parent"]
-    process = subprocess.Popen(
-        [*map(str, command), "--platform", request.param],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    info = json.loads(process.stdout.readline())
-    yield {
-        "LIME_API_BASE": info["lime_api_base"],
-        "LIME_SITE_TOKEN": info["site_token"],
-        "LIME_AGENT_TOKEN": info["agent_token"],
-    }
-    process.stdin.close()
-    process.wait(timeout=30)
-
-
 PAIRS = {
     "seed": ("lime-sites-sdk==1.0.1", "lime-agents-sdk==0.2.0"),
     "today": ("lime-sites-sdk==2.0.6", "lime-agents-sdk==3.0.2"),
@@ -88,15 +64,19 @@ PAIRS = {
 
 
 @pytest.mark.parametrize(
-    ("release", "sandbox"),
-    [("seed", "seed"), ("today", "today"), ("seed", "both"), ("today", "both")],
-    indirect=["sandbox"],
+    ("release", "platform"), [("seed", "seed"), ("today", "today"), ("seed", "both"), ("today", "both")]
 )
-def test_the_published_packages_sign_in(release: str, sandbox: dict[str, str]) -> None:
+def test_the_published_packages_sign_in(release: str, platform: str) -> None:
     python = environment(release, *PAIRS[release])
+    sandbox = Sandbox("--platform", platform)
     story = subprocess.run(
-        [str(python), "-c", STORY], env={**os.environ, **sandbox}, capture_output=True, text=True, timeout=120
+        [str(python), "-c", STORY],
+        env={**os.environ, **sandbox.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
+    sandbox.close()
     versions = " ".join(pin.split("==")[1] for pin in PAIRS[release])
     assert (story.returncode, story.stderr) == (0, "")
     assert story.stdout.startswith(versions)

@@ -3,6 +3,8 @@
 >>> from lime_agents import LimeAgent
 """
 
+from lime_sdk._lazy import loader
+
 TYPE_CHECKING = False  # typing itself would be most of what this import costs
 if TYPE_CHECKING:
     from lime_agents._agent import (
@@ -33,7 +35,7 @@ _MODULES = {
     "OutcomeUnknownError": "lime_sdk._errors",
     "PowTimeoutError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
-    "__version__": "lime_sdk._native",
+    "__version__": "lime_sdk._native:VERSION",
 }
 
 __all__ = [
@@ -49,17 +51,4 @@ __all__ = [
     "__version__",
 ]
 
-
-def __getattr__(name: str) -> object:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(module), "VERSION" if name == "__version__" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = loader(globals(), _MODULES)

@@ -7,6 +7,8 @@ Programs import those two; what is here serves programs that do part of the work
 '0'
 """
 
+from lime_sdk._lazy import loader
+
 TYPE_CHECKING = False  # typing itself would be most of what this import costs
 if TYPE_CHECKING:
     from lime_sdk._errors import (
@@ -43,7 +45,7 @@ _MODULES = {
     "PowTimeoutError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
     "RequestExpiredError": "lime_sdk._errors",
-    "__version__": "lime_sdk._native",
+    "__version__": "lime_sdk._native:VERSION",
     "EventParser": "lime_sdk._sans_io",
     "open_envelope": "lime_sdk._sans_io",
     "parse_frame": "lime_sdk._sans_io",
@@ -72,17 +74,4 @@ __all__ = [
     "verify_passport",
 ]
 
-
-def __getattr__(name: str) -> object:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(module), "VERSION" if name == "__version__" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = loader(globals(), _MODULES)

@@ -3,6 +3,8 @@
 >>> from lime_sites import LimeSite
 """
 
+from lime_sdk._lazy import loader
+
 TYPE_CHECKING = False  # typing itself would be most of what this import costs
 if TYPE_CHECKING:
     from lime_sdk._errors import (
@@ -37,7 +39,7 @@ _MODULES = {
     "PassportExpiredError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
     "RequestExpiredError": "lime_sdk._errors",
-    "__version__": "lime_sdk._native",
+    "__version__": "lime_sdk._native:VERSION",
     "LimeSite": "lime_sites._site",
     "LoginRequestResult": "lime_sites._types",
     "LoginRequestStatus": "lime_sites._types",
@@ -64,17 +66,4 @@ __all__ = [
     "__version__",
 ]
 
-
-def __getattr__(name: str) -> object:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(module), "VERSION" if name == "__version__" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = loader(globals(), _MODULES)

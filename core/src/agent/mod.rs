@@ -150,7 +150,7 @@ impl LimeAgent {
     /// have let the agent in.
     pub fn login(&self, request_id: &str) -> Operation<ApprovalResult> {
         let request_id = request_id.trim().to_owned();
-        self.operation(|agent, runtime| async move {
+        self.0.lease.operation(&self.0, |agent, runtime| async move {
             let login = agent.login(&runtime, &request_id).await;
             login.map_err(
                 |error| if request_id.is_empty() { error } else { error.with_request_id(request_id) },
@@ -160,7 +160,7 @@ impl LimeAgent {
 
     /// Reads the agent's own profile.
     pub fn get_profile(&self) -> Operation<AgentProfile> {
-        self.operation(|agent, runtime| async move {
+        self.0.lease.operation(&self.0, |agent, runtime| async move {
             let data = agent.api.data(&runtime, &Call::get("/core/agents/me/profile")).await?;
             AgentProfile::from_data(&data)
         })
@@ -169,17 +169,6 @@ impl LimeAgent {
     /// Refuses further calls; those under way go on. Closing twice does nothing.
     pub fn close(&self) {
         self.0.lease.close();
-    }
-
-    fn operation<T, F>(&self, work: impl FnOnce(Arc<Inner>, WeakRuntime) -> F) -> Operation<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        Operation::from_result(self.0.lease.runtime().map(|runtime| {
-            let future = work(Arc::clone(&self.0), runtime.downgrade());
-            Operation::new(runtime, future)
-        }))
     }
 }
 

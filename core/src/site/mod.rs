@@ -7,7 +7,6 @@ pub mod passport;
 pub mod sse;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -193,7 +192,7 @@ impl LimeSite {
 
     /// Creates a login request, to be handed to the agent by its `request_id`.
     pub fn create_login_request(&self) -> Operation<LoginRequest> {
-        self.operation(|site, runtime| async move {
+        self.0.lease.operation(&self.0, |site, runtime| async move {
             let data = site.api.data(&runtime, &Call::post(REQUESTS, json!({}))).await?;
             LoginRequest::from_data(&data)
         })
@@ -202,7 +201,7 @@ impl LimeSite {
     /// Reads where a login request of this site stands.
     pub fn read_login_request(&self, request_id: &str) -> Operation<LoginRequestStatus> {
         let request_id = request_id.trim().to_owned();
-        self.operation(|site, runtime| async move { site.read(&runtime, &request_id).await })
+        self.0.lease.operation(&self.0, |site, runtime| async move { site.read(&runtime, &request_id).await })
     }
 
     /// Verifies a passport, fetching the platform's keys if they are not at hand.
@@ -212,12 +211,12 @@ impl LimeSite {
     pub fn verify_passport(&self, jwt: &str, check: PassportCheck) -> Operation<Passport> {
         if let Some(result) = self.verify_passport_cached(jwt, &check) {
             return match result {
-                Ok(passport) => self.operation(|_, _| async move { Ok(passport) }),
+                Ok(passport) => self.0.lease.operation(&self.0, |_, _| async move { Ok(passport) }),
                 Err(error) => Operation::failed(error),
             };
         }
         let jwt = jwt.to_owned();
-        self.operation(|site, runtime| async move {
+        self.0.lease.operation(&self.0, |site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
             let keys = site.keys(&runtime, &token.kid).await?;
             site.check(&token, &keys, check)
@@ -244,7 +243,7 @@ impl LimeSite {
         if let Err(error) = base_url::segment(&request_id).and_then(|_| self.start_events()) {
             return Operation::failed(error);
         }
-        self.operation(move |site, runtime| async move {
+        self.0.lease.operation(&self.0, move |site, runtime| async move {
             let waited = tokio::time::timeout(timeout, site.wait(&runtime, &request_id)).await;
             waited.unwrap_or_else(|_| {
                 let message = format!("No agent signed in within {} s", timeout.as_secs_f64());
@@ -358,17 +357,6 @@ impl LimeSite {
         if !runtime::is_own_thread() {
             drop(self.0.running.get().lock().unwrap_or_else(PoisonError::into_inner));
         }
-    }
-
-    fn operation<T, F>(&self, work: impl FnOnce(Arc<Inner>, WeakRuntime) -> F) -> Operation<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        Operation::from_result(self.0.lease.runtime().map(|runtime| {
-            let future = work(Arc::clone(&self.0), runtime.downgrade());
-            Operation::new(runtime, future)
-        }))
     }
 }
 

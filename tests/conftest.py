@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BINARY = Path(os.environ.get("LIME_SANDBOX_BINARY", ROOT / "target/debug/lime-sandbox"))
 
 

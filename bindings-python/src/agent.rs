@@ -87,7 +87,9 @@ impl Agent {
             transport.get().work_for(&queue.0);
         }
         let queue = Arc::clone(&queue.0);
-        let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
+        let done = move |result| {
+            queue.push(Item::Done { token, outcome: outcome(result) });
+        };
         py.detach(|| call(&self.client).start_undispatched(done))
     }
 }

@@ -33,11 +33,20 @@ impl Client {
 }
 
 impl HostClient for Client {
-    fn begin(&self, exchange: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool) {
-        if let Some(queue) = self.home.load_full() {
-            self.carriers().insert(exchange, Arc::clone(&queue));
-            queue.push(Item::HttpBegin { transport: self.id, exchange, operation, request, stream });
+    fn begin(
+        &self,
+        exchange: ExchangeId,
+        operation: Option<OperationId>,
+        request: Request,
+        stream: bool,
+    ) -> bool {
+        let Some(queue) = self.home.load_full() else { return false };
+        self.carriers().insert(exchange, Arc::clone(&queue));
+        let taken = queue.push(Item::HttpBegin { transport: self.id, exchange, operation, request, stream });
+        if !taken {
+            self.ended(exchange);
         }
+        taken
     }
 
     fn resume(&self, exchange: ExchangeId) {

@@ -29,7 +29,11 @@ pub(crate) fn logger(home: &Home) -> Logger {
             if let Some(queue) = &*home.load() {
                 let item = Item::Log { level: level as i32, message: message.to_owned() };
                 // A request's URL comes along with its answer; a retry or a refusal is news now.
-                if level >= Level::Warning { queue.push(item) } else { queue.push_quietly(item) }
+                if level >= Level::Warning {
+                    queue.push(item);
+                } else {
+                    queue.push_quietly(item);
+                }
             }
         },
     )

@@ -54,9 +54,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Adds something and wakes the loop.
-    pub(crate) fn push(&self, item: Item) {
-        self.add(item, true);
+    /// Adds something and wakes the loop; false when the loop is gone.
+    pub(crate) fn push(&self, item: Item) -> bool {
+        self.add(item, true)
     }
 
     /// Adds something that can wait for the next wake-up.
@@ -64,11 +64,11 @@ impl Shared {
         self.add(item, false);
     }
 
-    fn add(&self, item: Item, wake: bool) {
+    fn add(&self, item: Item, wake: bool) -> bool {
         let wake = {
             let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
             if items.closed {
-                return;
+                return false;
             }
             items.waiting.push(item);
             wake && !std::mem::replace(&mut items.woken, true)
@@ -77,6 +77,7 @@ impl Shared {
             // Full means that the loop has plenty to wake up for; closed, that nobody waits.
             let _ = (&self.wake).write(&[1]);
         }
+        true
     }
 
     fn take(&self) -> Vec<Item> {

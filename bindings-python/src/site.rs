@@ -75,7 +75,9 @@ impl Site {
     fn watch_state(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
         let (queue, id) = (Arc::clone(&queue.0), self.id);
         let watch = move || {
-            self.client.on_state(move |status| queue.push(Item::State { site: id, status: status.clone() }))
+            self.client.on_state(move |status| {
+                queue.push(Item::State { site: id, status: status.clone() });
+            })
         };
         py.detach(watch).map_err(|error| error::raise(py, &error))
     }
@@ -165,7 +167,9 @@ impl Site {
             self.work_for(&queue.0);
         }
         let queue = Arc::clone(&queue.0);
-        let done = move |result| queue.push(Item::Done { token, outcome: outcome(result) });
+        let done = move |result| {
+            queue.push(Item::Done { token, outcome: outcome(result) });
+        };
         py.detach(|| call(&self.client).start_undispatched(done))
     }
 }

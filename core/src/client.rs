@@ -18,7 +18,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// This process's runtime.
     pub(crate) fn runtime(&self) -> Result<Runtime> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
         if let Some(runtime) = self.runtime.load_full()
@@ -28,7 +28,7 @@ impl Lease {
         }
         let runtime = Runtime::acquire()?;
         leave_to_its_process(self.runtime.swap(Some(Arc::new(runtime.clone()))));
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.load(Ordering::SeqCst) {
             self.close();
             return Err(Error::closed());
         }
@@ -54,17 +54,17 @@ impl Lease {
 
     /// Refuses new work, and keeps the runtime for what has to be ended on it.
     pub(crate) fn mark_closed(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
     }
 
     /// Gives the runtime up, for good. The last lease of the process ends its threads.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
         leave_to_its_process(self.runtime.swap(None));
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::SeqCst)
     }
 }
 

@@ -56,7 +56,7 @@ impl Dispatcher {
     pub(crate) fn stop(&self) {
         let State::Running { jobs, thread, busy } = std::mem::take(&mut *self.lock()) else { return };
         drop(jobs);
-        if thread.thread().id() != thread::current().id() && !busy.load(Ordering::Acquire) {
+        if thread.thread().id() != thread::current().id() && !busy.load(Ordering::SeqCst) {
             let _ = thread.join();
         }
     }
@@ -73,9 +73,9 @@ fn start() -> State {
     let spawned = thread::Builder::new().name("lime-dispatcher".into()).spawn(move || {
         crate::runtime::claim_thread();
         for job in queue {
-            flag.store(true, Ordering::Release);
+            flag.store(true, Ordering::SeqCst);
             run(job);
-            flag.store(false, Ordering::Release);
+            flag.store(false, Ordering::SeqCst);
         }
     });
     match spawned {

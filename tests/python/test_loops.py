@@ -253,3 +253,55 @@ def test_a_profile_is_what_the_platform_says() -> None:
     profile = asyncio.run(main())
     assert profile == lime_agents.AgentProfile.from_api(data)
     assert (profile.agent_id, profile.agent_reputation, profile.owner_kyc_level) == ("7", 4.5, "2")
+
+
+def test_closing_a_site_from_another_loop_returns(sandbox: Sandbox) -> None:
+    async def main() -> LimeSite:
+        return LimeSite()
+
+    loop = asyncio.new_event_loop()
+    site = loop.run_until_complete(main())
+    asyncio.run(asyncio.wait_for(site.aclose(), 30))
+    assert site.stream_status.state == "closed"
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert site._runner.done()
+    loop.close()
+
+
+def test_an_empty_context_is_a_context() -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    seen: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(variable.get())
+        return httpx.Response(200, json={"ok": True, "data": {"agent_id": "a", "owner_id": "o"}})
+
+    variable.set("the constructor's")
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    agent = LimeAgent(agent_token="at_x", base_url="https://example.invalid", http_client=client)
+    contextvars.Context().run(asyncio.run, agent.get_profile())
+    assert seen == ["unset"]
+
+
+def test_a_retry_after_the_other_loop_is_gone_fails_instead_of_hanging(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            agent = LimeAgent(http_client=client)
+            sandbox.fault("profile", status=503)
+            call = asyncio.ensure_future(agent.get_profile())
+            while not await asyncio.to_thread(sandbox.received, "profile"):
+                pass
+
+            def elsewhere() -> None:
+                async def ask() -> None:
+                    with pytest.raises(asyncio.TimeoutError):
+                        await asyncio.wait_for(agent.get_profile(), 0)
+
+                asyncio.run(ask())
+
+            await asyncio.to_thread(elsewhere)
+            gc.collect()
+            await asyncio.wait([call], timeout=30)
+            assert call.done()
+
+    asyncio.run(main())

@@ -208,3 +208,39 @@ def test_fork_while_signing_keys_are_fetched(sandbox: Sandbox) -> None:
         CONTROL=sandbox.control_url,
     )
     assert (found.stdout, found.stderr, found.returncode) == ("done\n", "", 0)
+
+
+def test_fork_while_another_thread_looks_at_the_stream(sandbox: Sandbox) -> None:
+    found = python(
+        """
+        import asyncio, os, signal, threading
+        from lime_sites import LimeSite
+
+        async def main():
+            site = LimeSite()
+            going = True
+            def look():
+                while going:
+                    site.stream_status
+            threads = [threading.Thread(target=look) for _ in range(2)]
+            for thread in threads: thread.start()
+            for _ in range(30):
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(10)
+                    site.stream_status
+                    site._native.close()
+                    os._exit(7)
+                status = await asyncio.to_thread(os.waitpid, child, 0)
+                assert os.waitstatus_to_exitcode(status[1]) == 7, status
+            going = False
+            for thread in threads: thread.join()
+            await site.aclose()
+
+        asyncio.run(main())
+        print("done")
+        """,
+        "-W",
+        "ignore::DeprecationWarning",
+    )
+    assert (found.stdout, found.stderr, found.returncode) == ("done\n", "", 0)

@@ -47,7 +47,7 @@ class HttpxTransport:
         loop = asyncio.get_running_loop()
         work = self._carry(exchange, method, url, headers, body, stream)
         # A task copies the context that it is made in; its own argument for that is not in 3.10.
-        run = (context or self._context).copy().run
+        run = (self._context if context is None else context).copy().run
         task = run(loop.create_task, work, name=f"lime-http-{exchange}")
         self._tasks[exchange] = task
         if stream:

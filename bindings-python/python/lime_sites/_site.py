@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import weakref
 from collections import deque
 
@@ -245,6 +246,12 @@ class LimeSite:
         import asyncio
 
         self._end()
+        if asyncio.get_running_loop() is not self._loop:
+            # From another loop (also in a forked child) the handlers' task cannot be waited for.
+            bridge = self._bridge()
+            if bridge is not None and bridge.process == os.getpid() and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._runner.cancel)
+            return
         if self._carrier is not None:
             await self._carrier.close_streams()
         if self._runner is asyncio.current_task():

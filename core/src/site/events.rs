@@ -72,6 +72,11 @@ pub struct StreamStatus {
     pub malformed_frames: u64,
 }
 
+impl StreamStatus {
+    const IDLE: Self =
+        Self { state: StreamState::Idle, last_error: None, connections: 0, events: 0, malformed_frames: 0 };
+}
+
 /// An event on its way to the handlers. Its place in the queue is free again when it is dropped, so
 /// it is kept until the handlers are done with it.
 pub struct Delivery {
@@ -90,7 +95,7 @@ type Sink = Box<dyn Fn(Delivery) + Send + Sync>;
 
 /// The parts of a site that its stream task and its callers share.
 pub(crate) struct Events {
-    pub(crate) status: watch::Sender<StreamStatus>,
+    status: PerProcess<watch::Sender<StreamStatus>>,
     sink: Sink,
     queue: PerProcess<Arc<Semaphore>>,
     waiting: PerProcess<Mutex<Waiting>>,
@@ -105,21 +110,23 @@ struct Waiting {
 
 impl Events {
     pub(crate) fn new(queue_limit: usize, sink: Sink) -> Self {
-        let status = StreamStatus {
-            state: StreamState::Idle,
-            last_error: None,
-            connections: 0,
-            events: 0,
-            malformed_frames: 0,
-        };
         Self {
-            status: watch::Sender::new(status),
+            status: PerProcess::new(|| watch::Sender::new(StreamStatus::IDLE)),
             sink,
             queue: PerProcess::new(move || {
                 Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS)))
             }),
             waiting: PerProcess::default(),
         }
+    }
+
+    /// Where the stream of this process stands.
+    pub(crate) fn status(&self) -> StreamStatus {
+        self.status.get().borrow().clone()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<StreamStatus> {
+        self.status.get().subscribe()
     }
 
     /// The event of this login request: the one that came lately, or the next one.
@@ -173,7 +180,7 @@ impl Events {
     }
 
     pub(crate) fn set_state(&self, state: StreamState, error: Option<Error>) {
-        self.status.send_if_modified(|status| {
+        self.status.get().send_if_modified(|status| {
             if status.state == StreamState::Closed {
                 return false; // for good
             }
@@ -188,7 +195,7 @@ impl Events {
     async fn deliver(&self, event: LoginEvent) {
         let queue = Arc::clone(&self.queue.get());
         let Ok(place) = queue.acquire_owned().await else { return };
-        self.status.send_if_modified(|status| {
+        self.status.get().send_if_modified(|status| {
             status.events += 1;
             false // counted, not announced
         });
@@ -196,7 +203,7 @@ impl Events {
     }
 
     fn count_malformed(&self, error: Error) {
-        self.status.send_modify(|status| {
+        self.status.get().send_modify(|status| {
             status.malformed_frames += 1;
             status.last_error = Some(error);
         });
@@ -215,7 +222,7 @@ impl Waiting {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.status.borrow().fmt(f)
+        self.status.get().borrow().fmt(f)
     }
 }
 

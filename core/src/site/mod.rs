@@ -112,7 +112,7 @@ pub struct LimeSite(Arc<Inner>);
 struct Inner {
     api: Arc<Api>,
     lease: Lease,
-    keys: KeyCache,
+    keys: Arc<KeyCache>,
     require_issuer: bool,
     backoff_base: Duration,
     events: Arc<Events>,
@@ -176,7 +176,7 @@ impl LimeSite {
             Inner {
                 api,
                 lease: Lease::default(),
-                keys: KeyCache::new(ttl),
+                keys: Arc::new(KeyCache::new(ttl)),
                 require_issuer: config.require_issuer,
                 backoff_base: config.sse_backoff_base,
                 events: Arc::new(Events::new(config.event_queue_limit, sink)),
@@ -225,6 +225,9 @@ impl LimeSite {
 
     /// Verifies a passport on the calling thread if its key is at hand and fresh, else `None`.
     pub fn verify_passport_cached(&self, jwt: &str, check: &PassportCheck) -> Option<Result<Passport>> {
+        if self.0.lease.is_closed() {
+            return Some(Err(Error::closed()));
+        }
         let token = match Unverified::parse(jwt) {
             Ok(token) => token,
             Err(error) => return Some(Err(error)),
@@ -266,7 +269,12 @@ impl LimeSite {
             handlers.push(Arc::clone(&handler));
             handlers
         });
-        self.start_events()
+        self.start_events().inspect_err(|_| {
+            // Closed by another thread meanwhile: the handler is given back.
+            self.0.handlers.rcu(|handlers| {
+                handlers.iter().filter(|other| !Arc::ptr_eq(other, &handler)).cloned().collect::<Vec<_>>()
+            });
+        })
     }
 
     /// Registers a handler for where the event stream stands: it runs on the dispatcher thread, first
@@ -302,7 +310,7 @@ impl LimeSite {
         {
             return;
         }
-        let (mut status, site) = (self.0.events.status.subscribe(), Arc::downgrade(&self.0));
+        let (mut status, site) = (self.0.events.subscribe(), Arc::downgrade(&self.0));
         runtime.spawn(async move {
             while status.changed().await.is_ok() {
                 let Some(runtime) = Runtime::current() else { return };
@@ -337,12 +345,12 @@ impl LimeSite {
 
     /// Where the event stream stands.
     pub fn stream_status(&self) -> StreamStatus {
-        self.0.events.status.borrow().clone()
+        self.0.events.status()
     }
 
     /// Follows where the event stream stands.
     pub fn watch_stream(&self) -> watch::Receiver<StreamStatus> {
-        self.0.events.status.subscribe()
+        self.0.events.subscribe()
     }
 
     /// Ends the event stream and refuses further calls; those under way go on. Does not wait and can
@@ -381,14 +389,13 @@ impl Inner {
     }
 
     /// The keys to look for `kid` in. The fetch is a task of its own: others wait for it too, so it goes
-    /// on when the caller that happened to begin it is cancelled.
-    async fn keys(self: &Arc<Self>, runtime: &WeakRuntime, kid: &str) -> Result<Arc<jwks::KeySet>> {
-        let (site, weak, kid) = (Arc::clone(self), runtime.clone(), kid.to_owned());
+    /// on when the caller that happened to begin it is cancelled. It holds nothing of the host's.
+    async fn keys(&self, runtime: &WeakRuntime, kid: &str) -> Result<Arc<jwks::KeySet>> {
+        let (cache, api) = (Arc::clone(&self.keys), Arc::clone(&self.api));
+        let (weak, kid) = (runtime.clone(), kid.to_owned());
         let (sender, found) = oneshot::channel();
         runtime.upgrade().ok_or_else(Error::closed)?.spawn(async move {
-            let keys = site.keys.lookup(&site.api, &weak, &kid).await;
-            drop(site); // before anybody is told who may close the last client
-            let _ = sender.send(keys);
+            let _ = sender.send(cache.lookup(&api, &weak, &kid).await);
         });
         found.await.unwrap_or_else(|_| Err(Error::closed()))
     }
@@ -412,7 +419,7 @@ impl Inner {
     /// An `expired` event that was sent while the stream was down is not sent again: whenever the
     /// stream has come up, the request itself is asked.
     async fn expiry_on_connect(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
-        let mut status = self.events.status.subscribe();
+        let mut status = self.events.subscribe();
         let mut asked_at = None;
         loop {
             let (state, connections, error) = {
@@ -510,7 +517,7 @@ fn announce(runtime: &Runtime, site: &Weak<Inner>) {
     runtime.dispatcher().post(move || {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.state_handlers.load().iter() {
-            let status = inner.events.status.borrow().clone();
+            let status = inner.events.status();
             inner.guarded(|| {
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&status)));
             });

@@ -33,7 +33,9 @@ pub trait HostClient: Send + Sync + 'static {
     /// there is no time limit between the pieces.
     ///
     /// `operation` is the call that it is sent for, if it is one and not the library's own doing.
-    fn begin(&self, id: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool);
+    ///
+    /// Returns false when there is nobody to carry it; the call then fails at once.
+    fn begin(&self, id: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool) -> bool;
 
     /// Room is there again after [`HostTransport::chunk`] returned false.
     fn resume(&self, id: ExchangeId);
@@ -145,7 +147,9 @@ impl HostTransport {
             shared.with(|exchanges| exchanges.insert(id, exchange));
             // From here on, giving up (a drop of this future or of the stream) tells the host.
             let guard = Guard { shared: Arc::clone(&shared), id };
-            shared.client.begin(id, runtime::current_operation(), request, stream);
+            if !shared.client.begin(id, runtime::current_operation(), request, stream) {
+                return Err(TransportError::host_fault("The host's client is gone"));
+            }
             let head = head
                 .await
                 .unwrap_or_else(|_| Err(TransportError::maybe_sent("The host's client gave no answer")))?;

@@ -1,4 +1,4 @@
-//! One call of the LIME API: headers, attempts, waits, and the envelope.
+//! One call of a platform: headers, attempts, waits, and the envelope.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result, envelope, retry};
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What all clients of the LIME API have in common.
+/// What the clients of both platforms have in common.
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) base_url: BaseUrl,
@@ -43,21 +43,71 @@ pub(crate) struct Call {
     authenticated: bool,
     body: Option<Value>,
     retries: Option<u32>,
+    repeat: Repeat,
+    limit: Option<Duration>,
+}
+
+/// When a call may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// A POST as the configuration says, anything else whenever that can help.
+    Configured,
+    /// Whenever that can help: sent twice, it acts once.
+    Harmless,
+    /// Only when it certainly did not leave: sent twice, it may act twice.
+    IfNotSent,
 }
 
 impl Call {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), authenticated: true, body: None, retries: None }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            authenticated: true,
+            body: None,
+            retries: None,
+            repeat: Repeat::Configured,
+            limit: None,
+        }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, path: path.into(), authenticated: true, body: Some(body), retries: None }
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
     /// Makes at most this many further attempts.
     pub(crate) fn retries(mut self, most: u32) -> Self {
         self.retries = Some(most);
         self
+    }
+
+    /// Says when it may be sent again.
+    pub(crate) fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Bounds one attempt by this instead of the configured time, also where the host's client keeps
+    /// time itself.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    fn may_follow_error(&self, error: &TransportError) -> bool {
+        match error.reach {
+            Reach::TooLarge | Reach::HostFault => false,
+            Reach::NotSent => true,
+            Reach::MaybeSent => self.repeat != Repeat::IfNotSent,
+        }
+    }
+
+    fn may_follow_status(&self, status: u16, post_retry: PostRetry) -> bool {
+        match self.repeat {
+            Repeat::Configured => retry::is_retryable(status, self.method == Method::POST, post_retry),
+            Repeat::Harmless => retry::is_retryable(status, false, post_retry),
+            Repeat::IfNotSent => false,
+        }
     }
 
     /// Public endpoints must not see the token.
@@ -71,9 +121,13 @@ impl Call {
 pub(crate) struct Answer {
     pub(crate) result: Result<Reply>,
     pub(crate) doubt: Doubt,
+    /// Whether the host's client failed by itself, so that no further call can help.
+    pub(crate) host_fault: bool,
 }
 
 /// Whether a POST may have taken effect although its answer does not say so.
+///
+/// Only the LIME envelope tells a platform's own report from a proxy's, so the middle case is LIME's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Doubt {
     /// Every attempt was answered, or never left.
@@ -107,12 +161,13 @@ impl Api {
 
     /// Makes the call, again where that can help.
     pub(crate) async fn call(&self, runtime: &WeakRuntime, call: &Call) -> Answer {
-        let mut doubt = Doubt::None;
-        let result = self.attempts(runtime, call, &mut doubt).await;
-        Answer { result, doubt }
+        let mut answer = Answer { result: Err(Error::cancelled()), doubt: Doubt::None, host_fault: false };
+        answer.result = self.attempts(runtime, call, &mut answer).await;
+        answer
     }
 
-    async fn attempts(&self, runtime: &WeakRuntime, call: &Call, doubt: &mut Doubt) -> Result<Reply> {
+    async fn attempts(&self, runtime: &WeakRuntime, call: &Call, answer: &mut Answer) -> Result<Reply> {
+        let doubt = &mut answer.doubt;
         let transport = self.transport(runtime).await?;
         let url = self.base_url.join(&call.path);
         let request = self.request(&url, call)?;
@@ -121,12 +176,13 @@ impl Api {
         for attempt in 0.. {
             log::debug!(self.logger, "{} {url}", call.method);
             let last = attempt >= most;
-            let wait = match self.attempt(&*transport, request.clone()).await {
+            let wait = match self.attempt(&*transport, request.clone(), call.limit).await {
                 Err(error) => {
                     if is_post {
                         *doubt = (*doubt).max(error.doubt());
                     }
-                    if last || matches!(error.reach, Reach::TooLarge | Reach::HostFault) {
+                    answer.host_fault = error.reach == Reach::HostFault;
+                    if last || !call.may_follow_error(&error) {
                         return Err(failed(error));
                     }
                     log::warning!(
@@ -147,7 +203,7 @@ impl Api {
                     }
                     // A wait that is longer than an attempt may take is the caller's to decide on.
                     let too_long = asked.is_some_and(|wait| wait > self.timeout);
-                    if last || too_long || !retry::is_retryable(status, is_post, self.post_retry) {
+                    if last || too_long || !call.may_follow_status(status, self.post_retry) {
                         return reply(response, asked);
                     }
                     log::warning!(
@@ -165,15 +221,19 @@ impl Api {
         Err(Error::internal("Attempts ran out of numbers"))
     }
 
-    async fn attempt(&self, transport: &dyn Transport, request: Request) -> Result<Response, TransportError> {
-        if transport.keeps_time() {
+    async fn attempt(
+        &self,
+        transport: &dyn Transport,
+        request: Request,
+        limit: Option<Duration>,
+    ) -> Result<Response, TransportError> {
+        if limit.is_none() && transport.keeps_time() {
             return transport.send(request).await;
         }
-        match tokio::time::timeout(self.timeout, transport.send(request)).await {
+        let limit = limit.unwrap_or(self.timeout);
+        match tokio::time::timeout(limit, transport.send(request)).await {
             Ok(result) => result,
-            Err(_) => {
-                Err(TransportError::timeout(format!("No response within {} s", self.timeout.as_secs_f64())))
-            }
+            Err(_) => Err(TransportError::timeout(format!("No response within {} s", limit.as_secs_f64()))),
         }
     }
 

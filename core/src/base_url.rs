@@ -59,19 +59,34 @@ impl BaseUrl {
     }
 }
 
-/// An id from outside as one path segment that cannot leave its place.
+/// A login request's id from outside as one path segment that cannot leave its place.
 pub(crate) fn segment(id: &str) -> Result<String> {
-    let invalid = |message: &str| {
+    segment_of(id).map_err(|fault| {
+        let message = match fault {
+            NoSegment::Empty => "request_id must be a non-empty string",
+            NoSegment::Characters => "request_id contains characters that no request id has",
+        };
         Error::new(ErrorKind::Api, message).with_code("INVALID_REQUEST_ID").with_http_status(400)
-    };
+    })
+}
+
+/// Why a text cannot be an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSegment {
+    Empty,
+    Characters,
+}
+
+/// An id from outside as one path segment that cannot leave its place.
+pub(crate) fn segment_of(id: &str) -> Result<String, NoSegment> {
     let id = id.trim();
     if id.is_empty() {
-        return Err(invalid("request_id must be a non-empty string"));
+        return Err(NoSegment::Empty);
     }
     let escapes = |c: char| matches!(c, '/' | '\\' | '?' | '#' | '%') || c.is_control();
     // A dot segment is resolved by URL parsers even when it is percent-encoded.
     if id.len() > LONGEST_ID || id == "." || id == ".." || id.contains(escapes) {
-        return Err(invalid("request_id contains characters that no request id has"));
+        return Err(NoSegment::Characters);
     }
     Ok(utf8_percent_encode(id, SEGMENT).to_string())
 }

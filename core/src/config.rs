@@ -1,5 +1,6 @@
 //! What a client is made from: argument, then environment, then default, resolved once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub const API_BASE_VARIABLE: &str = "LIME_API_BASE";
 pub const SITE_TOKEN_VARIABLE: &str = "LIME_SITE_TOKEN";
 /// Environment variable of an agent's token.
 pub const AGENT_TOKEN_VARIABLE: &str = "LIME_AGENT_TOKEN";
+/// The broker when neither argument nor environment names one.
+pub const DEFAULT_BROKER_URL: &str = "https://getsesame.dev";
+/// Environment variable of the broker's address.
+pub const BROKER_URL_VARIABLE: &str = "SESAME_BROKER_URL";
+/// Environment variable of a Sesame key.
+pub const API_KEY_VARIABLE: &str = "SESAME_API_KEY";
 /// Environment variable of how long signing keys are kept, in seconds.
 pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
 
@@ -51,7 +58,7 @@ pub enum PowChoice {
 /// use lime_core::SiteConfig;
 /// let config = SiteConfig { site_token: Some("st_example".into()), ..SiteConfig::default() };
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SiteConfig {
     /// The site's secret, `st_…`; else `LIME_SITE_TOKEN`. Trimmed; empty counts as missing.
     pub site_token: Option<String>,
@@ -101,7 +108,7 @@ impl Default for SiteConfig {
 }
 
 /// How to make a [`LimeAgent`](crate::LimeAgent).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AgentConfig {
     /// The agent's secret, `at_…`; else `LIME_AGENT_TOKEN`. Trimmed; empty counts as missing.
     pub agent_token: Option<String>,
@@ -145,6 +152,58 @@ impl Default for AgentConfig {
     }
 }
 
+/// How to make a [`Sesame`](crate::Sesame).
+#[derive(Clone)]
+pub struct SesameConfig {
+    /// The key, `sk_…`; else `SESAME_API_KEY`. Trimmed; empty counts as missing.
+    pub api_key: Option<String>,
+    /// The broker; else `SESAME_BROKER_URL`, else [`DEFAULT_BROKER_URL`].
+    pub base_url: Option<String>,
+    /// Bounds one attempt of a request, from connecting to the last byte; not a poll that the broker
+    /// holds. Default 30 s.
+    pub timeout: Duration,
+    /// Further attempts of a call after a failed one, where that is safe; a wait does not count them.
+    /// Default 3.
+    pub max_retries: u32,
+    /// How long one poll may take before it counts as hung and the broker is asked again. The broker
+    /// holds one for 25 to 30 s, so less than that gives up polls that are alive. Default 40 s.
+    pub poll_timeout: Duration,
+    /// The host's own HTTP client; every byte goes through it. Default: ours.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where log records go. Default: nowhere.
+    pub logger: Logger,
+    /// Where time and jitter come from. Default: the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for SesameConfig {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            base_url: None,
+            timeout: Duration::from_secs(30),
+            max_retries: 3,
+            poll_timeout: Duration::from_secs(40),
+            transport: None,
+            logger: Logger::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// A configuration holds a secret, so `Debug` shows where it points and nothing else.
+macro_rules! debug_without_secrets {
+    ($($config:ident)+) => {$(
+        impl fmt::Debug for $config {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($config)).field("base_url", &self.base_url).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+
+debug_without_secrets! { SiteConfig AgentConfig SesameConfig }
+
 /// Resolves a token; `missing` is the whole message when there is none.
 pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Result<Secret> {
     let given = argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment(variable));
@@ -159,12 +218,19 @@ pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Re
     Ok(Secret::new(token))
 }
 
-/// Resolves the API root.
+/// Resolves the root of the LIME API.
 pub(crate) fn base_url(argument: Option<&str>) -> Result<BaseUrl> {
+    root(argument, API_BASE_VARIABLE, DEFAULT_API_BASE)
+}
+
+/// Resolves the address of the broker.
+pub(crate) fn broker_url(argument: Option<&str>) -> Result<BaseUrl> {
+    root(argument, BROKER_URL_VARIABLE, DEFAULT_BROKER_URL)
+}
+
+fn root(argument: Option<&str>, variable: &str, default: &str) -> Result<BaseUrl> {
     let given = argument.filter(|text| !text.is_empty()).map(str::to_owned);
-    BaseUrl::parse(
-        &given.or_else(|| environment(API_BASE_VARIABLE)).unwrap_or_else(|| DEFAULT_API_BASE.to_owned()),
-    )
+    BaseUrl::parse(&given.or_else(|| environment(variable)).unwrap_or_else(|| default.to_owned()))
 }
 
 /// Resolves how long signing keys are kept.
@@ -191,4 +257,21 @@ pub(crate) fn checked_timeout(timeout: Duration) -> Result<Duration> {
 
 fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let secret = || Some("secret-token".to_owned());
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            SiteConfig { site_token: secret(), ..SiteConfig::default() },
+            AgentConfig { agent_token: secret(), ..AgentConfig::default() },
+            SesameConfig { api_key: secret(), ..SesameConfig::default() },
+        );
+        assert!(shown.contains("SesameConfig") && !shown.contains("secret-token"), "{shown}");
+    }
 }

@@ -54,7 +54,7 @@ error_kinds! {
     TransportTimeout = 21, "transport_timeout";
     /// An HTTP answer that is not what the protocol says: not JSON, wrong shape, too large, a redirect.
     BadResponse = 22, "bad_response";
-    /// An approve was sent, and whether it took effect is not known; do not count it as failed.
+    /// A request that changes something was sent, and whether it took effect is not known; do not count it as failed.
     OutcomeUnknown = 23, "outcome_unknown";
     /// HTTP 429 or code `RATE_LIMIT_EXCEEDED`.
     RateLimit = 30, "rate_limit";
@@ -62,6 +62,8 @@ error_kinds! {
     Authentication = 31, "authentication";
     /// Any other error that the platform reports.
     Api = 32, "api";
+    /// The broker does not know this approval.
+    NotFound = 33, "not_found";
     /// A passport that must not be trusted: signature, key, audience, issuer or claims.
     InvalidPassport = 40, "invalid_passport";
     /// A passport that was good once and has expired.
@@ -70,6 +72,10 @@ error_kinds! {
     PowTimeout = 50, "pow_timeout";
     /// The platform asked for a proof of work that nobody can solve (difficulty above 256).
     PowDifficulty = 51, "pow_difficulty";
+    /// A human denied the operation, or nobody decided before the approval expired; it must not run.
+    ApprovalDenied = 60, "approval_denied";
+    /// A webhook that must not be trusted; the code says why.
+    Webhook = 61, "webhook";
 }
 
 impl ErrorKind {
@@ -79,7 +85,7 @@ impl ErrorKind {
     }
 }
 
-/// Why a call failed. Never carries a token, a passport, a challenge or a nonce.
+/// Why a call failed. Never carries a token, a key, a passport, a challenge or a nonce.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Fields>);
 
@@ -91,6 +97,7 @@ struct Fields {
     http_status: Option<u16>,
     detail: Option<Map<String, Value>>,
     request_id: Option<String>,
+    approval_id: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -104,6 +111,7 @@ impl Error {
             http_status: None,
             detail: None,
             request_id: None,
+            approval_id: None,
             retry_after: None,
         }))
     }
@@ -138,6 +146,11 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
+    /// The approval that the failed call was about.
+    pub fn approval_id(&self) -> Option<&str> {
+        self.0.approval_id.as_deref()
+    }
+
     /// How long the platform asked to wait before the next try (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -168,6 +181,13 @@ impl Error {
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl Into<String>) -> Self {
         self.0.request_id = Some(request_id.into());
+        self
+    }
+
+    /// Sets the approval that the call was about.
+    #[must_use]
+    pub fn with_approval_id(mut self, approval_id: impl Into<String>) -> Self {
+        self.0.approval_id = Some(approval_id.into());
         self
     }
 
@@ -211,6 +231,7 @@ impl fmt::Debug for Error {
             .field("http_status", &fields.http_status)
             .field("detail", &fields.detail)
             .field("request_id", &fields.request_id)
+            .field("approval_id", &fields.approval_id)
             .field("retry_after", &fields.retry_after)
             .finish()
     }

@@ -50,14 +50,20 @@ mod process;
 mod retry;
 mod runtime;
 mod secret;
+pub mod sesame;
 pub mod site;
 pub mod timestamp;
 pub mod transport;
 
 pub use agent::{AgentProfile, ApprovalResult, LimeAgent, pow::PowDigest};
-pub use config::{AgentConfig, PostRetry, PowChoice, SiteConfig};
+pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig};
 pub use error::{Error, ErrorKind};
 pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};
+pub use sesame::{
+    Sesame, WaitOptions,
+    approval::{Approval, ApprovalRequest},
+    webhook::{ReplayGuard, Webhook, WebhookVerifier},
+};
 pub use site::{
     LimeSite, LoginEvent, LoginRequest, LoginRequestStatus,
     events::{Delivery, StreamState, StreamStatus},

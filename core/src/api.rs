@@ -15,7 +15,7 @@ use crate::config::PostRetry;
 use crate::log::{self, Logger};
 use crate::runtime::WeakRuntime;
 use crate::secret::Secret;
-use crate::transport::{Reach, Request, Response, StreamResponse, Transport, TransportError};
+use crate::transport::{Reach, Request, Response, StreamResponse, TimeLimit, Transport, TransportError};
 use crate::{Error, ErrorKind, Result, envelope, retry};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -170,7 +170,10 @@ impl Api {
         let doubt = &mut answer.doubt;
         let transport = self.transport(runtime).await?;
         let url = self.base_url.join(&call.path);
-        let request = self.request(&url, call)?;
+        let mut request = self.request(&url, call)?;
+        if let Some(limit) = call.limit {
+            request.extensions_mut().insert(TimeLimit(limit));
+        }
         let is_post = call.method == Method::POST;
         let most = call.retries.map_or(self.max_retries, |most| most.min(self.max_retries));
         for attempt in 0.. {

@@ -1,0 +1,95 @@
+//! Waiting for a call on a thread of the host, without an event loop: the interpreter is free meanwhile,
+//! Ctrl-C is heard, and log records are written by the thread that waits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lime_core::{Error, Operation, cancel_operation};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// How often a waiting thread looks up: for signals, and for log records.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Log records for the threads that wait on one client.
+#[derive(Default)]
+pub(crate) struct Records {
+    waiting: Mutex<Vec<(i32, String)>>,
+    threads: AtomicUsize,
+}
+
+impl Records {
+    /// Takes a record if a thread waits that will write it; else gives it back.
+    pub(crate) fn push(&self, level: i32, message: String) -> Result<(), String> {
+        if self.threads.load(Ordering::SeqCst) == 0 {
+            return Err(message);
+        }
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((level, message));
+        Ok(())
+    }
+
+    fn write(&self, py: Python<'_>) -> PyResult<()> {
+        let records = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if records.is_empty() {
+            return Ok(());
+        }
+        static WRITE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let write = WRITE.get_or_try_init(py, || {
+            PyResult::Ok(py.import("lime_sdk._bridge")?.getattr("write_records")?.unbind())
+        })?;
+        write.bind(py).call1((records,)).map(|_| ())
+    }
+}
+
+struct Waiting<'a>(&'a Records);
+
+impl<'a> Waiting<'a> {
+    fn on(records: &'a Records) -> Self {
+        records.threads.fetch_add(1, Ordering::SeqCst);
+        Self(records)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.threads.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Starts a call and waits for its result. A signal handler that raises (Ctrl-C) cancels the call and
+/// its exception is returned; so does a log handler that raises.
+pub(crate) fn wait<T: Send + 'static>(
+    py: Python<'_>,
+    records: &Records,
+    call: impl FnOnce() -> Operation<T> + Send,
+) -> PyResult<Result<T, Error>> {
+    let _waiting = Waiting::on(records);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let operation = py.detach(|| {
+        call().start_undispatched(move |result| {
+            // Nobody listens any more after an exception.
+            let _ = sender.send(result);
+        })
+    });
+    let receiver = Mutex::new(receiver); // a receiver is not Sync, as `detach` wants it
+    loop {
+        let received =
+            py.detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
+        let looked = records.write(py).and_then(|()| py.check_signals());
+        match received {
+            // A result that is there is not thrown away for a signal that came beside it ...
+            Ok(result) if looked.is_ok() => return Ok(result),
+            Err(RecvTimeoutError::Disconnected) if looked.is_ok() => {
+                return Ok(Err(Error::new(lime_core::ErrorKind::Internal, "The call was lost")));
+            }
+            _ => {}
+        }
+        // ... but an exception that a handler has raised must come out.
+        if let Err(exception) = looked {
+            cancel_operation(operation);
+            return Err(exception);
+        }
+    }
+}

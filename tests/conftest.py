@@ -31,6 +31,9 @@ class Sandbox:
         self.site_token: str = info["site_token"]
         self.agent_token: str = info["agent_token"]
         self.control_url: str = info["control_url"]
+        self.sesame_url: str = info["sesame_url"]
+        self.sesame_api_key: str = info["sesame_api_key"]
+        self.webhook_secret: str = info["webhook_secret"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -38,6 +41,9 @@ class Sandbox:
             "LIME_API_BASE": self.api_base,
             "LIME_SITE_TOKEN": self.site_token,
             "LIME_AGENT_TOKEN": self.agent_token,
+            "SESAME_BROKER_URL": self.sesame_url,
+            "SESAME_API_KEY": self.sesame_api_key,
+            "SESAME_WEBHOOK_SECRET": self.webhook_secret,
         }
 
     def control(self, method: str, path: str, body: Any = None) -> Any:

@@ -87,6 +87,8 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     running = Sandbox("--difficulty", "8")
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    # The client that gates share was made from another test's environment.
+    monkeypatch.setattr("sesame_sdk.decorator._default_client", None)
     yield running
     running.close()
 

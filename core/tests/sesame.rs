@@ -108,8 +108,8 @@ fn a_wait_ends_with_the_decision() {
 fn the_gate_lets_through_what_was_approved_and_nothing_else() {
     let sandbox = broker();
     let sesame = client(&sandbox);
-    sandbox.add_rule(Rule::new("payments.*", Decision::Approved)).unwrap();
-    sandbox.add_rule(Rule::new("db.*", Decision::Denied).note("too many rows")).unwrap();
+    sandbox.add_rule(Rule::approve("payments.*")).unwrap();
+    sandbox.add_rule(Rule::deny("db.*").note("too many rows")).unwrap();
     assert!(sesame.require_approval(refund(), EVER).wait().unwrap().is_approved());
     let denied = sesame.require_approval(ApprovalRequest::new("db.delete", "x"), EVER).wait().unwrap_err();
     assert_eq!((denied.kind(), denied.code()), (ErrorKind::ApprovalDenied, Some("denied")));

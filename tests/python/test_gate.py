@@ -404,6 +404,7 @@ def test_the_automatic_key_is_the_call() -> None:
 def test_the_automatic_key_is_the_same_in_every_process() -> None:
     program = """
 from datetime import date
+from sesame_sdk._arguments import fingerprint
 print(fingerprint({"b": {"x", 1, (2, "y")}, "a": [None, 1.5, b"c", date(2026, 1, 2), object()]}, identity=False))
 """
     keys = {

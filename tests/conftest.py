@@ -20,8 +20,8 @@ BINARY = Path(os.environ.get("LIME_SANDBOX_BINARY", ROOT / "target/debug/lime-sa
 class Sandbox:
     """A running `lime-sandbox` and its control API."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [str(BINARY), "--port", "0", "--json", "--exit-with-parent", *arguments]
+    def __init__(self, *arguments: str, port: int = 0) -> None:
+        command = [str(BINARY), "--port", str(port), "--json", "--exit-with-parent", *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -73,6 +73,11 @@ class Sandbox:
 
     def push_raw(self, raw: str) -> None:
         self.control("POST", "/events", {"raw": raw})
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self.close()
 
     def close(self) -> None:
         assert self._process.stdin is not None

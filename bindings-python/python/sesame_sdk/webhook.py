@@ -132,7 +132,7 @@ def sign_webhook(body: bytes | str, secret: str | bytes, *, timestamp: float | N
         response = client.post("/sesame/webhook", data=raw, headers=sign_webhook(raw, SECRET))
     """
     moment = time.time() if timestamp is None else timestamp
-    signature, sent = _native.sign_webhook(_raw(body), _encoded(secret), moment)
+    signature, sent = _native.sign_webhook(_raw(body), _secret(secret), moment)
     return {SIGNATURE_HEADER: signature, TIMESTAMP_HEADER: sent}
 
 
@@ -150,28 +150,31 @@ def _raw(body: Any) -> bytes:
     )
 
 
-def _encoded(text: Any) -> bytes:
+def _encoded(text: str | bytes | bytearray | memoryview) -> bytes:
     # A lone surrogate is no text that anybody has signed: as bytes it is refused like any other.
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
 
 
+def _secret(secret: Any) -> bytes:
+    # Whatever else it is, nobody has agreed on it: it counts as none and is refused.
+    return _encoded(secret) if isinstance(secret, (str, bytes, bytearray, memoryview)) else b""
+
+
 def _secrets(secret: Any) -> list[bytes]:
-    if secret is None:
-        return []
-    if isinstance(secret, (str, bytes, bytearray, memoryview)):
-        return [_encoded(secret)]
-    return [b"" if each is None else _encoded(each) for each in secret]
+    if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
+        return [_secret(secret)]
+    return [_secret(each) for each in secret]
 
 
 def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
-    items = headers.items() if hasattr(headers, "items") else headers or ()
+    items = headers.items() if hasattr(headers, "items") else headers
     pairs: list[tuple[bytes, bytes]] = []
-    for name, values in items:
-        if not isinstance(name, (str, bytes)):
+    for item in items if hasattr(items, "__iter__") else ():
+        if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], (str, bytes))):
             continue
-        encoded = _encoded(name)
+        name, values = _encoded(item[0]), item[1]
         # A WSGI environment holds more than headers: what is no text belongs to none.
         for value in values if isinstance(values, (list, tuple)) else (values,):
             if isinstance(value, (str, bytes)):
-                pairs.append((encoded, _encoded(value)))
+                pairs.append((name, _encoded(value)))
     return pairs

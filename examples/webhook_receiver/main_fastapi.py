@@ -8,6 +8,7 @@ import socket
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
+
 from sesame_sdk import ReplayGuard, WebhookVerificationError, verify_webhook
 
 SECRET = os.environ["SESAME_WEBHOOK_SECRET"]

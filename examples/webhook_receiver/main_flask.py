@@ -6,8 +6,9 @@ Reads SESAME_WEBHOOK_SECRET; prints its address, then a line for each delivery.
 import os
 
 from flask import Flask, abort, request
-from sesame_sdk import ReplayGuard, WebhookVerificationError, verify_webhook
 from werkzeug.serving import make_server
+
+from sesame_sdk import ReplayGuard, WebhookVerificationError, verify_webhook
 
 SECRET = os.environ["SESAME_WEBHOOK_SECRET"]
 

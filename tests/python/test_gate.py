@@ -23,6 +23,7 @@ from unittest import mock
 
 import pytest
 from conftest import Sandbox
+
 from sesame_sdk import (
     ApprovalDenied,
     ApprovalError,

@@ -21,8 +21,9 @@ from typing import Any
 
 import httpx
 import pytest
-import sesame_sdk
 from conftest import Sandbox
+
+import sesame_sdk
 from sesame_sdk import (
     Approval,
     ApprovalDenied,

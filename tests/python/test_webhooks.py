@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Sandbox
+
 from sesame_sdk import (
     ApprovalError,
     ReplayGuard,

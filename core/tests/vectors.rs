@@ -5,16 +5,19 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lime_core::agent::pow::{self, PowDigest};
+use lime_core::clock::ManualClock;
+use lime_core::sesame::webhook;
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
-use lime_core::{Error, PassportCheck, Timestamp, envelope};
+use lime_core::{Error, PassportCheck, ReplayGuard, Timestamp, WebhookVerifier, envelope};
 use serde_json::{Map, Value, json};
 
 fn root() -> PathBuf {
@@ -72,6 +75,9 @@ fn assert_same(got: &Map<String, Value>, wanted: &Value) {
 
 fn assert_error(error: &Error, wanted: &Value) {
     assert_eq!(error.kind().name(), wanted["error"].as_str().unwrap(), "{error:?}");
+    if let Some(code) = wanted["code"].as_str() {
+        assert_eq!(error.code(), Some(code), "{error:?}");
+    }
     if let Some(text) = wanted["message_contains"].as_str() {
         assert!(error.message().contains(text), "{error:?} does not contain {text:?}");
     }
@@ -185,5 +191,53 @@ fn timestamps() {
             assert_eq!(timestamp.offset_seconds.map(i64::from), case["offset_seconds"].as_i64());
         }
         Err(error) => assert_error(&error, case),
+    });
+}
+
+#[test]
+fn webhooks() {
+    each_case("webhooks.json", |_, case| {
+        if let Some(input) = case.get("sign") {
+            let timestamp = input["timestamp"].as_u64().unwrap();
+            match webhook::sign(&bytes(input, "body"), &bytes(input, "secret"), timestamp) {
+                Ok(signed) => {
+                    assert_eq!(signed.signature, case["expect"]["signature"].as_str().unwrap());
+                    assert_eq!(signed.timestamp, case["expect"]["timestamp"].as_str().unwrap());
+                }
+                Err(error) => assert_error(&error, &case["expect"]),
+            }
+            return;
+        }
+        let list = |holder: &Value, name| holder[name].as_array().unwrap().clone();
+        let secrets: Vec<_> = list(case, "secrets").iter().map(|secret| bytes(secret, "secret")).collect();
+        let guard = case.get("guard").map(|guard| {
+            let horizon = Duration::from_millis(guard["horizon_ms"].as_u64().unwrap());
+            ReplayGuard::new(horizon, guard["capacity"].as_u64().unwrap().try_into().unwrap())
+        });
+        for delivery in list(case, "deliveries") {
+            let now = Duration::from_secs_f64(delivery["now"].as_f64().unwrap());
+            let mut verifier = WebhookVerifier::new(&secrets).clock(Arc::new(ManualClock::at(now)));
+            if let Some(tolerance) = case["tolerance_ms"].as_u64() {
+                verifier = verifier.tolerance(Duration::from_millis(tolerance));
+            }
+            if let Some(guard) = &guard {
+                verifier = verifier.replay_guard(guard.clone());
+            }
+            let headers: Vec<_> = list(&delivery, "headers")
+                .iter()
+                .map(|header| (header["name"].as_str().unwrap().to_owned(), bytes(header, "value")))
+                .collect();
+            let body = bytes(&delivery, "body");
+            match verifier.verify(headers, &body) {
+                Ok(webhook) => {
+                    assert_same(&webhook.payload, &delivery["expect"]["payload"]);
+                    assert_eq!(Some(webhook.timestamp), delivery["expect"]["timestamp"].as_u64());
+                }
+                Err(error) => assert_error(&error, &delivery["expect"]),
+            }
+            if let Some(forget) = delivery["forget"].as_bool() {
+                assert_eq!(guard.as_ref().map(|guard| guard.forget(&body)), Some(forget));
+            }
+        }
     });
 }

@@ -2080,6 +2080,880 @@ def make_timestamps() -> dict:
     }
 
 
+# --------------------------------------------------------------------------- webhooks.json
+
+SIGNATURE, TIMESTAMP = "X-Sesame-Signature", "X-Sesame-Timestamp"
+TOLERANCE_MS = 300_000
+# The reasons in the order in which they are looked for.
+REASONS = (
+    "empty_secret",
+    "missing_header",
+    "malformed_header",
+    "too_old",
+    "too_new",
+    "mismatch",
+    "not_json",
+    "not_an_object",
+    "replayed",
+    "undatable",
+)
+
+
+def hmac_sha256(key: bytes, message: bytes) -> str:
+    """RFC 2104 by hand, and once more by the library."""
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + message).digest()
+    own = hashlib.sha256(bytes(byte ^ 0x5C for byte in block) + inner).hexdigest()
+    assert own == hmac.new(key, message, hashlib.sha256).hexdigest()
+    return own
+
+
+def field_of(holder: dict, name: str) -> bytes:
+    text = holder.get(name)
+    return base64.b64decode(holder[f"{name}_base64"]) if text is None else text.encode()
+
+
+def as_field(name: str, value: str | bytes) -> dict:
+    """Text where it is text, base64 where it is not."""
+    if isinstance(value, str):
+        return {name: value}
+    try:
+        return {name: value.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(value).decode()}
+
+
+def webhook_json(raw: bytes) -> object:
+    """JSON of RFC 8259 in UTF-8; of equal names the last counts; a hundred levels deep at the most."""
+
+    def constant(text: str) -> object:
+        raise ValueError(text)
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError("number out of range")
+        return value
+
+    def depth(value: object) -> int:
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if inside is None else 1 + max(map(depth, inside), default=0)
+
+    # Brackets outnumber levels, so this is no limit of the format; it keeps Python from its own.
+    if raw.count(b"[") + raw.count(b"{") > 150:
+        raise ValueError("too deep")
+    value = json.loads(raw.decode("utf-8"), parse_constant=constant, parse_float=number)
+    assert depth(value) <= 100
+    return value
+
+
+def webhook_by_the_rules(case: dict) -> list[dict]:
+    """What becomes of each delivery. The guard is a list here, searched from end to end."""
+    secrets = [field_of(secret, "secret") for secret in case["secrets"]]
+    tolerance = case.get("tolerance_ms", TOLERANCE_MS) / 1000
+    guard = case.get("guard")
+    admitted: list[tuple[datetime, bytes]] = []
+    forgotten: list[datetime] = []  # when what was decided that is not remembered any more
+
+    def header(delivery: dict, name: str) -> list[bytes]:
+        spellings = (name.lower(), "HTTP_" + name.upper().replace("-", "_"))
+
+        def is_it(given: str) -> bool:
+            return given == spellings[1] or (given.isascii() and given.lower() == spellings[0])
+
+        return [field_of(entry, "value") for entry in delivery["headers"] if is_it(entry["name"])]
+
+    def verify(delivery: dict) -> dict:
+        def refused(code: str, message: str | None = None) -> dict:
+            found = {"error": "webhook", "code": code}
+            return found if message is None else {**found, "message_contains": message}
+
+        if not secrets or any(not secret.strip(b" \t\r\n") for secret in secrets):
+            return refused("empty_secret")
+        signatures, timestamps = header(delivery, SIGNATURE), header(delivery, TIMESTAMP)
+        for name, values in ((SIGNATURE, signatures), (TIMESTAMP, timestamps)):
+            if values in ([], [b""]):
+                return refused("missing_header", f"Missing {name} header")
+        if len(signatures) > 1 or not re.fullmatch(rb"[0-9A-Fa-f]{64}\Z", signatures[0]):
+            return refused("malformed_header", f"Invalid {SIGNATURE} header")
+        if (
+            len(timestamps) > 1
+            or not re.fullmatch(rb"[0-9]+\Z", timestamps[0])
+            or int(timestamps[0]) >= 2**64
+        ):
+            return refused("malformed_header", f"Invalid {TIMESTAMP} header")
+        now, sent = delivery["now"], int(timestamps[0])
+        if abs(now - sent) > tolerance:
+            message = "Webhook timestamp outside tolerance window"
+            return refused("too_old" if sent < now else "too_new", message)
+        body = field_of(delivery, "body")
+        given = signatures[0].decode().lower()
+        if given not in [hmac_sha256(secret, body) for secret in secrets]:
+            return refused("mismatch", "Webhook signature mismatch")
+        try:
+            payload = webhook_json(body)
+        except ValueError:
+            return refused("not_json", "Webhook body is not valid JSON")
+        if not isinstance(payload, dict):
+            return refused("not_an_object")
+        if guard and (code := admit(body, payload, now)):
+            return refused(code)
+        return {"payload": payload, "timestamp": sent}
+
+    def admit(body: bytes, payload: dict, now: float) -> str | None:
+        decided = payload.get("decided_at")
+        try:  # a date alone is no point in time, whatever Python thinks
+            if not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", decided):
+                return "undatable"
+            when = datetime.fromisoformat(decided.replace("Z", "+00:00"))
+        except (TypeError, ValueError):
+            return "undatable"
+        when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+        oldest = datetime.fromtimestamp(now, timezone.utc) - timedelta(milliseconds=guard["horizon_ms"])
+        for entry in [entry for entry in admitted if entry[0] < oldest]:
+            admitted.remove(entry)
+            forgotten.append(entry[0])
+        if any(known == body for _, known in admitted):
+            return "replayed"
+        if when < oldest or any(when <= gone for gone in forgotten):
+            return "undatable"
+        admitted.append((when, body))
+        if len(admitted) > guard["capacity"]:
+            first = min(admitted, key=lambda entry: entry[0])
+            admitted.remove(first)
+            forgotten.append(first[0])
+        return None
+
+    outcomes = []
+    for delivery in case["deliveries"]:
+        outcome = verify(delivery)
+        if "forget" in delivery:
+            known = [entry for entry in admitted if entry[1] == field_of(delivery, "body")]
+            for entry in known:
+                admitted.remove(entry)
+            assert delivery["forget"] == bool(known), case["id"]
+        outcomes.append(outcome)
+    return outcomes
+
+
+def make_webhooks() -> dict:
+    c = Cases()
+    secret, old_secret, other_secret = "whsec_3b9f0c6d2a71", "whsec_retired_17", "whsec_of_somebody_else"
+    decided = {
+        "approval_id": "ap_7Hq2",
+        "action": "payments.refund",
+        "status": "approved",
+        "decided_at": "2025-06-15T15:06:39Z",  # a second before NOW
+    }
+    plain = compact(decided)
+
+    def headers(
+        signature: str | bytes | None, timestamp: str | bytes | int | None, *more: tuple
+    ) -> list[dict]:
+        """The two headers, without those that are None, then more of them."""
+        two = [
+            (SIGNATURE, signature),
+            (TIMESTAMP, str(timestamp) if isinstance(timestamp, int) else timestamp),
+        ]
+        return [
+            {"name": name, **as_field("value", value)} for name, value in [*two, *more] if value is not None
+        ]
+
+    def delivery(
+        body: str | bytes = plain,
+        signature: str | bytes | None = ...,
+        timestamp: str | bytes | int | None = NOW,
+        now: float = NOW,
+        by: str | bytes = secret,
+        more: tuple = (),
+        entries: list[tuple] | None = None,
+        forget: bool | None = None,
+    ) -> dict:
+        """One delivery; everything that is not said is right. `entries` stands for all headers."""
+        raw = body if isinstance(body, bytes) else body.encode()
+        if signature is ...:
+            signature = hmac_sha256(by if isinstance(by, bytes) else by.encode(), raw)
+        listed = (
+            headers(signature, timestamp, *more)
+            if entries is None
+            else [{"name": name, **as_field("value", value)} for name, value in entries]
+        )
+        made = {"headers": listed, **as_field("body", raw), "now": now}
+        return made if forget is None else {**made, "forget": forget}
+
+    def put(case_id: str, expected: str, *deliveries: dict, **settings: object) -> None:
+        """`expected`: for each delivery "ok" or the reason, by hand."""
+        secrets = [as_field("secret", value) for value in settings.pop("secrets", [secret])]
+        case = {"secrets": secrets, **settings, "deliveries": [dict(item) for item in deliveries]}
+        outcomes = webhook_by_the_rules({"id": case_id, **case})
+        got = [outcome.get("code", "ok") for outcome in outcomes]
+        assert got == expected.split(), (case_id, got)
+        for one, outcome in zip(case["deliveries"], outcomes):
+            one["expect"] = outcome
+        c.add(case_id, **case)
+
+    def one(case_id: str, expected: str, **parts: object) -> None:
+        settings = {name: parts.pop(name) for name in ("secrets", "tolerance_ms", "guard") if name in parts}
+        put(case_id, expected, delivery(**parts), **settings)
+
+    signature = hmac_sha256(secret.encode(), plain.encode())
+
+    # --- good
+    one("plain", "ok")
+    put("accepted-twice-without-a-guard", "ok ok", delivery(), delivery(now=NOW + 1.5, timestamp=NOW + 1))
+    one("headers-in-the-other-order", "ok", entries=[(TIMESTAMP, str(NOW)), (SIGNATURE, signature)])
+    for name, spelled in (("lower", str.lower), ("upper", str.upper), ("swapped", str.swapcase)):
+        one(
+            f"header-names-in-{name}-case",
+            "ok",
+            entries=[(spelled(SIGNATURE), signature), (spelled(TIMESTAMP), str(NOW))],
+        )
+    wsgi = {name: "HTTP_" + name.upper().replace("-", "_") for name in (SIGNATURE, TIMESTAMP)}
+    one("header-names-of-wsgi", "ok", entries=[(wsgi[TIMESTAMP], str(NOW)), (wsgi[SIGNATURE], signature)])
+    one("one-header-name-of-wsgi", "ok", entries=[(SIGNATURE, signature), (wsgi[TIMESTAMP], str(NOW))])
+    one(
+        "among-other-headers",
+        "ok",
+        entries=[
+            ("Host", "example.com"),
+            ("Cookie", "a=1"),
+            (SIGNATURE, signature),
+            ("cookie", "b=2"),
+            ("X-Sesame-Signature-Version", "1"),
+            ("X-Note", "gr\u00fc\u00df \U0001f34b"),
+            ("X-Latin-1", b"gr\xfc\xdf"),
+            ("X-N\u00f6te", ""),
+            ("", "nameless"),
+            (TIMESTAMP, str(NOW)),
+            ("wsgi.version", "1.0"),
+            ("HTTP_HOST", "example.com"),
+        ],
+    )
+    one("hex-in-upper-case", "ok", signature=signature.upper())
+    mixed = "".join(x.upper() if at % 2 else x for at, x in enumerate(signature))
+    one("hex-in-mixed-case", "ok", signature=mixed)
+    one("rotation-signed-with-the-first", "ok", secrets=[secret, old_secret])
+    one("rotation-signed-with-the-second", "ok", secrets=[secret, old_secret], by=old_secret)
+    five = [f"whsec_{number}" for number in range(5)]
+    one("rotation-signed-with-the-last-of-five", "ok", secrets=five, by=five[4])
+    one("the-same-secret-twice", "ok", secrets=[secret, secret])
+    for name, key in (
+        ("one-character", "s"),
+        ("non-ascii", "geh\u00e4im-\u9375-\U0001f511"),
+        ("with-spaces-around", f" {secret}\n"),
+        ("binary", bytes(range(256))),
+        ("of-nul-bytes", b"\0\0\0"),
+        ("not-utf8", b"\xff\xfe secret"),
+        ("of-63-bytes", "k" * 63),
+        ("of-64-bytes", "k" * 64),
+        ("of-65-bytes", "k" * 65),
+        ("of-1000-bytes", "key-" * 250),
+    ):
+        one(f"secret-{name}", "ok", secrets=[key], by=key)
+    everything = {
+        **decided,
+        "requester_label": "J\u00f6rg \u6797 \U0001f34b",
+        "dedup_key": "refund-882",
+        "note": "",
+        "context": {"amount": 42, "nested": {"list": [1, [2, [3, {"deep": None}]], {}], "yes": True}, "": []},
+        "a later field": [False, "\u2028", '\\"/\b\f\n\r\t', "a\u0000b"],
+    }
+    one("utf8-body", "ok", body=json.dumps(everything, ensure_ascii=False))
+    one("escaped-body", "ok", body=json.dumps(everything))
+    one("indented-body", "ok", body=json.dumps(everything, indent=2))
+    one("body-with-crlf", "ok", body=json.dumps(decided, indent=1).replace("\n", "\r\n") + "\r\n")
+    one("body-with-white-space-around", "ok", body=f" \t\r\n{plain}\n \n")
+    one("denied", "ok", body=compact({**decided, "status": "denied"}))
+    one("expired-without-a-decision", "ok", body='{"approval_id":"ap_1","action":"x","status":"expired"}')
+    one("empty-object", "ok", body="{}")
+    one("fields-of-other-types", "ok", body='{"approval_id":7,"action":null,"status":["approved"]}')
+    one(
+        "duplicate-names-the-last-counts",
+        "ok",
+        body='{"status":"denied","n":{"a":1,"a":2},"status":"approved"}',
+    )
+    one(
+        "numbers",
+        "ok",
+        body='{"zero":0,"minus":-1,"u64":18446744073709551615,"i64":-9223372036854775808,"beyond_2_53":9007199254740993,'
+        '"half":0.5,"exponent":1e3,"big":1.5E+300,"small":25e-3,"minus_zero":-0.0,"price":42.10}',
+    )
+    one("nested-60-levels", "ok", body='{"a":' * 30 + "[" * 30 + "1" + "]" * 30 + "}" * 30)
+    # SHA-256 pads at 55 and 64 bytes; the inner hash begins with 64 of its own.
+    for length in (54, 55, 56, 63, 64, 65, 127, 128):
+        one(f"body-of-{length}-bytes", "ok", body='{"a":"' + "x" * (length - 8) + '"}')
+    one("body-of-20000-bytes", "ok", body=compact({"list": list(range(3000)), "text": "\u6797" * 2000}))
+
+    # --- the age
+    for name, expected, parts in (
+        ("as-old-as-allowed", "ok", {"now": NOW + 300}),
+        ("half-a-second-less-than-allowed", "ok", {"now": NOW + 299.5}),
+        ("a-quarter-second-too-old", "too_old", {"now": NOW + 300.25}),
+        ("a-second-too-old", "too_old", {"now": NOW + 301}),
+        ("a-day-too-old", "too_old", {"now": NOW + 86_400}),
+        ("of-1970", "too_old", {"timestamp": 0}),
+        ("as-new-as-allowed", "ok", {"now": NOW - 300}),
+        ("half-a-second-newer-than-now", "ok", {"now": NOW - 0.5}),
+        ("a-quarter-second-too-new", "too_new", {"now": NOW - 300.25}),
+        ("a-second-too-new", "too_new", {"now": NOW - 301}),
+        ("in-milliseconds", "too_new", {"timestamp": NOW * 1000}),
+        ("of-20-digits-that-fit", "too_new", {"timestamp": 2**64 - 1}),
+    ):
+        one(f"timestamp-{name}", expected, **parts)
+    for milliseconds, name, expected, ahead in (
+        (0, "to-the-second", "ok", 0),
+        (0, "half-a-second-old", "too_old", 0.5),
+        (0, "half-a-second-new", "too_new", -0.5),
+        (500, "as-old-as-allowed", "ok", 0.5),
+        (500, "as-new-as-allowed", "ok", -0.5),
+        (500, "too-old", "too_old", 0.75),
+        (500, "too-new", "too_new", -0.75),
+        (1000, "as-old-as-allowed", "ok", 1),
+        (1000, "too-old", "too_old", 1.25),
+        (315_360_000_000, "nine-years-old", "ok", 9 * 31_536_000),
+        (315_360_000_000, "too-old", "too_old", 10 * 31_536_000 + 1),
+    ):
+        one(f"tolerance-{milliseconds}-ms-{name}", expected, tolerance_ms=milliseconds, now=NOW + ahead)
+    one("age-at-the-epoch", "ok", timestamp=0, now=0)
+    one("age-before-the-clock-was-set", "too_new", now=0)
+
+    # --- empty_secret
+    for name, secrets in (
+        ("empty", [""]),
+        ("spaces", ["   "]),
+        ("white-space", [" \t\r\n"]),
+        ("none", []),
+        ("first-of-two-empty", ["", secret]),
+        ("second-of-two-empty", [secret, ""]),
+        ("second-of-two-spaces", [secret, "  "]),
+    ):
+        one(f"empty-secret-{name}", "empty_secret", secrets=secrets)
+    one("empty-secret-that-signed", "empty_secret", secrets=[""], by="")
+    one("empty-secret-of-spaces-that-signed", "empty_secret", secrets=[" "], by=" ")
+    one("empty-secret-without-headers", "empty_secret", secrets=[""], entries=[], body="")
+
+    # --- missing_header
+    one("missing-both", "missing_header", entries=[])
+    one("missing-signature", "missing_header", signature=None)
+    one("missing-timestamp", "missing_header", timestamp=None)
+    one("missing-signature-is-empty", "missing_header", signature="")
+    one("missing-timestamp-is-empty", "missing_header", timestamp="")
+    one(
+        "missing-wsgi-signature-is-empty",
+        "missing_header",
+        entries=[(wsgi[SIGNATURE], ""), (TIMESTAMP, str(NOW))],
+    )
+    for name, given in (
+        ("underscores", "X_Sesame_Signature"),
+        ("space-before", f" {SIGNATURE}"),
+        ("space-after", f"{SIGNATURE} "),
+        ("colon-after", f"{SIGNATURE}:"),
+        ("one-letter-more", f"{SIGNATURE}s"),
+        ("one-letter-less", SIGNATURE[:-1]),
+        ("no-x", "Sesame-Signature"),
+        ("another-product", "X-Hub-Signature"),
+        ("wsgi-with-hyphens", "HTTP_X-SESAME-SIGNATURE"),
+        ("wsgi-cut-short", "HTTP_X_SESAME_SIGNATUR"),
+        ("wsgi-twice", "HTTP_" + wsgi[SIGNATURE]),
+        ("long-s", "X-Se\u017fame-\u017fignature"),
+        ("full-width", "\uff38-Sesame-Signature"),
+        ("non-ascii-hyphen", "X\u2010Sesame\u2010Signature"),
+    ):
+        one(f"missing-name-{name}", "missing_header", entries=[(given, signature), (TIMESTAMP, str(NOW))])
+    one("missing-signature-timestamp-malformed", "missing_header", signature=None, timestamp="soon")
+    one("missing-timestamp-signature-malformed", "missing_header", signature="zz", timestamp=None)
+
+    # --- malformed_header: the timestamp
+    for name, text in (
+        ("space", " "),
+        ("space-before", f" {NOW}"),
+        ("space-after", f"{NOW} "),
+        ("newline-after", f"{NOW}\n"),
+        ("tab-before", f"\t{NOW}"),
+        ("plus", f"+{NOW}"),
+        ("plus-17", "+17"),
+        ("space-17", " 17"),
+        ("minus-1", "-1"),
+        ("minus-0", "-0"),
+        ("underscores", "1_750_000_000"),
+        ("underscore-1000", "1_000"),
+        ("comma", "1,750,000,000"),
+        ("exponent", "1e3"),
+        ("exponent-of-now", "175e7"),
+        ("fraction", f"{NOW}.0"),
+        ("point-after", f"{NOW}."),
+        ("hexadecimal", hex(NOW)),
+        ("octal-prefix", "0o17"),
+        ("letter-suffix", f"{NOW}s"),
+        ("letters-for-digits", str(NOW).replace("0", "O")),
+        ("word", "now"),
+        ("nan", "nan"),
+        ("infinity", "inf"),
+        ("true", "true"),
+        ("iso-8601", "2025-06-15T15:06:40Z"),
+        ("http-date", "Sun, 15 Jun 2025 15:06:40 GMT"),
+        ("quotes", f'"{NOW}"'),
+        ("two-in-one", f"{NOW}, {NOW}"),
+        ("2-to-the-64", str(2**64)),
+        ("25-digits", "9" * 25),
+        ("1000-digits", "1" * 1000),
+        ("arabic-indic-digits", "".join(chr(0x660 + int(digit)) for digit in str(NOW))),
+        ("devanagari-digits", "".join(chr(0x966 + int(digit)) for digit in str(NOW))),
+        ("full-width-digits", "".join(chr(0xFF10 + int(digit)) for digit in str(NOW))),
+        ("superscript-digit", f"{NOW}\u00b2"),
+        ("non-ascii", f"{NOW}\u00e9"),
+        ("no-break-space-before", f"\u00a0{NOW}"),
+        ("byte-order-mark-before", f"\ufeff{NOW}"),
+        ("not-utf8", str(NOW).encode() + b"\xff"),
+    ):
+        one(f"malformed-timestamp-{name}", "malformed_header", timestamp=text)
+
+    # --- malformed_header: the signature
+    for name, text in (
+        ("space", " "),
+        ("of-1-digit", "a"),
+        ("of-62-digits", signature[:62]),
+        ("of-63-digits", signature[:63]),
+        ("of-65-digits", signature + "0"),
+        ("of-66-digits", signature + "00"),
+        ("of-128-digits", signature * 2),
+        ("g-at-the-start", "g" + signature[1:]),
+        ("g-in-the-middle", signature[:31] + "G" + signature[32:]),
+        ("g-at-the-end", signature[:63] + "g"),
+        ("space-before", f" {signature}"),
+        ("space-after", f"{signature} "),
+        ("newline-after", f"{signature}\n"),
+        ("newline-for-a-digit", f"{signature[:63]}\n"),
+        ("space-for-a-digit", f" {signature[1:]}"),
+        ("signs-for-digits", "+a" * 32),
+        ("0x-for-digits", f"0x{signature[2:]}"),
+        ("0x-before", f"0x{signature}"),
+        ("sha256-before", f"sha256={signature}"),
+        ("v1-before", f"v1={signature}"),
+        ("v1-comma-before", f"v1,{signature}"),
+        ("in-quotes", f'"{signature}"'),
+        ("two-in-one", f"{signature},{signature}"),
+        ("two-with-a-space", f"{signature} {signature}"),
+        ("with-colons", ":".join(signature[at : at + 2] for at in range(0, 64, 2))),
+        ("in-base64", base64.b64encode(bytes.fromhex(signature)).decode()),
+        ("raw-bytes", bytes.fromhex(signature.replace("00", "01"))),
+        ("full-width-digits", "".join(chr(0xFF10 + at % 10) for at in range(64))),
+        ("64-bytes-not-all-ascii", signature[:62] + "\u00e9"),
+        ("64-characters-not-all-ascii", signature[:63] + "\u00e9"),
+        ("full-width-letter", signature[:63] + "\uff41"),
+        ("mathematical-digit", signature[:63] + "\U0001d7d8"),
+        ("not-utf8", signature[:63].encode() + b"\xe9"),
+    ):
+        one(f"malformed-signature-{name}", "malformed_header", signature=text)
+
+    # --- malformed_header: more than one
+    for name, entries in (
+        ("signature", [(SIGNATURE, signature), (SIGNATURE, signature), (TIMESTAMP, str(NOW))]),
+        (
+            "signature-other-case",
+            [(SIGNATURE, signature), (TIMESTAMP, str(NOW)), (SIGNATURE.lower(), signature)],
+        ),
+        ("signature-and-wsgi", [(SIGNATURE, signature), (TIMESTAMP, str(NOW)), (wsgi[SIGNATURE], signature)]),
+        ("signature-good-first", [(SIGNATURE, signature), (SIGNATURE, "0" * 64), (TIMESTAMP, str(NOW))]),
+        ("signature-good-last", [(SIGNATURE, "0" * 64), (SIGNATURE, signature), (TIMESTAMP, str(NOW))]),
+        ("signature-empty-first", [(SIGNATURE, ""), (SIGNATURE, signature), (TIMESTAMP, str(NOW))]),
+        ("signature-empty-last", [(SIGNATURE, signature), (SIGNATURE, ""), (TIMESTAMP, str(NOW))]),
+        ("signature-thrice", [*[(SIGNATURE, signature)] * 3, (TIMESTAMP, str(NOW))]),
+        ("timestamp", [(SIGNATURE, signature), (TIMESTAMP, str(NOW)), (TIMESTAMP, str(NOW))]),
+        ("timestamp-old-first", [(SIGNATURE, signature), (TIMESTAMP, "17"), (TIMESTAMP, str(NOW))]),
+        ("timestamp-old-last", [(SIGNATURE, signature), (TIMESTAMP, str(NOW)), (TIMESTAMP.upper(), "17")]),
+        ("timestamp-and-wsgi", [(wsgi[TIMESTAMP], str(NOW)), (SIGNATURE, signature), (TIMESTAMP, str(NOW))]),
+        ("timestamp-empty-last", [(SIGNATURE, signature), (TIMESTAMP, str(NOW)), (TIMESTAMP, "")]),
+        ("both", [(SIGNATURE, signature), (TIMESTAMP, str(NOW))] * 2),
+    ):
+        one(f"repeated-{name}", "malformed_header", entries=entries)
+
+    # --- mismatch
+    one("mismatch-another-secret", "mismatch", by=other_secret)
+    one("mismatch-none-of-five", "mismatch", secrets=five, by=other_secret)
+    one("mismatch-secret-is-not-trimmed", "mismatch", secrets=[f" {secret}"])
+    one("mismatch-secret-in-other-case", "mismatch", by=secret.upper())
+    one("mismatch-secret-with-a-newline", "mismatch", secrets=[f"{secret}\n"])
+    one("mismatch-zeros", "mismatch", signature="0" * 64)
+    one("mismatch-first-digit", "mismatch", signature=("1" if signature[0] == "0" else "0") + signature[1:])
+    one("mismatch-last-digit", "mismatch", signature=signature[:63] + ("1" if signature[63] == "0" else "0"))
+    one("mismatch-reversed", "mismatch", signature=signature[::-1])
+    one("mismatch-plain-sha256", "mismatch", signature=hashlib.sha256(plain.encode()).hexdigest())
+    one(
+        "mismatch-sha256-of-secret-and-body",
+        "mismatch",
+        signature=hashlib.sha256((secret + plain).encode()).hexdigest(),
+    )
+    one(
+        "mismatch-timestamp-signed-too",
+        "mismatch",
+        signature=hmac_sha256(secret.encode(), f"{NOW}.{plain}".encode()),
+    )
+    one("mismatch-hmac-of-nothing", "mismatch", signature=hmac_sha256(secret.encode(), b""))
+    for name, body in (
+        ("one-letter", plain.replace("approved", "approveD")),
+        ("another-decision", plain.replace("approved", "denied")),
+        ("space-added", plain.replace(",", ", ", 1)),
+        ("newline-added", plain + "\n"),
+        ("nul-added", plain + "\0"),
+        ("byte-order-mark-added", b"\xef\xbb\xbf" + plain.encode()),
+        ("cut", plain[:-1]),
+        ("empty", ""),
+        ("parsed-and-written-anew", json.dumps(decided)),
+        ("other-order", compact(dict(sorted(decided.items())))),
+        ("escaped", plain.replace("/", "\\/").replace("payments", "p\\u0061yments")),
+        ("not-utf8", plain.encode() + b"\xff"),
+    ):
+        one(f"mismatch-body-{name}", "mismatch", body=body, signature=signature)
+    text = compact({**decided, "requester_label": "Zo\u00eb"}).encode()
+    composed = json.dumps({**decided, "requester_label": "Zo\u00eb"}, ensure_ascii=False).encode()
+    for name, signed, sent in (
+        ("unescaped", text, composed),
+        ("decomposed", composed, composed.replace("\u00eb".encode(), "e\u0308".encode())),
+        ("latin-1", composed, composed.decode().encode("latin-1")),
+    ):
+        one(f"mismatch-body-{name}", "mismatch", body=sent, signature=hmac_sha256(secret.encode(), signed))
+
+    # --- not_json, though signed
+    for name, body in (
+        ("empty", ""),
+        ("white-space", " \n"),
+        ("word", "approved"),
+        ("html", "<html></html>"),
+        ("form", "approval_id=ap_1&status=approved"),
+        ("cut", plain[:-1]),
+        ("trailing-text", plain + "x"),
+        ("two-objects", plain + plain),
+        ("trailing-comma", '{"a":1,}'),
+        ("single-quotes", "{'a':1}"),
+        ("names-without-quotes", "{a:1}"),
+        ("comment", '{"a":1/* */}'),
+        ("nan", '{"a":NaN}'),
+        ("infinity", '{"a":-Infinity}'),
+        ("number-out-of-range", '{"a":1e400}'),
+        ("leading-zero", '{"a":007}'),
+        ("plus-sign", '{"a":+1}'),
+        ("python-words", '{"a":None,"b":True}'),
+        ("newline-in-a-string", '{"a":"b\nc"}'),
+        ("nul-in-a-string", '{"a":"b\0c"}'),
+        ("nul-after", plain + "\0"),
+        ("bad-escape", '{"a":"\\x41"}'),
+        ("no-break-space-around", "\u00a0{}"),
+        ("byte-order-mark", b"\xef\xbb\xbf" + plain.encode()),
+        ("utf16", plain.encode("utf-16-le")),
+        ("latin-1", '{"a":"é"}'.encode("latin-1")),
+        ("overlong-utf8", b'{"a":"\xc0\xaf"}'),
+        ("surrogate-in-utf8", b'{"a":"\xed\xa0\x80"}'),
+        ("cut-utf8", b'{"a":"\xe2\x82"}'),
+        ("not-utf8", b"\xff\xfe\xfd"),
+        ("binary", bytes(range(256))),
+        ("array-200-deep", "[" * 200 + "]" * 200),
+        ("object-200-deep", '{"a":' * 200 + "1" + "}" * 200),
+        ("array-10000-deep-not-closed", "[" * 10_000),
+    ):
+        one(f"not-json-{name}", "not_json", body=body)
+
+    # --- not_an_object, though signed
+    for name, body in (
+        ("array", f"[{plain}]"),
+        ("empty-array", "[]"),
+        ("string", '"approved"'),
+        ("object-in-a-string", json.dumps(plain)),
+        ("number", "1"),
+        ("fraction", "-0.5"),
+        ("null", "null"),
+        ("true", "true"),
+        ("false", " false "),
+        ("array-60-deep", "[" * 60 + "]" * 60),
+    ):
+        one(f"not-an-object-{name}", "not_an_object", body=body)
+
+    # --- two things wrong, and more: the first of the order counts
+    wrong_secret = {"empty_secret": {"secrets": [secret, " "]}}
+    wrong_signature = {
+        "missing_header": {"signature": None},
+        "malformed_header": {"signature": "0" * 63},
+        "mismatch": {"signature": "0" * 64},
+    }
+    wrong_timestamp = {
+        "missing_header": {"timestamp": None},
+        "malformed_header": {"timestamp": "+17"},
+        "too_old": {"timestamp": 17},
+        "too_new": {"timestamp": NOW + 3600},
+    }
+    wrong_body = {"not_json": {"body": plain[1:]}, "not_an_object": {"body": "[]"}}
+    guard = {"horizon_ms": 3_600_000, "capacity": 10}
+    no_date = compact({"approval_id": "ap_1", "status": "approved"})
+    wrong_date = {"undatable": {"guard": guard, "body": no_date}}
+    kinds = (wrong_secret, wrong_signature, wrong_timestamp, wrong_body, wrong_date)
+    for at, first_kind in enumerate(kinds):
+        for second_kind in kinds[at + 1 :]:
+            for (first, one_part), (second, other_part) in (
+                (x, y) for x in first_kind.items() for y in second_kind.items()
+            ):
+                place = {id(wrong_signature): "signature-", id(wrong_timestamp): "timestamp-"}
+                names = [
+                    (place.get(id(kind), "") + code).replace("_", "-")
+                    for kind, code in ((first_kind, first), (second_kind, second))
+                ]
+                parts = {**other_part, **one_part}
+                winner = min(first, second, key=REASONS.index)
+                one(f"order-{names[0]}-and-{names[1]}", winner, **parts)
+    one(
+        "order-everything-but-the-secret",
+        "missing_header",
+        signature=None,
+        timestamp="x",
+        body="[",
+        guard=guard,
+    )
+    one("order-signature-malformed-and-the-rest", "malformed_header", signature="x", timestamp=17, body="[")
+    one("order-too-old-and-the-rest", "too_old", signature="0" * 64, timestamp=17, body="[", guard=guard)
+
+    # --- the replay guard: horizon of an hour, ten bodies, if nothing else is said
+    def dated(number: int, seconds: float, **more: object) -> str:
+        when = datetime.fromtimestamp(NOW + seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+        return compact({"approval_id": f"ap_{number}", "status": "approved", "decided_at": when, **more})
+
+    def at(number: int, decided_after: float, now_after: float = 0, **more: object) -> dict:
+        now = NOW + now_after
+        return delivery(dated(number, decided_after), timestamp=int(now), now=now, **more)
+
+    def guarded(case_id: str, expected: str, *deliveries: dict, **changes: object) -> None:
+        put(case_id, expected, *deliveries, guard={**guard, **changes})
+
+    guarded("guard-lets-in", "ok", at(1, -1))
+    guarded("guard-refuses-a-replay", "ok replayed replayed", at(1, -1), at(1, -1), at(1, -1))
+    guarded(
+        "guard-refuses-a-replay-with-a-fresh-timestamp",
+        "ok replayed replayed replayed",
+        at(1, 0),
+        at(1, 0, 1),
+        at(1, 0, 1800.5),
+        at(1, 0, 3600),
+    )
+    guarded(
+        "guard-cannot-tell-beyond-its-horizon",
+        "ok replayed undatable undatable",
+        at(1, 0),
+        at(1, 0, 3600),
+        at(1, 0, 3600.5),
+        at(1, 0, 86_400),
+    )
+    guarded("guard-remembers-when-the-clock-goes-back", "ok replayed", at(1, 0, 1800), at(1, 0, -1800))
+    guarded(
+        "guard-refuses-what-it-forgot-when-the-clock-goes-back",
+        "ok ok undatable",
+        at(1, 0),
+        at(2, 3700, 3700),
+        at(1, 0, 0),
+    )
+    guarded("guard-forgets-only-when-asked-again", "ok replayed", at(1, 0), at(1, 0, 3600))
+    guarded("guard-decided-at-the-horizon", "ok", at(1, -3600))
+    guarded("guard-decided-beyond-the-horizon", "undatable", at(1, -3600.5))
+    guarded("guard-decided-in-the-future", "ok replayed", at(1, 7200), at(1, 7200, 1))
+    guarded("guard-of-a-millisecond", "ok undatable", at(1, 0), at(1, 0, 0.5), horizon_ms=1)
+    guarded("guard-lets-in-others", "ok ok ok replayed", at(1, -1), at(2, -1), at(3, -2), at(2, -1))
+    guarded(
+        "guard-knows-bodies-not-approvals",
+        "ok ok replayed",
+        delivery(dated(1, -1)),
+        delivery(dated(1, -1) + "\n"),
+        delivery(dated(1, -1)),
+    )
+    guarded(
+        "guard-of-two-forgets-the-oldest",
+        "ok ok ok undatable replayed replayed",
+        at(1, 1),
+        at(2, 2),
+        at(3, 3),
+        at(1, 1),
+        at(2, 2),
+        at(3, 3),
+        capacity=2,
+    )
+    guarded(
+        "guard-of-two-in-another-order",
+        "ok ok ok undatable replayed",
+        at(3, 3),
+        at(1, 1),
+        at(2, 2),
+        at(1, 1),
+        at(3, 3),
+        capacity=2,
+    )
+    guarded(
+        "guard-of-two-refuses-what-is-as-old-as-the-forgotten",
+        "ok ok ok undatable undatable ok",
+        at(1, 1),
+        at(2, 2),
+        at(3, 3),
+        at(4, 1),
+        at(5, 0.5),
+        at(6, 4),
+        capacity=2,
+    )
+    guarded("guard-of-one", "ok ok undatable replayed", at(1, 1), at(2, 2), at(1, 1), at(2, 2), capacity=1)
+    guarded(
+        "guard-lets-in-again-what-it-was-told-to-forget",
+        "ok ok replayed",
+        at(1, 0, forget=True),
+        at(1, 0, 5),
+        at(1, 0, 9),
+    )
+    guarded(
+        "guard-told-to-forget-after-a-replay", "ok replayed ok", at(1, 0), at(1, 0, forget=True), at(1, 0)
+    )
+    guarded(
+        "guard-told-to-forget-what-it-does-not-know",
+        "ok undatable",
+        at(1, 0),
+        delivery(no_date, forget=False),
+    )
+    guarded(
+        "guard-forgets-one-of-two",
+        "ok ok replayed ok",
+        at(1, 0),
+        at(2, 0, forget=True),
+        at(1, 0),
+        at(2, 0),
+    )
+    guarded(
+        "guard-forgotten-makes-room",
+        "ok ok ok replayed replayed",
+        at(1, 1),
+        at(2, 2, forget=True),
+        at(3, 3),
+        at(1, 1),
+        at(3, 3),
+        capacity=2,
+    )
+    for name, value in (
+        ("missing", ...),
+        ("null", None),
+        ("number", NOW),
+        ("empty", ""),
+        ("word", "soon"),
+        ("date-without-time", "2025-06-15"),
+        ("month-13", "2025-13-01T00:00:00Z"),
+        ("in-an-object", {"at": "2025-06-15T15:06:40Z"}),
+    ):
+        body = compact({"approval_id": "ap_1", **({} if value is ... else {"decided_at": value})})
+        guarded(f"guard-decided-at-{name}", "undatable", delivery(body))
+    for name, value in (
+        ("with-offset", "2025-06-15T17:06:40+02:00"),
+        ("with-fraction", "2025-06-15T15:06:39.75Z"),
+        ("without-offset-is-utc", "2025-06-15T15:06:40"),
+    ):
+        guarded(f"guard-decided-at-{name}", "ok replayed", *[delivery(compact({"decided_at": value}))] * 2)
+    # Offsets count: 15:06 with +02:00 is two hours ago.
+    guarded(
+        "guard-decided-at-is-two-hours-ago",
+        "undatable",
+        delivery('{"decided_at":"2025-06-15T15:06:40+02:00"}'),
+    )
+    # What is refused is not remembered, and what was remembered is refused for the other reason first.
+    guarded(
+        "guard-does-not-remember-what-was-refused",
+        "mismatch too_old malformed_header missing_header ok",
+        at(1, 0, by=other_secret),
+        delivery(dated(1, 0), timestamp=NOW - 301),
+        delivery(dated(1, 0), signature="x"),
+        delivery(dated(1, 0), timestamp=None),
+        at(1, 0),
+    )
+    guarded(
+        "order-replayed-comes-after-the-rest",
+        "ok mismatch too_old too_new malformed_header missing_header replayed",
+        at(1, 0),
+        at(1, 0, by=other_secret),
+        delivery(dated(1, 0), timestamp=NOW - 301),
+        delivery(dated(1, 0), timestamp=NOW + 301),
+        delivery(dated(1, 0), timestamp="-1"),
+        delivery(dated(1, 0), signature=None),
+        at(1, 0),
+    )
+    guarded(
+        "guard-does-not-remember-what-is-no-object",
+        "not_json not_an_object not_json",
+        delivery("["),
+        delivery("[]"),
+        delivery("["),
+    )
+    put(
+        "guard-with-two-secrets-knows-the-body",
+        "ok replayed",
+        delivery(dated(1, 0)),
+        delivery(dated(1, 0), by=old_secret),
+        secrets=[secret, old_secret],
+        guard=guard,
+    )
+
+    # --- signing
+    def sign(
+        case_id: str, body: str | bytes, key: str | bytes, timestamp: int = NOW, error: bool = False
+    ) -> None:
+        raw = body if isinstance(body, bytes) else body.encode()
+        secret_bytes = key if isinstance(key, bytes) else key.encode()
+        assert error == (not secret_bytes.strip(b" \t\r\n")), case_id
+        expect = {"signature": hmac_sha256(secret_bytes, raw), "timestamp": str(timestamp)}
+        c.add(
+            f"sign-{case_id}",
+            sign={**as_field("body", raw), **as_field("secret", key), "timestamp": timestamp},
+            expect={"error": "webhook", "code": "empty_secret"} if error else expect,
+        )
+
+    sign("plain", plain, secret)
+    sign("utf8-body", json.dumps(everything, ensure_ascii=False), secret)
+    sign("empty-body", "", secret)
+    sign("body-that-is-no-json", "\0\r\n[", secret)
+    sign("binary-body", bytes(range(256)), secret)
+    sign("body-of-20000-bytes", "x" * 20_000, secret)
+    sign("binary-secret", plain, bytes(range(256)))
+    sign("secret-of-64-bytes", plain, "k" * 64)
+    sign("secret-of-65-bytes", plain, "k" * 65)
+    sign("secret-is-not-trimmed", plain, f" {secret}\n")
+    sign("secret-non-ascii", plain, "\u9375")
+    sign("timestamp-0", plain, secret, 0)
+    sign("timestamp-of-13-digits", plain, secret, NOW * 1000)
+    sign("timestamp-at-the-end", plain, secret, 2**64 - 1)
+    # RFC 4231, test cases 1, 2, 6 and 7, whose results were written down by others.
+    for number, key, message, mac in (
+        (1, b"\x0b" * 20, b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+        (
+            2,
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            6,
+            b"\xaa" * 131,
+            b"Test Using Larger Than Block-Size Key - Hash Key First",
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+        (
+            7,
+            b"\xaa" * 131,
+            b"This is a test using a larger than block-size key and a larger than block-size data. "
+            b"The key needs to be hashed before being used by the HMAC algorithm.",
+            "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+        ),
+    ):
+        assert hmac_sha256(key, message) == mac
+        sign(f"rfc-4231-case-{number}", message, key)
+    sign("empty-secret", plain, "", error=True)
+    sign("secret-of-spaces", plain, "  ", error=True)
+    sign("secret-of-white-space", plain, "\t\r\n", error=True)
+
+    seen = {one["expect"].get("code") for case in c.items for one in case.get("deliveries", [])}
+    assert seen == {None, *REASONS}
+    return {
+        "about": "Webhooks of Sesame: deliveries, one after the other, to one verifier; and signatures. See README.md.",
+        "cases": c.items,
+    }
+
+
 # --------------------------------------------------------------------------- files
 
 FILES = {
@@ -2088,6 +2962,7 @@ FILES = {
     "sse.json": make_sse,
     "envelopes.json": make_envelopes,
     "timestamps.json": make_timestamps,
+    "webhooks.json": make_webhooks,
 }
 
 

@@ -1,7 +1,6 @@
 //! Webhooks: verified and signed on the calling thread.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lime_core::WebhookVerifier;
 use lime_core::clock::ManualClock;
@@ -56,9 +55,8 @@ pub(crate) fn sign_webhook(
     py: Python<'_>,
     body: &[u8],
     secret: &[u8],
-    timestamp: f64,
+    timestamp: u64,
 ) -> PyResult<(String, String)> {
-    let seconds = convert::seconds("timestamp", timestamp).unwrap_or(Duration::ZERO).as_secs();
-    let signed = webhook::sign(body, secret, seconds).map_err(|error| error::raise_sesame(py, &error))?;
+    let signed = webhook::sign(body, secret, timestamp).map_err(|error| error::raise_sesame(py, &error))?;
     Ok((signed.signature, signed.timestamp))
 }

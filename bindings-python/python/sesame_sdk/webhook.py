@@ -132,7 +132,7 @@ def sign_webhook(body: bytes | str, secret: str | bytes, *, timestamp: float | N
         response = client.post("/sesame/webhook", data=raw, headers=sign_webhook(raw, SECRET))
     """
     moment = time.time() if timestamp is None else timestamp
-    signature, sent = _native.sign_webhook(_raw(body), _secret(secret), moment)
+    signature, sent = _native.sign_webhook(_raw(body), _secret(secret), max(0, int(moment)))
     return {SIGNATURE_HEADER: signature, TIMESTAMP_HEADER: sent}
 
 

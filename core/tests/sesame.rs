@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use common::*;
 use lime_core::clock::ManualClock;
-use lime_core::{
-    Approval, ApprovalRequest, ErrorKind, Sesame, SesameConfig, WaitOptions, cancel_operation,
-};
+use lime_core::{Approval, ApprovalRequest, ErrorKind, Sesame, SesameConfig, WaitOptions, cancel_operation};
 use lime_sandbox::{Decision, Fault, Options, Rule, Sandbox};
 
 fn broker() -> Sandbox {
@@ -177,7 +175,9 @@ fn fault_9_a_broker_that_is_away_is_waited_for_until_the_deadline() {
     clock.advance(Duration::from_millis(5000 - 3875));
     let error = waiting.recv_timeout(LONG).unwrap().unwrap_err();
     assert_eq!((error.kind(), error.approval_id()), (ErrorKind::Timeout, Some("ap_1")));
-    assert!(error.message().starts_with("Approval ap_1 not decided within 5s (status=pending; last poll: Conn"));
+    assert!(
+        error.message().starts_with("Approval ap_1 not decided within 5s (status=pending; last poll: Conn")
+    );
 }
 
 #[test]

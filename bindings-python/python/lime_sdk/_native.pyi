@@ -146,7 +146,7 @@ def verify_passport(
     now: float,
 ) -> dict[str, Any]: ...
 def verify_webhook(
-    headers: list[tuple[bytes, bytes]],
+    headers: object,
     body: bytes,
     secrets: list[bytes],
     tolerance: float,

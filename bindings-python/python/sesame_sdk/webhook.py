@@ -109,7 +109,7 @@ def verify_webhook(
         raise error
     guard = None if replay_guard is None else replay_guard._native  # pyright: ignore[reportPrivateUsage]
     # A clock before 1970 makes everything "in the future".
-    return _native.verify_webhook(_pairs(headers), raw, _secrets(secret), tolerance, max(0.0, moment), guard)
+    return _native.verify_webhook(headers, raw, _secrets(secret), tolerance, max(0.0, moment), guard)
 
 
 def sign_webhook(body: bytes | str, secret: str | bytes, *, timestamp: float | None = None) -> dict[str, str]:
@@ -164,17 +164,3 @@ def _secrets(secret: Any) -> list[bytes]:
     if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
         return [_secret(secret)]
     return [_secret(each) for each in secret]
-
-
-def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
-    items = headers.items() if hasattr(headers, "items") else headers
-    pairs: list[tuple[bytes, bytes]] = []
-    for item in items if hasattr(items, "__iter__") else ():
-        if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], (str, bytes))):
-            continue
-        name, values = _encoded(item[0]), item[1]
-        # A WSGI environment holds more than headers: what is no text belongs to none.
-        for value in values if isinstance(values, (list, tuple)) else (values,):
-            if isinstance(value, (str, bytes)):
-                pairs.append((name, _encoded(value)))
-    return pairs

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lime_core::{Error, Operation, cancel_operation};
+use lime_core::{Error, ErrorKind, Operation, cancel_operation};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -31,11 +31,11 @@ impl Records {
     }
 
     fn write(&self, py: Python<'_>) -> PyResult<()> {
+        static WRITE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let records = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if records.is_empty() {
             return Ok(());
         }
-        static WRITE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let write = WRITE.get_or_try_init(py, || {
             PyResult::Ok(py.import("lime_sdk._bridge")?.getattr("write_records")?.unbind())
         })?;
@@ -66,30 +66,28 @@ pub(crate) fn wait<T: Send + 'static>(
     call: impl FnOnce() -> Operation<T> + Send,
 ) -> PyResult<Result<T, Error>> {
     let _waiting = Waiting::on(records);
-    let (sender, receiver) = mpsc::sync_channel(1);
+    let (sender, results) = mpsc::sync_channel(1);
     let operation = py.detach(|| {
         call().start_undispatched(move |result| {
             // Nobody listens any more after an exception.
             let _ = sender.send(result);
         })
     });
-    let receiver = Mutex::new(receiver); // a receiver is not Sync, as `detach` wants it
+    let results = Mutex::new(results); // as `detach` wants it: a receiver is not Sync
     loop {
         let received =
-            py.detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
-        let looked = records.write(py).and_then(|()| py.check_signals());
-        match received {
-            // A result that is there is not thrown away for a signal that came beside it ...
-            Ok(result) if looked.is_ok() => return Ok(result),
-            Err(RecvTimeoutError::Disconnected) if looked.is_ok() => {
-                return Ok(Err(Error::new(lime_core::ErrorKind::Internal, "The call was lost")));
-            }
-            _ => {}
-        }
-        // ... but an exception that a handler has raised must come out.
-        if let Err(exception) = looked {
+            py.detach(|| results.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
+        // Before the result is looked at: an exception that a handler has raised must come out.
+        if let Err(exception) = records.write(py).and_then(|()| py.check_signals()) {
             cancel_operation(operation);
             return Err(exception);
+        }
+        match received {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Err(Error::new(ErrorKind::Internal, "The call was lost")));
+            }
         }
     }
 }

@@ -48,8 +48,8 @@ pub(crate) fn verify_webhook<'py>(
     if let Some(guard) = replay_guard {
         verifier = verifier.replay_guard(guard.0.clone());
     }
-    let verified = verifier.verify(pairs(headers)?, body).map_err(|error| error::raise_sesame(py, &error))?;
-    convert::dict(py, &verified.payload)
+    let trusted = verifier.verify(pairs(headers)?, body).map_err(|error| error::raise_sesame(py, &error))?;
+    convert::dict(py, &trusted.payload)
 }
 
 /// The headers that matter, in whatever shape they came.
@@ -81,29 +81,29 @@ fn add(
     name: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let Some(name) = text(name)?.filter(|name| webhook::concerns(name)) else { return Ok(()) };
+    let Some(name) = text(name).filter(|name| webhook::concerns(name)) else { return Ok(()) };
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
         for one in value.try_iter()? {
-            if let Some(value) = text(&one?)? {
+            if let Some(value) = text(&one?) {
                 pairs.push((name.to_vec(), value.to_vec()));
             }
         }
-    } else if let Some(value) = text(value)? {
+    } else if let Some(value) = text(value) {
         pairs.push((name.to_vec(), value.to_vec()));
     }
     Ok(())
 }
 
 /// The bytes of a text, if it is one. A lone surrogate is not UTF-8, and in no header that matters.
-fn text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
+fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
     if let Ok(text) = value.cast::<PyString>() {
-        return Ok(Some(match text.to_cow() {
+        return Some(match text.to_cow() {
             Ok(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
             Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
             Err(_) => Cow::Owned(text.to_string_lossy().into_owned().into_bytes()),
-        }));
+        });
     }
-    Ok(value.cast::<PyBytes>().ok().map(|bytes| Cow::Borrowed(bytes.as_bytes())))
+    value.cast::<PyBytes>().ok().map(|bytes| Cow::Borrowed(bytes.as_bytes()))
 }
 
 /// `(signature, timestamp)`: the values of the two headers.

@@ -39,6 +39,7 @@ mod inject;
 mod keys;
 mod login;
 mod options;
+mod page;
 mod passport;
 mod pow;
 mod received;

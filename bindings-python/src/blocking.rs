@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lime_core::process::{Own, PerProcess};
 use lime_core::{Error, ErrorKind, Operation, cancel_operation};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -15,7 +16,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Log records for the threads that wait on one client.
 #[derive(Default)]
-pub(crate) struct Records {
+pub(crate) struct Records(PerProcess<Board>);
+
+#[derive(Default)]
+struct Board {
     waiting: Mutex<Vec<(i32, String)>>,
     threads: AtomicUsize,
 }
@@ -23,16 +27,18 @@ pub(crate) struct Records {
 impl Records {
     /// Takes a record if a thread waits that will write it; else gives it back.
     pub(crate) fn push(&self, level: i32, message: String) -> Result<(), String> {
-        if self.threads.load(Ordering::SeqCst) == 0 {
+        let board = self.0.get();
+        if board.threads.load(Ordering::SeqCst) == 0 {
             return Err(message);
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((level, message));
+        board.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((level, message));
         Ok(())
     }
 
     fn write(&self, py: Python<'_>) -> PyResult<()> {
         static WRITE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let records = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let records =
+            std::mem::take(&mut *self.0.get().waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if records.is_empty() {
             return Ok(());
         }
@@ -43,16 +49,18 @@ impl Records {
     }
 }
 
-struct Waiting<'a>(&'a Records);
+/// Counts a thread that waits, in the process in which it began to: a log handler may fork.
+struct Waiting(Own<Board>);
 
-impl<'a> Waiting<'a> {
-    fn on(records: &'a Records) -> Self {
-        records.threads.fetch_add(1, Ordering::SeqCst);
-        Self(records)
+impl Waiting {
+    fn on(records: &Records) -> Self {
+        let board = records.0.get();
+        board.threads.fetch_add(1, Ordering::SeqCst);
+        Self(board)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.threads.fetch_sub(1, Ordering::SeqCst);
     }

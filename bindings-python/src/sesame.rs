@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use lime_core::{Approval, ApprovalRequest, Operation, SesameConfig, WaitOptions};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use serde_json::{Map, Value};
 
 use crate::blocking::{self, Records};
 use crate::host::HostTransport;
@@ -55,7 +53,7 @@ impl Sesame {
     }
 
     fn trigger(&self, py: Python<'_>, queue: &Queue, token: u64, request: Request) -> PyResult<u64> {
-        let request = self::request(request)?;
+        let request = self::request(py, request)?;
         Ok(self.start(py, queue, token, |sesame| sesame.trigger(request)))
     }
 
@@ -77,7 +75,7 @@ impl Sesame {
     }
 
     fn trigger_blocking<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyTuple>> {
-        let request = self::request(request)?;
+        let request = self::request(py, request)?;
         self.block(py, |sesame| sesame.trigger(request))
     }
 
@@ -139,11 +137,15 @@ impl Sesame {
     }
 }
 
-fn request(request: Request) -> PyResult<ApprovalRequest> {
+fn request(py: Python<'_>, request: Request) -> PyResult<ApprovalRequest> {
     let (action, summary, reason, dedup_key, callback_url, severity, context) = request;
-    let context = context.map(|text| serde_json::from_str::<Map<String, Value>>(&text)).transpose();
-    let context = context.map_err(|_| PyValueError::new_err("context must be a dict that JSON can hold"))?;
-    Ok(ApprovalRequest { action, summary, reason, dedup_key, callback_url, severity, context })
+    let mut request = ApprovalRequest::new(action, summary);
+    (request.reason, request.dedup_key) = (reason, dedup_key);
+    (request.callback_url, request.severity) = (callback_url, severity);
+    match context {
+        Some(context) => request.context_json(context).map_err(|error| error::raise_sesame(py, &error)),
+        None => Ok(request),
+    }
 }
 
 fn options(timeout: f64, poll_interval: f64) -> PyResult<WaitOptions> {

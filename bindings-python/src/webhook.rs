@@ -8,7 +8,7 @@ use lime_core::clock::ManualClock;
 use lime_core::sesame::webhook;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use crate::{convert, error};
 
@@ -56,7 +56,9 @@ pub(crate) fn verify_webhook<'py>(
 fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut pairs = Vec::new();
     if let Ok(dict) = headers.cast_exact::<PyDict>() {
-        for (name, value) in dict {
+        // A copy: what is in it may change it while it is read.
+        for item in dict.items() {
+            let (name, value) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
             add(&mut pairs, &name, &value)?;
         }
         return Ok(pairs);
@@ -102,6 +104,10 @@ fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
             Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
             Err(_) => Cow::Owned(text.to_string_lossy().into_owned().into_bytes()),
         });
+    }
+    if value.is_exact_instance_of::<PyInt>() {
+        // A timestamp that a program has set as a number.
+        return value.str().ok().map(|text| Cow::Owned(text.to_string_lossy().into_owned().into_bytes()));
     }
     value.cast::<PyBytes>().ok().map(|bytes| Cow::Borrowed(bytes.as_bytes()))
 }

@@ -41,7 +41,8 @@ pub(crate) struct Call {
     method: Method,
     path: String,
     authenticated: bool,
-    body: Option<Value>,
+    /// JSON.
+    body: Option<String>,
     retries: Option<u32>,
     repeat: Repeat,
     limit: Option<Duration>,
@@ -71,7 +72,7 @@ impl Call {
         }
     }
 
-    pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
+    pub(crate) fn post(path: impl Into<String>, body: String) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
@@ -282,7 +283,7 @@ impl Api {
             headers.insert(IDEMPOTENCY_KEY, idempotency_key()?);
         }
         if let Some(body) = &call.body {
-            *request.body_mut() = Bytes::from(body.to_string());
+            *request.body_mut() = Bytes::from(body.clone());
         }
         Ok(request)
     }

@@ -80,4 +80,6 @@ __all__ = [
     "verify_webhook",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+_SUBMODULES = ("approval", "approvals", "client", "decorator", "exceptions", "models", "webhook")
+
+__getattr__, __dir__ = loader(globals(), _MODULES, _SUBMODULES)

@@ -1,135 +1,231 @@
-"""The arguments of a gated call: what they were when a human was asked, and what the human sees of them."""
+"""The arguments of a gated call: what they were when a human was asked."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import inspect
-import json
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from pathlib import PurePath
 from uuid import UUID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Literal
 
-# Where people look for secrets first. Compared without case, dashes and underscores, anywhere in a name.
-_SECRET_NAMES = (
-    *("password", "passwd", "passphrase", "secret", "token", "authorization", "apikey", "accesskey"),
-    *("privatekey", "credential", "cookie", "session", "signature", "cardnumber", "cvv", "cvc", "pincode"),
-)
-_MASK = "[redacted]"
+    # What an object that is no data counts by: which object it is, its type, or not at all.
+    Opaque = Literal["identity", "type", "refused"]
 
-_LONGEST_TEXT = 1000
-_MOST_ITEMS = 100
-_DEEPEST = 8
-
-_SCALARS = (date, datetime, time, timedelta, Decimal, UUID, PurePath, complex)
+# Their repr is exact, and all that there is to them.
+_EXACT = (date, datetime, time, timedelta, Decimal, Fraction, UUID, PurePath, complex, range, slice)
 
 
-def bound(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    only: tuple[str, ...] | None,
-) -> dict[str, Any]:
-    """A call's arguments by name, defaults included, without the object that a method belongs to.
+# An object with more than so many parts below it is a machine, not data.
+_MOST_PARTS = 10_000
 
-    Raises:
-        TypeError: The function does not take these arguments, or has none of a name in ``only``.
+
+class NoData(TypeError):
+    """An argument is no data, and so cannot be part of a name that holds in every process."""
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Arguments:
+    """A call's arguments by name.
+
+    Attributes:
+        named: The arguments, defaults included. Those of ``*args`` and ``**kwargs`` are below the names
+            that the function has for them. A callable without a signature has ``args`` and ``kwargs``.
     """
-    call = inspect.signature(function).bind(*args, **kwargs)
-    call.apply_defaults()
-    named: dict[str, Any] = {}
-    for position, (name, parameter) in enumerate(call.signature.parameters.items()):
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named.update(call.arguments[name])
-        elif position > 0 or name not in ("self", "cls"):
-            named[name] = call.arguments[name]
-    if only is None:
-        return named
-    missing = [name for name in only if name not in named]
-    if missing:
-        raise TypeError(f"bind names what is no argument of the call: {', '.join(missing)}")
-    return {name: named[name] for name in only}
 
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Bind a call's arguments.
 
-def fingerprint(arguments: Any, *, identity: bool) -> str:
-    """A hash of everything in the arguments that is data; equal data has equal hashes.
+        Raises:
+            TypeError: The function does not take them.
+        """
+        self._keywords: dict[str, Any] = {}
+        # The object that a method belongs to comes first.
+        owner = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
+        self._receiver = args[0] if "." in owner and args else None
+        try:
+            # Not the signature of what a decorator wraps: it may pass on other arguments than these.
+            signature = inspect.signature(function, follow_wrapped=False)
+        except ValueError:
+            self.named: dict[str, Any] = {"args": args, "kwargs": kwargs}
+            return
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        self.named = dict(call.arguments)
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self._keywords = self.named[name]
 
-    Args:
-        arguments: The arguments by name.
-        identity: Tell apart objects that are no data (clients, sessions, files) by which object it is,
-            which holds within this process; else by their type, which holds in every process.
-    """
-    digest = hashlib.sha256()
-    _feed(digest.update, arguments, identity, ())
-    return digest.hexdigest()
+    def only(self, names: tuple[str, ...]) -> None:
+        """Leave out all but these.
 
+        Raises:
+            TypeError: There is no argument of this name.
+        """
+        found = {**self._keywords, **self.named}
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise TypeError(f"bind names what is no argument of the call: {', '.join(missing)}")
+        self.named = {name: found[name] for name in names}
 
-def _feed(update: Callable[[bytes], None], value: Any, identity: bool, above: tuple[int, ...]) -> None:
-    def put(kind: str, data: bytes = b"") -> None:
-        # Lengths keep the parts apart: no two different values are written the same.
-        update(f"{kind}:{len(data)}:".encode())
-        update(data)
+    def fingerprint(self, opaque: Opaque) -> str:
+        """A hash of all data in the arguments; equal data has equal hashes, in every process.
 
-    def inside(kind: str, parts: Iterable[bytes]) -> None:
-        listed = list(parts)
-        put(kind, str(len(listed)).encode())
-        for part in listed:
-            update(part)
+        Data is what can be written down: numbers, texts, times, containers, dataclasses, objects that
+        can be pickled. Of the object that a method belongs to, only a dataclass, pydantic or attrs
+        object is data: services have counters and connections that change while a human thinks.
 
-    def hashed(part: Any) -> bytes:
+        Raises:
+            NoData: Something is no data, and ``opaque`` refuses that.
+        """
         digest = hashlib.sha256()
-        _feed(digest.update, part, identity, (*above, id(value)))
+        receiver = None if self._receiver is None else id(self._receiver)
+        _Writer(digest.update, opaque, receiver).write(self.named)
+        return digest.hexdigest()
+
+
+class _Writer:
+    """Writes values into a hash so that no two different ones are written the same."""
+
+    def __init__(
+        self,
+        update: Callable[[bytes], None],
+        opaque: Opaque,
+        receiver: int | None,
+        above: tuple[int, ...] = (),
+        parts_left: list[int] | None = None,
+    ) -> None:
+        self._update = update
+        self._opaque: Opaque = opaque
+        self._receiver = receiver
+        # Below an object: how many more parts it may have. Objects may refer to each other in so many
+        # ways that following all of them would never end.
+        self._parts_left = parts_left
+        # The containers that the value is in, by id: an object may hold itself.
+        self._above = above
+
+    def write(self, value: Any) -> None:
+        if self._parts_left is not None:
+            self._parts_left[0] -= 1
+            if self._parts_left[0] < 0:
+                raise _TooLarge
+        kind = type(value)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if value is None or value is Ellipsis or value is NotImplemented:
+            self._put(repr(value))
+        elif isinstance(value, Enum):
+            self._put("enum", name.encode(), self._hash(value.value, value))
+        # Of subclasses too: their own repr may leave something out.
+        elif isinstance(value, int):
+            self._put(name, hex(value).encode())
+        elif isinstance(value, float):
+            self._put(name, float.hex(value).encode())
+        elif isinstance(value, str):
+            self._put(name, str.encode(value, "utf-8", "surrogatepass"))
+        elif isinstance(value, (bytes, bytearray, memoryview)):
+            self._put("bytes", bytes(value))
+        elif kind in _EXACT or isinstance(value, PurePath):
+            self._put(name, repr(value).encode("utf-8", "surrogatepass"))
+        elif id(value) in self._above:
+            self._put("cycle", str(self._above.index(id(value))).encode())
+        elif kind is dict:
+            parts = (self._hash(key, value) + self._hash(item, value) for key, item in value.items())
+            self._put("dict", *sorted(parts))
+        elif kind is list or kind is tuple:
+            self._put(kind.__name__, *(self._hash(item, value) for item in value))
+        elif kind is set or kind is frozenset:
+            self._put("set", *sorted(self._hash(item, value) for item in value))
+        elif isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
+            self._write_named(value)
+        elif (fields := declared_fields(value)) is not None:
+            self._put("object", name.encode(), self._hash(fields, value))
+        elif (data := _buffer(value)) is not None:
+            self._put("buffer", name.encode(), data)
+        elif id(value) == self._receiver or not self._write_reduced(name, value):
+            self._write_opaque(name, value)
+
+    def _put(self, kind: str, *parts: bytes) -> None:
+        # With their lengths: the parts cannot run into each other.
+        for part in (kind.encode(), *parts):
+            self._update(f"{len(part)}:".encode())
+            self._update(part)
+        self._update(b";")
+
+    def _hash(self, part: Any, inside: Any) -> bytes:
+        digest = hashlib.sha256()
+        above = (*self._above, id(inside))
+        _Writer(digest.update, self._opaque, self._receiver, above, self._parts_left).write(part)
         return digest.digest()
 
+    def _write_named(self, value: Any) -> None:
+        """A function, class or module: its name says which, unless it was made inside a function."""
+        name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__class__)}"
+        receiver = getattr(value, "__self__", None)
+        if receiver is not None and not inspect.ismodule(receiver):
+            self._put("method", name.encode(), self._hash(receiver, value))
+        elif "<" in name:
+            self._write_opaque(name, value)
+        else:
+            self._put("named", name.encode())
+
+    def _write_reduced(self, name: str, value: Any) -> bool:
+        """Whatever `pickle` would write of an object; false when it would not."""
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception:
+            return False
+        if not isinstance(reduced, tuple):
+            self._put("global", name.encode(), str(reduced).encode())
+            return True
+        make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        parts = [make, arguments, state, None if items is None else list(items)]
+        parts.append(None if pairs is None else list(pairs))
+        outermost = self._parts_left is None
+        if outermost:
+            self._parts_left = [_MOST_PARTS]
+        try:
+            self._put("reduced", name.encode(), self._hash(parts, value))
+        except _TooLarge:
+            if not outermost:
+                raise
+            return False
+        finally:
+            if outermost:
+                self._parts_left = None
+        return True
+
+    def _write_opaque(self, name: str, value: Any) -> None:
+        if self._opaque == "refused":
+            raise NoData(
+                f"dedup_key='auto' cannot name this call: a {name} is no data that holds in every process; "
+                "name the arguments that matter with bind=, or give a key"
+            )
+        identity = str(id(value)) if self._opaque == "identity" else ""
+        self._put("opaque", name.encode(), identity.encode())
+
+
+def declared_fields(value: Any) -> dict[str, Any] | None:
+    """The fields of an object that is nothing but its fields: a dataclass, a pydantic model, attrs."""
     kind = type(value)
-    if value is None or kind is bool or kind is int or kind is float:
-        put(kind.__name__, repr(value).encode())
-    elif isinstance(value, Enum):
-        put("enum", f"{kind.__module__}.{kind.__qualname__}.{value.name}".encode())
-    elif isinstance(value, (int, float, *_SCALARS)):
-        put(kind.__name__, repr(value).encode())
-    elif isinstance(value, str):
-        put("str", value.encode("utf-8", "surrogatepass"))
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        put("bytes", bytes(value))
-    elif id(value) in above:
-        put("cycle", str(above.index(id(value))).encode())
-    elif isinstance(value, dict):
-        inside("dict", sorted(hashed(key) + hashed(item) for key, item in value.items()))
-    elif isinstance(value, (list, tuple)):
-        inside("list" if isinstance(value, list) else "tuple", map(hashed, value))
-    elif isinstance(value, (set, frozenset)):
-        inside("set", sorted(map(hashed, value)))
-    elif (fields := _fields(value)) is not None:
-        put("object", f"{kind.__module__}.{kind.__qualname__}".encode())
-        inside("fields", (hashed(part) for part in fields.items()))
-    elif (data := _buffer(value)) is not None:
-        put("buffer", data)
-    else:
-        put("opaque", f"{kind.__module__}.{kind.__qualname__}".encode())
-        if identity:
-            put("id", str(id(value)).encode())
-
-
-def _fields(value: Any) -> dict[str, Any] | None:
-    """The fields of an object that is nothing but its fields."""
-    if isinstance(value, type):
-        return None
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
-    names = getattr(type(value), "model_fields", None) or getattr(type(value), "__attrs_attrs__", None)
-    if names is None:
-        return None
-    # pydantic has a dict by name, attrs a tuple of attributes.
-    listed = names if isinstance(names, dict) else [attribute.name for attribute in names]
-    return {name: getattr(value, name, None) for name in listed}
+    if isinstance(known := getattr(kind, "model_fields", None), dict):
+        more = getattr(value, "__pydantic_extra__", None) or {}
+        return {**{name: getattr(value, name, None) for name in known}, **more}
+    if isinstance(known := getattr(kind, "__attrs_attrs__", None), tuple):
+        return {attribute.name: getattr(value, attribute.name, None) for attribute in known}
+    return None
 
 
 def _buffer(value: Any) -> bytes | None:
@@ -141,68 +237,23 @@ def _buffer(value: Any) -> bytes | None:
     return f"{view.format}{view.shape}".encode() + view.tobytes()
 
 
-def preview(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a human sees of a call: data as it is, cut where it is long, everything else by its type."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return {"function": name, "arguments": {key: _shown(item, 0) for key, item in arguments.items()}}
+def function_name(function: Callable[..., Any]) -> str:
+    """Where a function is from and what it is called."""
+    named = inspect.unwrap(function)
+    named = getattr(named, "func", named)  # functools.partial
+    kind = type(named)
+    module = getattr(named, "__module__", None) or kind.__module__
+    return f"{module}.{getattr(named, '__qualname__', kind.__qualname__)}"
 
 
-def _shown(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Enum):
-        return str(value)
-    if isinstance(value, int):
-        # Beyond these, JSON numbers lose digits on their way to a page.
-        return int(value) if abs(value) < 2**53 else str(int(value))
-    if isinstance(value, float):
-        return value if value - value == 0 else repr(value)
-    if isinstance(value, str):
-        text = value.encode("utf-8", "replace").decode()
-        return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
-    if isinstance(value, _SCALARS):
-        return str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"<{len(value)} bytes>"
-    fields = _fields(value)
-    items = value if isinstance(value, dict) else fields
-    if depth < _DEEPEST and items is not None:
-        shown = {str(key): _shown(item, depth + 1) for key, item in list(items.items())[:_MOST_ITEMS]}
-        return shown if len(items) <= _MOST_ITEMS else {**shown, "…": f"{len(items) - _MOST_ITEMS} more"}
-    if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
-        listed = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
-        shown_items = [_shown(item, depth + 1) for item in listed[:_MOST_ITEMS]]
-        more = len(listed) - _MOST_ITEMS
-        return shown_items if more <= 0 else [*shown_items, f"… {more} more"]
-    # Not its repr, which may hold anything.
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+def automatic_key(action: str, function: Callable[..., Any], arguments: Arguments) -> str:
+    """The ``dedup_key`` of a call that has no other name than what it does; the same in every process.
 
-
-def masked(context: Any, names: Iterable[str], *, usual: bool) -> Any:
-    """A copy in which the values of these names are masked, at any depth.
-
-    Args:
-        context: What would be shown.
-        names: Whole names, compared without case.
-        usual: Mask also what looks like a secret by its name.
+    Raises:
+        NoData: An argument is no data.
     """
-    wanted = {name.lower() for name in names}
-
-    def hides(name: str) -> bool:
-        lowered = name.lower()
-        bare = lowered.replace("_", "").replace("-", "").replace(" ", "")
-        return lowered in wanted or (usual and any(secret in bare for secret in _SECRET_NAMES))
-
-    def copy(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: _MASK if hides(str(key)) else copy(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [copy(item) for item in value]
-        return value
-
-    return copy(context)
+    text = "\0".join((action, function_name(function), arguments.fingerprint("refused")))
+    return f"{action}:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def automatic_key(action: str, digest: str) -> str:
-    """The ``dedup_key`` of a call that has no other name than what it does."""
-    return f"{action}:{hashlib.sha256(json.dumps([action, digest]).encode()).hexdigest()}"
+__all__ = ["Arguments", "NoData", "automatic_key", "declared_fields", "function_name"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lime_sdk import _native
 from lime_sdk._client import carrier_for
 from sesame_sdk.approvals import Approvals, AsyncApprovals
@@ -20,7 +22,7 @@ DEFAULT_BASE_URL = "https://getsesame.dev"
 def _native_client(
     api_key: str | None,
     base_url: str | None,
-    timeout: float,
+    timeout: float | None,
     max_retries: int,
     poll_timeout: float,
     transport: _native.HostTransport | None = None,
@@ -29,7 +31,7 @@ def _native_client(
         return _native.Sesame(
             api_key=api_key,
             base_url=base_url,
-            timeout=timeout,
+            timeout=math.inf if timeout is None else timeout,
             max_retries=max_retries,
             poll_timeout=poll_timeout,
             transport=transport,
@@ -56,7 +58,7 @@ class Sesame:
         self,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = 30.0,
         *,
         max_retries: int = 3,
         poll_timeout: float = 40.0,
@@ -66,7 +68,7 @@ class Sesame:
         Args:
             api_key: The key, ``sk_...``; else ``SESAME_API_KEY``.
             base_url: The broker; else ``SESAME_BROKER_URL``, else ``https://getsesame.dev``.
-            timeout: Seconds that one attempt of a request may take.
+            timeout: Seconds that one attempt of a request may take; ``None`` is for ever.
             max_retries: Further attempts of a request after a failed one, where that is safe. Waits do
                 not count: they go on until their own time is up.
             poll_timeout: Seconds after which a poll that the broker holds counts as hung. The broker
@@ -109,7 +111,7 @@ class AsyncSesame:
         self,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = 30.0,
         *,
         max_retries: int = 3,
         poll_timeout: float = 40.0,
@@ -123,7 +125,8 @@ class AsyncSesame:
             timeout: See :class:`Sesame`. An injected ``http_client`` keeps its own time instead.
             max_retries: See :class:`Sesame`.
             poll_timeout: See :class:`Sesame`.
-            http_client: Your own client; every byte goes through it, and it stays yours to close.
+            http_client: Your own client; every byte goes through it, and it stays yours to close. With
+                one, use this client from one loop at a time.
 
         Raises:
             ValueError: There is no API key, or a setting makes no sense.

@@ -58,7 +58,8 @@ class ApprovalDenied(ApprovalError):
         approval_id: The approval.
         status: ``denied`` or ``expired``; ``approved`` where ``reason`` says why that does not count.
         reason: ``denied`` or ``expired`` by the decision; ``args_changed``: the call's arguments are
-            not those that were approved; ``already_used``: the approval has let a call through before.
+            not those that were approved; ``already_used``: the approval has let a call through before,
+            or may have.
         note: What the human wrote beside the decision.
     """
 
@@ -79,7 +80,7 @@ class ApprovalDenied(ApprovalError):
 
 
 class ApprovalTimeout(ApprovalError):
-    """Nobody decided within the caller's timeout. A decision that comes later lets nothing through."""
+    """Nobody decided within the caller's timeout. A decision that comes later does not run this call."""
 
     def __init__(self, message: str, *, approval_id: str | None = None) -> None:
         super().__init__(message)
@@ -93,7 +94,7 @@ class WebhookVerificationError(ApprovalError):
         reason: ``empty_secret``, ``missing_header``, ``malformed_header``, ``too_old``, ``too_new``,
             ``mismatch``, ``not_json``, ``not_an_object``, ``replayed`` or ``undatable`` (both by a
             :class:`~sesame_sdk.ReplayGuard`), ``invalid_argument`` (by the caller: a tolerance that
-            is no time, or a body that is no bytes).
+            is no time, a body that is no bytes, objects that cannot be read).
     """
 
     reason: str | None = None

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SIGNATURE_HEADER = "X-Sesame-Signature"
 TIMESTAMP_HEADER = "X-Sesame-Timestamp"
 
+_LONGEST = 1e15  # seconds: what the native side can count in, and beyond any clock
+
 __all__ = ["SIGNATURE_HEADER", "TIMESTAMP_HEADER", "ReplayGuard", "sign_webhook", "verify_webhook"]
 
 
@@ -101,15 +103,28 @@ def verify_webhook(
                 abort(400)
             ...
     """
-    raw = _raw(body)
-    moment = time.time() if now is None else now() if callable(now) else now
-    if not (tolerance >= 0 and math.isfinite(moment)):
-        error = WebhookVerificationError("tolerance must be a number of seconds, and now a Unix time")
-        error.reason = "invalid_argument"
-        raise error
-    guard = None if replay_guard is None else replay_guard._native  # pyright: ignore[reportPrivateUsage]
-    # A clock before 1970 makes everything "in the future".
-    return _native.verify_webhook(headers, raw, _secrets(secret), tolerance, max(0.0, moment), guard)
+    try:
+        moment = float(time.time() if now is None else now() if callable(now) else now)
+        window = float(tolerance)
+        if not (window >= 0 and math.isfinite(moment)):
+            raise ValueError("tolerance must be a number of seconds, and now a Unix time")
+        # Time without an end is what is left of it; a clock before 1970 makes everything "in the future".
+        return _native.verify_webhook(
+            headers,
+            _raw(body),
+            _secrets(secret),
+            min(window, _LONGEST),
+            min(max(0.0, moment), _LONGEST),
+            None if replay_guard is None else replay_guard._native,  # pyright: ignore[reportPrivateUsage]
+        )
+    except WebhookVerificationError:
+        raise
+    except Exception as error:
+        # An object that cannot be read is no header, no body and no secret: whoever calls this must be
+        # able to rely on there being one exception.
+        refusal = WebhookVerificationError(f"Webhook could not be verified: {error}")
+        refusal.reason = "invalid_argument"
+        raise refusal from error
 
 
 def sign_webhook(body: bytes | str, secret: str | bytes, *, timestamp: float | None = None) -> dict[str, str]:
@@ -152,7 +167,7 @@ def _raw(body: Any) -> bytes:
 
 def _encoded(text: str | bytes | bytearray | memoryview) -> bytes:
     # A lone surrogate is no text that anybody has signed: as bytes it is refused like any other.
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    return str.encode(text, "utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
 
 
 def _secret(secret: Any) -> bytes:
@@ -161,6 +176,8 @@ def _secret(secret: Any) -> bytes:
 
 
 def _secrets(secret: Any) -> list[bytes]:
-    if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
+    single = isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__")
+    # The keys of a mapping are names of secrets.
+    if single or hasattr(secret, "keys"):
         return [_secret(secret)]
     return [_secret(each) for each in secret]

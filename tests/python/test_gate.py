@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import copy
 import dataclasses
+import enum
+import fractions
 import functools
 import inspect
+import ipaddress
 import json
 import os
 import signal
@@ -15,12 +19,15 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pydantic
 import pytest
 from conftest import Sandbox
 
@@ -294,6 +301,9 @@ class Order:
         ({"deep": [{"x": {1}}]}, lambda value: value["deep"][0]["x"].add(2)),
         (Order(["a"]), lambda value: value.lines.append("b")),
         (bytearray(b"a"), lambda value: value.extend(b"b")),
+        (types.SimpleNamespace(to="alice"), lambda value: setattr(value, "to", "mallory")),
+        (collections.deque([1]), lambda value: value.append(2)),
+        (collections.UserDict(to="alice"), lambda value: value.update(to="mallory")),
         ([1], lambda value: value.__setitem__(0, True)),
         ([1], lambda value: value.__setitem__(0, 1.0)),
         ([["a"], []], lambda value: value.__setitem__(slice(None), [[], ["a"]])),
@@ -315,7 +325,9 @@ def test_arguments_that_change_while_it_is_pending_are_not_those_that_were_appro
 
 def test_what_is_no_data_may_change_and_incidental_arguments_can_be_left_out() -> None:
     class Session:
-        calls = 0
+        def __init__(self) -> None:
+            self.lock = threading.Lock()  # which makes it no data
+            self.calls = 0
 
     session = Session()
     note = ["typing"]
@@ -326,7 +338,7 @@ def test_what_is_no_data_may_change_and_incidental_arguments_can_be_left_out() -
 
     broker = Broker(meanwhile=meanwhile)
 
-    @require_approval("act", client=broker, bind=["amount", "tag"], dedup_key="auto")
+    @require_approval("act", client=broker, bind=["session", "amount", "tag"])
     def act(session: Session, amount: int, note: list[str], **more: str) -> int:
         return amount
 
@@ -402,11 +414,190 @@ def test_the_automatic_key_is_the_call() -> None:
     assert len(set(keys)) == 5
 
 
+@dataclasses.dataclass
+class Target:
+    name: str
+
+
+class Plain:
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+
+class Slotted:
+    __slots__ = ("to",)
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+
+class Odd(int):
+    def __repr__(self) -> str:
+        return "always the same"
+
+
+class Rights(enum.IntFlag):
+    READ = 4
+    WRITE = 8
+    RUN = 16
+
+
+class Loose(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    name: str = "n"
+
+
+DIFFERENT: list[tuple[Any, Any]] = [
+    (1, 2),
+    (1, True),
+    (1, 1.0),
+    ("1", 1),
+    ("1", b"1"),
+    ([1, [2]], [[1], 2]),
+    ([1], (1,)),
+    ({"a": 1}, {"a": 2}),
+    ({1, 2}, {1, 3}),
+    (ipaddress.ip_network("10.0.0.1/32"), ipaddress.ip_network("0.0.0.0/0")),
+    (fractions.Fraction(1, 3), fractions.Fraction(2, 3)),
+    (range(3), range(4)),
+    (collections.deque([1]), collections.deque([2])),
+    (types.SimpleNamespace(to="a"), types.SimpleNamespace(to="b")),
+    (collections.UserDict(a=1), collections.UserDict(a=2)),
+    (Plain("a"), Plain("b")),
+    (Slotted("a"), Slotted("b")),
+    (Target("a"), Target("b")),
+    (Odd(1), Odd(2)),
+    (Rights(8), Rights(16)),
+    (Rights(24), Rights(12)),
+    (Loose(extra=1), Loose(extra=2)),
+    (int, str),
+    (len, max),
+    (functools.partial(max, 1), functools.partial(max, 2)),
+    (10**5000, 10**5000 + 1),
+    (ValueError("a"), ValueError("b")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT, ids=range(len(DIFFERENT)))
+def test_different_calls_have_different_keys(one: Any, other: Any) -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> str:
+        return "ran"
+
+    assert act(one) == act(other) == "ran"
+    with pytest.raises(ApprovalDenied) as caught:
+        act(copy.deepcopy(one))
+    assert caught.value.reason == "already_used"
+    keys = [asked["dedup_key"] for asked in broker.asked]
+    assert keys[0] != keys[1]
+    assert keys[0] == keys[2], "and equal ones the same"
+
+
+def test_what_is_no_data_makes_no_key() -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> None: ...
+
+    class Service:
+        @require_approval("act", client=broker, dedup_key="auto")
+        def act(self) -> None: ...
+
+        @require_approval("act", client=broker, dedup_key="auto", bind=["x"])
+        def bound(self, x: int) -> None: ...
+
+    for argument in (threading.Lock(), lambda: None, (x for x in ())):
+        with pytest.raises(TypeError, match="no data"):
+            act(argument)
+    with pytest.raises(TypeError, match="no data"):
+        Service().act()
+    assert broker.asked == []
+    Service().bound(1)
+
+
+def test_the_key_names_the_function_and_the_object() -> None:
+    broker = Broker()
+    gate = require_approval("delete", client=broker, dedup_key="auto")
+
+    @dataclasses.dataclass
+    class Account:
+        name: str
+
+        @gate
+        def close(self) -> str:
+            return self.name
+
+    @gate
+    def delete_orders(count: int) -> None: ...
+
+    @gate
+    def delete_users(count: int) -> None: ...
+
+    assert (Account("A").close(), Account("B").close()) == ("A", "B")
+    delete_orders(5)
+    delete_users(5)
+    assert len({asked["dedup_key"] for asked in broker.asked}) == 4
+
+
+def test_arguments_are_the_ones_that_were_given() -> None:
+    broker = Broker()
+
+    def with_session(function: Any) -> Any:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            return function("session", *args, **kwargs)
+
+        return inner
+
+    @require_approval("pay", client=broker, dedup_key="auto", context="auto")
+    @with_session
+    def pay(session: str, amount: int = 10) -> int:
+        return amount
+
+    assert (pay(5), pay(5_000_000)) == (5, 5_000_000)
+    shown = [asked["context"]["arguments"] for asked in broker.asked]
+    assert shown == [{"args": [5], "kwargs": {}}, {"args": [5_000_000], "kwargs": {}}]
+    with pytest.raises(TypeError, match="bind"):
+        require_approval("pay", client=broker, bind=["amount"])(with_session(pay))(5)
+
+    @require_approval("pay", client=broker, dedup_key="auto", context="auto")
+    def odd(amount: int, /, **more: Any) -> int:
+        return amount
+
+    assert odd(5, amount="x") == 5
+    assert broker.asked[-1]["context"]["arguments"] == {"amount": 5, "more": {"amount": "x"}}
+    assert odd(6, amount="x") == 6
+    values = {"a": 1}
+    assert require_approval("pop", client=broker)(values.pop)("a") == 1, "without a signature, too"
+    assert len({asked["dedup_key"] for asked in broker.asked[:4]}) == 4
+
+
+def test_objects_that_refer_to_each_other_are_bound_without_end() -> None:
+    class Node:
+        pass
+
+    nodes = [Node() for _ in range(60)]
+    for node in nodes:
+        node.others = nodes  # type: ignore[attr-defined]
+    broker = Broker()
+
+    @require_approval("act", client=broker)
+    def act(argument: Any) -> str:
+        return "ran"
+
+    assert act(nodes[0]) == "ran"
+
+
 def test_the_automatic_key_is_the_same_in_every_process() -> None:
     program = """
 from datetime import date
-from sesame_sdk._arguments import fingerprint
-print(fingerprint({"b": {"x", 1, (2, "y")}, "a": [None, 1.5, b"c", date(2026, 1, 2), object()]}, identity=False))
+from ipaddress import ip_network
+from types import SimpleNamespace
+from sesame_sdk._arguments import Arguments
+values = {"b": {"x", 1, (2, "y")}, "a": [None, 1.5, b"c", date(2026, 1, 2), ip_network("10.0.0.0/8"), len]}
+print(Arguments(lambda *args: None, (values, SimpleNamespace(x={"p", "q", "r"})), {}).fingerprint("refused"))
 """
     keys = {
         subprocess.run(
@@ -424,10 +615,14 @@ print(fingerprint({"b": {"x", 1, (2, "y")}, "a": [None, 1.5, b"c", date(2026, 1,
 def test_shown_arguments_hide_secrets_and_stay_json() -> None:
     broker = Broker()
 
-    @dataclasses.dataclass
+    @dataclasses.dataclass(frozen=True)
     class Card:
         card_number: str
         holder: str
+
+    @dataclasses.dataclass
+    class Hidden:
+        value: str = dataclasses.field(repr=False)
 
     @require_approval("act", client=broker, context="auto", redact=["iban"])
     def act(
@@ -445,19 +640,34 @@ def test_shown_arguments_hide_secrets_and_stay_json() -> None:
         2**60,
         "x" * 5000,
         list(range(200)),
+        ["--password", "hunter2", "--token=hunter2", "-v"],
+        [("Authorization", "Bearer hunter2")],
+        "https://user:hunter2@host/ and Authorization: bearer hunter2",
+        Hidden("hunter2"),
+        {Card("hunter2", "Ada"): 1},
+        10**5000,
         IBAN="hunter2",
         client_secret="hunter2",
+        pwd="hunter2",
+        otpCode="hunter2",
+        user_pin="hunter2",
+        jwt="hunter2",
+        signing_key="hunter2",
         day=date(2026, 1, 2),
+        key="shown",
     )
     context = broker.asked[0]["context"]
     text = json.dumps(context, allow_nan=False)
     assert "hunter2" not in text
-    assert len(text) < 5000
+    assert len(text) < 10_000
     shown = context["arguments"]
     assert shown["user"] == "ada"
     assert shown["headers"]["Accept"] == "*/*"
     assert shown["card"] == {"card_number": "[redacted]", "holder": "Ada"}
-    assert shown["day"] == "2026-01-02"
+    assert shown["more"]["day"] == "2026-01-02"
+    assert shown["more"]["key"] == "shown"
+    assert shown["rest"][-6] == ["--password", "[redacted]", "--token=[redacted]", "-v"]
+    assert shown["rest"][-4] == "https://[redacted]@host/ and Authorization: bearer [redacted]"
     assert shown["rest"][:4] == ["<7 bytes>", "<builtins.object>", "nan", str(2**60)]
     assert context["function"].endswith("act")
 
@@ -475,6 +685,16 @@ def test_a_context_of_the_callers_own_is_shown_as_it_is_but_for_what_is_named() 
     made()
     contexts = [asked["context"] for asked in broker.asked]
     assert contexts == [{"token": "t", "deep": [{"SSN": "[redacted]"}]}, {"n": 1}]
+
+    kept = {"count": 0}
+
+    @require_approval(
+        "a", client=broker, context=kept, redact=lambda context: context.update(count=1) or context
+    )
+    def counted() -> None: ...
+
+    counted()
+    assert kept == {"count": 0}, "it gets a copy"
 
 
 def test_generators_pass_on_what_is_sent_and_thrown() -> None:
@@ -531,6 +751,94 @@ def decide(sandbox: Sandbox, decision: str, **more: Any) -> None:
     assert len(pending) == 1
     path = f"/approvals/{pending[0]['approval_id']}/decision"
     sandbox.control("POST", path, {"decision": decision, **more})
+
+
+def test_the_object_of_a_method_may_change_unless_it_is_data() -> None:
+    class Service:
+        calls = 0
+
+        @require_approval("act", client=Broker(meanwhile=lambda: setattr(service, "calls", 1)))
+        def act(self) -> int:
+            return self.calls
+
+    @dataclasses.dataclass
+    class Transfer:
+        to: str
+
+        @require_approval("act", client=Broker(meanwhile=lambda: setattr(transfer, "to", "mallory")))
+        def send(self) -> str:
+            return self.to
+
+    service, transfer = Service(), Transfer("alice")
+    assert service.act() == 1
+    with pytest.raises(ApprovalDenied) as caught:
+        transfer.send()
+    assert caught.value.reason == "args_changed"
+
+
+def test_nothing_that_merely_looks_true_lets_a_call_through() -> None:
+    ran: list[int] = []
+    with pytest.raises(ApprovalDenied):
+        require_approval("act", client=mock.Mock())(lambda: ran.append(1))()
+    with pytest.raises(TypeError, match="None"):
+        require_approval("act", client=Broker(), when=lambda: None)(lambda: ran.append(1))()
+    with pytest.raises(ValueError, match="empty"):
+        require_approval("act", client=Broker(), dedup_key=lambda: "")(lambda: ran.append(1))()
+    assert ran == []
+
+
+def test_a_gate_asks_the_client_that_a_test_has_changed(sandbox: Sandbox) -> None:
+    client = Sesame()
+
+    @require_approval("act", client=client)
+    async def act() -> str:
+        return "ran"
+
+    answer = mock.Mock(approved=True, approval_id="ap_1")
+    for patched in (
+        mock.patch.object(client.approvals, "trigger", return_value=answer),
+        mock.patch("sesame_sdk.approvals.Approvals.trigger", return_value=answer),
+        mock.patch(
+            "sesame_sdk.approval.Approval.wait", lambda self, **_: setattr(self, "status", "approved")
+        ),
+    ):
+        with patched:
+            assert asyncio.run(act()) == "ran"
+    assert sandbox.received("read_approval") == []
+
+
+JOURNALED = """
+    import sys
+    from sesame_sdk import ApprovalDenied, require_approval
+
+    @require_approval("act", dedup_key="auto", timeout=60, journal=sys.argv[1] or None)
+    def act(order):
+        print("ran", order)
+
+    try:
+        act(7)
+    except ApprovalDenied as error:
+        print(error.reason)
+"""
+
+
+def test_what_is_started_again_is_let_through_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.control("POST", "/rules", {"action": "act", "decision": "approved"})
+
+    def run_program(journal: str) -> str:
+        command = [sys.executable, "-c", textwrap.dedent(JOURNALED), journal]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert [run_program(str(tmp_path / "journal")) for _ in range(3)] == [
+        "ran 7\n",
+        "already_used\n",
+        "already_used\n",
+    ]
+    # Without a journal: an automatic key would find yesterday's decision.
+    assert run_program("") == "already_used\n"
+    sandbox.control("POST", "/reset")
+    sandbox.control("POST", "/rules", {"action": "act", "decision": "approved"})
+    assert [run_program("") for _ in range(2)] == ["ran 7\n", "already_used\n"]
 
 
 def test_through_a_broker(sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import os
 import pickle
@@ -173,6 +174,30 @@ def test_arguments_that_make_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
         client.approvals.trigger("a", "b", context={"x": float("nan")})
 
 
+def test_numbers_of_any_size_are_shown_as_they_are(sandbox: Sandbox) -> None:
+    Sesame().approvals.trigger("a", "b", context={"wei": 1234567890123456789012345, "huge": 10**300})
+    body = sandbox.received("trigger_approval")[0]["body"]
+    assert json.loads(body)["context"] == {"wei": 1234567890123456789012345, "huge": 10**300}
+
+
+def test_modules_of_the_published_package_are_there() -> None:
+    program = """
+        import sesame_sdk
+        assert sesame_sdk.exceptions.ApprovalDenied is sesame_sdk.ApprovalDenied
+        assert sesame_sdk.client.Sesame is sesame_sdk.Sesame
+        assert sesame_sdk.decorator._default_client is None
+        assert sesame_sdk.models.TERMINAL_STATUSES == {"approved", "denied", "expired"}
+        assert sesame_sdk.webhook.verify_webhook is sesame_sdk.verify_webhook
+        assert sesame_sdk.Sesame(api_key="sk_x", timeout=None)
+        try:
+            sesame_sdk.nothing
+        except AttributeError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("module 'sesame_sdk' has no attribute 'nothing'\n", "")
+
+
 def test_a_key_is_nowhere_to_be_seen(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="lime")
     sandbox.fault("read_approval", status=503, count=2)
@@ -182,7 +207,8 @@ def test_a_key_is_nowhere_to_be_seen(sandbox: Sandbox, caplog: pytest.LogCapture
     approval.wait(timeout=30, poll_interval=0)
     messages = [record.getMessage() for record in caplog.records]
     assert any(message.startswith("POST http") for message in messages)
-    assert [record.levelname for record in caplog.records].count("WARNING") == 2
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1, "of failures one after the other the first"
     seen = "\n".join([*messages, repr(client), repr(vars(client)), repr(approval)])
     assert sandbox.sesame_api_key not in seen
 
@@ -255,6 +281,30 @@ def test_a_client_works_in_a_forked_child_too(sandbox: Sandbox) -> None:
         timeout=60,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("pending\n", "", 0)
+
+
+def test_a_forked_child_writes_its_own_records(sandbox: Sandbox) -> None:
+    """The parent's waiting threads, which would have written them, are not there."""
+    program = """
+        import asyncio, logging, os, sys, threading, urllib.request
+        from sesame_sdk import AsyncSesame, Sesame
+        logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s", stream=sys.stdout)
+        logging.getLogger("asyncio").setLevel(logging.WARNING)
+        approval = Sesame().approvals.trigger("a", "b")
+        threading.Thread(target=approval.wait, daemon=True).start()
+        urllib.request.urlopen("CONTROL/polls?min=1&wait_ms=20000").close()
+        client = approval._approvals._native
+        if os.fork() == 0:
+            from sesame_sdk.approvals import AsyncApprovals
+            asyncio.run(AsyncApprovals(client, None).get(approval.approval_id))
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+    """.replace("CONTROL", sandbox.control_url)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert sum("GET http" in line and "wait=true" not in line for line in done.stdout.splitlines()) == 1
 
 
 def test_the_end_of_the_interpreter_with_a_wait_under_way_is_silent(sandbox: Sandbox) -> None:

@@ -68,6 +68,7 @@ def message() -> http.client.HTTPMessage:
         {"X-Sesame-Signature": SIGNATURE, "X-Sesame-Timestamp": TIMESTAMP},
         {"x-sesame-signature": SIGNATURE, "X-SESAME-TIMESTAMP": TIMESTAMP, "host": "h", "ü": "ü"},
         {b"x-sesame-signature": SIGNATURE.encode(), b"x-sesame-timestamp": TIMESTAMP.encode()},
+        {"x-sesame-signature": SIGNATURE, "x-sesame-timestamp": NOW},
         {"x-sesame-signature": [SIGNATURE], "x-sesame-timestamp": (TIMESTAMP,)},
         [("x-sesame-signature", SIGNATURE), (b"x-sesame-timestamp", TIMESTAMP)],
         iter([("x-sesame-signature", SIGNATURE), ("x-sesame-timestamp", TIMESTAMP)]),
@@ -103,6 +104,35 @@ def with_headers(**more: Any) -> dict[str, Any]:
     return {"x-sesame-signature": SIGNATURE, "x-sesame-timestamp": TIMESTAMP, **more}
 
 
+class Raising:
+    def items(self) -> Any:
+        raise KeyError("on purpose")
+
+
+def raising() -> Iterator[Any]:
+    yield ("x-sesame-signature", SIGNATURE)
+    raise RuntimeError("on purpose")
+
+
+def changing() -> dict[str, Any]:
+    """Headers whose values change them while they are read."""
+    headers: dict[str, Any] = {}
+
+    class Values(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            headers[str(len(headers))] = "more"
+            return iter(())
+
+    headers.update({"x-sesame-signature": Values(), "x-sesame-timestamp": Values()})
+    return headers
+
+
+def released() -> memoryview:
+    view = memoryview(BODY)
+    view.release()
+    return view
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "reason"),
     [
@@ -122,6 +152,18 @@ def with_headers(**more: Any) -> dict[str, Any]:
         ((with_headers(), BODY, [5]), {}, "empty_secret"),
         ((5, BODY, SECRET), {}, "missing_header"),
         (([5, ("x",), "xy", (1, 2)], BODY, SECRET), {}, "missing_header"),
+        ((with_headers(), BODY, {"k": SECRET}), {}, "empty_secret"),
+        ((Raising(), BODY, SECRET), {}, "invalid_argument"),
+        ((raising(), BODY, SECRET), {}, "invalid_argument"),
+        ((changing(), BODY, SECRET), {}, "missing_header"),
+        ((with_headers(), BODY, raising()), {}, "invalid_argument"),
+        ((with_headers(), released(), SECRET), {}, "invalid_argument"),
+        ((with_headers(), BODY, SECRET), {"tolerance": "many"}, "invalid_argument"),
+        ((with_headers(), BODY, SECRET), {"tolerance": None}, "invalid_argument"),
+        ((with_headers(), BODY, SECRET), {"tolerance": 10**400}, "invalid_argument"),
+        ((with_headers(), BODY, SECRET), {"now": "soon"}, "invalid_argument"),
+        ((with_headers(), BODY, SECRET), {"now": 1e300}, "too_old"),
+        ((with_headers(), BODY, SECRET), {"replay_guard": True}, "invalid_argument"),
         ((with_headers(), BODY + b" ", SECRET), {}, "mismatch"),
         ((with_headers(), "\udc80", SECRET), {}, "mismatch"),
         ((with_headers(), BODY, "other"), {}, "mismatch"),

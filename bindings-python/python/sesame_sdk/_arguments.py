@@ -32,8 +32,8 @@ class NoData(TypeError):
     """An argument is no data, and so cannot be part of a name that holds in every process."""
 
 
-class _TooLarge(Exception):
-    pass
+class _NoObject(Exception):
+    """An object has too many parts, or one that is no data."""
 
 
 class Arguments:
@@ -51,9 +51,8 @@ class Arguments:
             TypeError: The function does not take them.
         """
         self._keywords: dict[str, Any] = {}
-        # The object that a method belongs to comes first.
-        owner = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
-        self._receiver = args[0] if "." in owner and args else None
+        # The object that a method belongs to.
+        self._receiver: Any = None
         try:
             # Not the signature of what a decorator wraps: it may pass on other arguments than these.
             signature = inspect.signature(function, follow_wrapped=False)
@@ -63,6 +62,9 @@ class Arguments:
         call = signature.bind(*args, **kwargs)
         call.apply_defaults()
         self.named = dict(call.arguments)
+        owner = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
+        if "." in owner and next(iter(signature.parameters), None) in ("self", "cls") and args:
+            self._receiver = args[0]
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 self._keywords = self.named[name]
@@ -119,7 +121,7 @@ class _Writer:
         if self._parts_left is not None:
             self._parts_left[0] -= 1
             if self._parts_left[0] < 0:
-                raise _TooLarge
+                raise _NoObject
         kind = type(value)
         name = f"{kind.__module__}.{kind.__qualname__}"
         if value is None or value is Ellipsis or value is NotImplemented:
@@ -180,7 +182,7 @@ class _Writer:
             self._put("named", name.encode())
 
     def _write_reduced(self, name: str, value: Any) -> bool:
-        """Whatever `pickle` would write of an object; false when it would not."""
+        """What `pickle` would write of an object; false when it would not."""
         try:
             reduced = value.__reduce_ex__(4)
         except Exception:
@@ -196,7 +198,7 @@ class _Writer:
             self._parts_left = [_MOST_PARTS]
         try:
             self._put("reduced", name.encode(), self._hash(parts, value))
-        except _TooLarge:
+        except _NoObject:
             if not outermost:
                 raise
             return False
@@ -206,6 +208,8 @@ class _Writer:
         return True
 
     def _write_opaque(self, name: str, value: Any) -> None:
+        if self._parts_left is not None and self._opaque != "refused":
+            raise _NoObject  # and so the object that it is a part of is no data either
         if self._opaque == "refused":
             raise NoData(
                 f"dedup_key='auto' cannot name this call: a {name} is no data that holds in every process; "

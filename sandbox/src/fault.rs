@@ -73,10 +73,13 @@ pub struct Fault {
     /// Only for requests with this agent's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
+    /// Only for requests with this API key of the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// The status of `status` and (302 when absent) `redirect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The body of `status`: a string goes out as it is, anything else as JSON. An envelope when absent.
+    /// The body of `status`: a string goes out as it is, anything else as JSON. A failure in the platform's form when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// More headers for `status` and `redirect`.
@@ -119,6 +122,7 @@ impl Fault {
             delay_ms: 0,
             site_id: None,
             agent_id: None,
+            key_id: None,
             status: None,
             body: None,
             headers: BTreeMap::new(),
@@ -273,6 +277,13 @@ impl Fault {
     #[must_use]
     pub fn for_agent(mut self, agent_id: impl Into<String>) -> Self {
         self.agent_id = Some(agent_id.into());
+        self
+    }
+
+    /// Applies only to requests with this API key of the broker (named by its id).
+    #[must_use]
+    pub fn for_key(mut self, key_id: impl Into<String>) -> Self {
+        self.key_id = Some(key_id.into());
         self
     }
 

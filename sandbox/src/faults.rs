@@ -76,6 +76,7 @@ pub(crate) struct Matching<'a> {
     pub(crate) route: Option<&'static str>,
     pub(crate) site_id: Option<&'a str>,
     pub(crate) agent_id: Option<&'a str>,
+    pub(crate) key_id: Option<&'a str>,
 }
 
 /// What a request goes through.
@@ -110,6 +111,7 @@ impl Rule {
             && (self.fault.route == "*" || Some(self.fault.route.as_str()) == request.route)
             && fits(&self.fault.site_id, request.site_id)
             && fits(&self.fault.agent_id, request.agent_id)
+            && fits(&self.fault.key_id, request.key_id)
     }
 
     /// Whether it is this request's turn, or one of those that pass.
@@ -210,7 +212,8 @@ impl FaultPlan {
         first: u64,
         faults: &mut StreamFaults,
     ) -> bool {
-        let request = Matching { route: Some(routes::EVENTS.name), site_id: Some(site_id), agent_id: None };
+        let route = Some(routes::EVENTS.name);
+        let request = Matching { route, site_id: Some(site_id), ..Matching::default() };
         let mut any = false;
         for rule in &mut self.rules {
             if rule.id >= first

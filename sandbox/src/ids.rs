@@ -46,6 +46,16 @@ pub(crate) fn agent_token() -> String {
     format!("at_sandbox_{}", hex(&random::<16>()))
 }
 
+/// An API key of the broker that nobody takes for a real one.
+pub(crate) fn api_key() -> String {
+    format!("sk_sandbox_{}", hex(&random::<16>()))
+}
+
+/// A secret that webhooks are signed with.
+pub(crate) fn webhook_secret() -> String {
+    format!("whsec_sandbox_{}", hex(&random::<16>()))
+}
+
 /// Base64url without padding, as JOSE wants it.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

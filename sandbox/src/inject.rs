@@ -16,9 +16,11 @@ use serde_json::Value;
 use crate::connection::Link;
 use crate::envelope::{self, Failure};
 use crate::fault::{Answer, Cut};
+use crate::routes::Dialect;
+use crate::sesame::Detail;
 
-/// The answer that a fault gives instead of the platform.
-pub(crate) fn answer(answer: &Answer) -> Response {
+/// The answer that a fault gives instead of a platform, in that platform's form.
+pub(crate) fn answer(answer: &Answer, dialect: Dialect) -> Response {
     let status = answer.status;
     let mut response = match &answer.body {
         Some(Value::String(text)) => {
@@ -32,7 +34,11 @@ pub(crate) fn answer(answer: &Answer) -> Response {
         None if has_no_body(status) || status.is_redirection() => Response::new(Body::empty()),
         None => {
             let (code, message) = default_error(status);
-            envelope::json_response(status, &Failure::body(code, message))
+            let body = match dialect {
+                Dialect::Lime => Failure::body(code, message),
+                Dialect::Sesame => Detail::body(message),
+            };
+            envelope::json_response(status, &body)
         }
     };
     *response.status_mut() = status;

@@ -1,8 +1,9 @@
-//! A local, stateful emulation of the LIME platform, for demos and tests.
+//! A local, stateful emulation of the LIME platform and the Sesame broker, for demos and tests.
 //!
-//! One HTTP server on 127.0.0.1 speaks the platform's protocol as its clients know it: login
+//! One HTTP server on 127.0.0.1 speaks the platforms' protocols as their clients know them: login
 //! requests are made, challenged, approved, delivered over event streams and expire; passports
-//! are signed with real RSA keys that can be rotated. A fault plan makes requests and streams
+//! are signed with real RSA keys that can be rotated; approvals are asked for, waited for, decided
+//! by people or rules, told by signed webhooks, and kept over restarts. A fault plan makes requests and streams
 //! fail on demand, a virtual clock makes time pass on demand, and a control API (over HTTP, or
 //! the methods of [`Sandbox`]) drives all of it and shows what was received.
 //!
@@ -44,6 +45,7 @@ mod received;
 mod routes;
 mod sandbox;
 mod server;
+mod sesame;
 mod settings;
 mod sse;
 mod state;
@@ -57,5 +59,8 @@ pub use login::{LoginRequest, LoginStatus};
 pub use options::{Options, OptionsError};
 pub use received::{Answer, Received, Unanswered};
 pub use sandbox::{Info, Sandbox};
+pub use sesame::{
+    ApiKey, Approval, ApprovalStatus, Decision, Rule, RuleState, Undelivered, Webhook, WebhookStatus,
+};
 pub use settings::{DateForm, JwksForm, Platform, PowDigest, ProfileForm, Settings};
 pub use state::{Agent, NewAgent, Site};

@@ -237,13 +237,7 @@ impl State {
 
     /// Real time until the next expiry; nothing while there is none to come by itself.
     pub(crate) fn until_next_expiry(&self) -> Option<Duration> {
-        if self.clock.is_frozen() {
-            return None;
-        }
-        let (expires_at, _) = self.pending.first()?;
-        let left = expires_at.duration_since(self.clock.now());
-        // A timer that fires a hair early would spin; a millisecond more does no harm.
-        Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1))
+        self.until(self.pending.first()?.0)
     }
 }
 

@@ -1,8 +1,9 @@
-//! `lime-sandbox`: the LIME platform on a local port.
+//! `lime-sandbox`: the LIME platform and the Sesame broker on a local port.
 
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,7 +11,7 @@ use lime_sandbox::{Info, Options, OptionsError, Platform, Sandbox};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// A local, stateful emulation of the LIME platform, for demos and tests.
+/// A local, stateful emulation of the LIME platform and the Sesame broker, for demos and tests.
 ///
 /// It listens on 127.0.0.1 only and ends on SIGTERM and SIGINT.
 #[derive(Debug, Parser)]
@@ -40,6 +41,14 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
     keepalive: f64,
 
+    /// Seconds that an approval lives
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600.0)]
+    approval_ttl: f64,
+
+    /// Seconds that a long poll is held at most; 0 answers at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 25.0)]
+    long_poll: f64,
+
     /// The site's token, made up and not a real one; random when left out
     #[arg(long, value_name = "TOKEN")]
     site_token: Option<String>,
@@ -47,6 +56,18 @@ struct Arguments {
     /// The agent's token, made up and not a real one; random when left out
     #[arg(long, value_name = "TOKEN")]
     agent_token: Option<String>,
+
+    /// The broker's API key, made up and not a real one; from the state file or random when left out
+    #[arg(long, value_name = "KEY")]
+    sesame_api_key: Option<String>,
+
+    /// What webhooks are signed with; from the state file or random when left out
+    #[arg(long, value_name = "SECRET")]
+    webhook_secret: Option<String>,
+
+    /// Keep approvals, API keys and webhooks in this file, over restarts and kills
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 
     /// End when standard input does, so that a test run never leaves a sandbox behind
     #[arg(long)]
@@ -64,9 +85,14 @@ impl Arguments {
             .platform(self.platform)
             .difficulty(self.difficulty)
             .request_ttl_seconds(self.request_ttl)
-            .keepalive_seconds(self.keepalive);
+            .keepalive_seconds(self.keepalive)
+            .approval_ttl_seconds(self.approval_ttl)
+            .long_poll_seconds(self.long_poll);
         options.site_token = self.site_token;
         options.agent_token = self.agent_token;
+        options.sesame_api_key = self.sesame_api_key;
+        options.webhook_secret = self.webhook_secret;
+        options.state_file = self.state;
         // Whoever reads JSON is a program, and may not read stderr: a full pipe would stop us.
         options.log_requests = !self.quiet && !self.json;
         options
@@ -109,9 +135,19 @@ fn announce(info: &Info, json: bool) -> io::Result<()> {
             "LIME sandbox {} – an emulation for tests, not the platform\n\n\
              export LIME_API_BASE={}\n\
              export LIME_SITE_TOKEN={}\n\
-             export LIME_AGENT_TOKEN={}\n\n\
+             export LIME_AGENT_TOKEN={}\n\
+             export SESAME_BROKER_URL={}\n\
+             export SESAME_API_KEY={}\n\
+             export SESAME_WEBHOOK_SECRET={}\n\n\
              Control API: {}   (Ctrl-C ends the sandbox)",
-            info.version, info.lime_api_base, info.site_token, info.agent_token, info.control_url,
+            info.version,
+            info.lime_api_base,
+            info.site_token,
+            info.agent_token,
+            info.sesame_url,
+            info.sesame_api_key,
+            info.webhook_secret,
+            info.control_url,
         )?;
     }
     out.flush()

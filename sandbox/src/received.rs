@@ -30,6 +30,8 @@ pub enum Unanswered {
     Dropped,
     /// It will never be answered, though the connection stays open.
     HalfOpen,
+    /// The client went away before there was an answer.
+    Gone,
 }
 
 /// One received request.
@@ -55,7 +57,7 @@ pub struct Received {
     pub headers: std::collections::BTreeMap<String, String>,
     /// The body as text.
     pub body: String,
-    /// The answer's status, or `pending`, `dropped`, `half_open`.
+    /// The answer's status, or `pending`, `dropped`, `half_open`, `gone`.
     pub status: Answer,
     /// The ids of the faults that were applied.
     pub faults: Vec<u64>,
@@ -66,6 +68,16 @@ pub struct Received {
 pub(crate) struct ReceivedLog {
     entries: VecDeque<Received>,
     count: u64,
+    /// Counts resets: the numbers begin anew with each, and what ends late must not be taken for
+    /// something new.
+    generation: u64,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryId {
+    n: u64,
+    generation: u64,
 }
 
 /// What is known of a request when it arrives.
@@ -79,8 +91,8 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl ReceivedLog {
-    /// Enters a request and returns its number.
-    pub(crate) fn enter(&mut self, started: Instant, arrival: &Arrival<'_>) -> u64 {
+    /// Enters a request.
+    pub(crate) fn enter(&mut self, started: Instant, arrival: &Arrival<'_>) -> EntryId {
         self.count += 1;
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
@@ -110,23 +122,28 @@ impl ReceivedLog {
             status: Answer::Other(Unanswered::Pending),
             faults: Vec::new(),
         });
-        self.count
+        EntryId { n: self.count, generation: self.generation }
     }
 
-    fn entry(&mut self, n: u64) -> Option<&mut Received> {
-        let first = self.entries.front()?.n;
-        let index = usize::try_from(n.checked_sub(first)?).ok()?;
+    /// The log after a reset.
+    pub(crate) fn reset(&self) -> Self {
+        Self { generation: self.generation + 1, ..Self::default() }
+    }
+
+    fn entry(&mut self, id: EntryId) -> Option<&mut Received> {
+        let first = self.entries.front().filter(|_| id.generation == self.generation)?.n;
+        let index = usize::try_from(id.n.checked_sub(first)?).ok()?;
         self.entries.get_mut(index)
     }
 
-    pub(crate) fn answered(&mut self, n: u64, answer: Answer) {
-        if let Some(entry) = self.entry(n) {
+    pub(crate) fn answered(&mut self, id: EntryId, answer: Answer) {
+        if let Some(entry) = self.entry(id) {
             entry.status = answer;
         }
     }
 
-    pub(crate) fn faulted(&mut self, n: u64, faults: &[u64]) {
-        if let Some(entry) = self.entry(n) {
+    pub(crate) fn faulted(&mut self, id: EntryId, faults: &[u64]) {
+        if let Some(entry) = self.entry(id) {
             entry.faults.extend_from_slice(faults);
         }
     }

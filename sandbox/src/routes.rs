@@ -1,6 +1,5 @@
-//! The endpoints and their names. The router, the fault plan and the received log share this
-//! table, so that a name means the same everywhere. Another platform on the same port brings
-//! its own table.
+//! The endpoints and their names. The router, the fault plan and the received log share these
+//! tables, so that a name means the same everywhere.
 
 use http::Method;
 
@@ -29,9 +28,32 @@ pub(crate) const APPROVE: Route =
     route("approve", Method::POST, "/api/v1/modules/agent-login/requests/{id}/approve");
 pub(crate) const PROFILE: Route = route("profile", Method::GET, "/api/v1/core/agents/me/profile");
 
+pub(crate) const TRIGGER_APPROVAL: Route = route("trigger_approval", Method::POST, "/v1/approvals");
+pub(crate) const READ_APPROVAL: Route = route("read_approval", Method::GET, "/v1/approvals/{id}");
+
 /// All endpoints of the LIME platform.
 pub(crate) const LIME: [&Route; 7] =
     [&CREATE_REQUEST, &READ_REQUEST, &EVENTS, &JWKS, &CHALLENGE, &APPROVE, &PROFILE];
+
+/// All endpoints of the Sesame broker.
+pub(crate) const SESAME: [&Route; 2] = [&TRIGGER_APPROVAL, &READ_APPROVAL];
+
+/// Who answers at a path: each platform has its own form of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Lime,
+    Sesame,
+}
+
+impl Dialect {
+    /// The platform that a path belongs to, known endpoint or not.
+    pub(crate) fn of(path: &str) -> Self {
+        match path.strip_prefix("/v1") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Sesame,
+            _ => Self::Lime,
+        }
+    }
+}
 
 impl Route {
     fn matches(&self, method: &Method, path: &str) -> bool {
@@ -53,12 +75,16 @@ impl Route {
 
 /// The name of the endpoint that a request is for.
 pub(crate) fn name_of(method: &Method, path: &str) -> Option<&'static str> {
-    LIME.iter().find(|route| route.matches(method, path)).map(|route| route.name)
+    all().find(|route| route.matches(method, path)).map(|route| route.name)
 }
 
 /// Whether a fault can be planned for this name.
 pub(crate) fn is_known(name: &str) -> bool {
-    name == "*" || LIME.iter().any(|route| route.name == name)
+    name == "*" || all().any(|route| route.name == name)
+}
+
+fn all() -> impl Iterator<Item = &'static Route> {
+    LIME.into_iter().chain(SESAME)
 }
 
 #[cfg(test)]
@@ -75,5 +101,18 @@ mod tests {
         assert_eq!(get("/api/v1/modules/agent-login/events"), Some("events"));
         assert_eq!(name_of(&Method::POST, "/api/v1/modules/agent-login/events"), None);
         assert_eq!(name_of(&Method::POST, "/api/v1/modules/agent-login/requests/a/approve"), Some("approve"));
+        assert_eq!(get("/v1/approvals/a"), Some("read_approval"));
+        assert_eq!(get("/v1/approvals"), None);
+        assert_eq!(name_of(&Method::POST, "/v1/approvals"), Some("trigger_approval"));
+    }
+
+    #[test]
+    fn paths_belong_to_a_platform() {
+        for path in ["/v1", "/v1/", "/v1/approvals", "/v1/nothing"] {
+            assert_eq!(Dialect::of(path), Dialect::Sesame, "{path}");
+        }
+        for path in ["/", "/v10", "/api/v1/approvals", "*"] {
+            assert_eq!(Dialect::of(path), Dialect::Lime, "{path}");
+        }
     }
 }

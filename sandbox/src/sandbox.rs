@@ -1,7 +1,7 @@
 //! A running sandbox, as Rust code holds it.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,7 @@ use crate::login::{LoginRequest, LoginStatus};
 use crate::options::Options;
 use crate::received::{Answer, Received, Unanswered};
 use crate::server::App;
+use crate::sesame::{ApiKey, Approval, ApprovalStatus, Decision, Recovered, Rule, RuleState, Webhook};
 use crate::settings::Settings;
 use crate::state::{Agent, Core, NewAgent, Site};
 
@@ -33,6 +35,12 @@ pub struct Info {
     pub site_token: String,
     /// The first agent's token, for `LIME_AGENT_TOKEN`.
     pub agent_token: String,
+    /// The root of the Sesame broker, for `SESAME_BROKER_URL`.
+    pub sesame_url: String,
+    /// The broker's first API key, for `SESAME_API_KEY`.
+    pub sesame_api_key: String,
+    /// What the broker signs webhooks with, for `SESAME_WEBHOOK_SECRET`.
+    pub webhook_secret: String,
     /// The root of the control API.
     pub control_url: String,
     /// The first site.
@@ -53,6 +61,9 @@ impl Info {
             lime_api_base: format!("{}/api/v1", core.origin),
             site_token: core.start.site_token.clone(),
             agent_token: core.start.agent_token.clone(),
+            sesame_url: core.origin.clone(),
+            sesame_api_key: core.start.first_key.api_key.clone(),
+            webhook_secret: core.start.webhook_secret.clone(),
             control_url: format!("{}{}", core.origin, crate::control::ROOT),
             site_id: core.start.site_id.clone(),
             agent_id: core.start.agent_id.clone(),
@@ -88,14 +99,26 @@ impl std::fmt::Debug for Sandbox {
 }
 
 /// Binds the port and makes the state. The signing key is made in the background.
+/// To be called in the context of the runtime that is to serve.
 fn prepare(options: Options) -> io::Result<(Arc<Core>, TcpListener)> {
     let (port, log_requests) = (options.port, options.log_requests);
-    let start = options.resolve().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    listener.set_nonblocking(true)?;
+    let recovered = options.state_file.as_deref().map(Recovered::load).transpose()?;
+    let start = options
+        .resolve(recovered.as_ref())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let listener = listen(port)?;
     let port = listener.local_addr()?.port();
-    let core = Core::new(start, port, log_requests)?;
+    let core = Core::new(start, recovered, port, log_requests)?;
     Ok((Arc::new(core), listener))
+}
+
+/// As the standard library does, but with room for thousands who knock at the same time.
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A restart must not wait until the connections of the one before are forgotten.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.listen(4096)
 }
 
 impl Sandbox {
@@ -108,7 +131,6 @@ impl Sandbox {
     #[allow(clippy::unused_async)] // it needs a runtime, and may need to wait one day
     pub async fn start(options: Options) -> io::Result<Self> {
         let (core, listener) = prepare(options)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
         let task = tokio::spawn(App::new(Arc::clone(&core)).run(listener));
         Ok(Self { info: Info::of(&core), core, running: Running::Task(task) })
     }
@@ -119,11 +141,10 @@ impl Sandbox {
     ///
     /// As [`Sandbox::start`]; or the thread cannot be made.
     pub fn start_blocking(options: Options) -> io::Result<Self> {
-        let (core, listener) = prepare(options)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
+        let (core, listener) = {
             let _context = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            prepare(options)?
         };
         let app = App::new(Arc::clone(&core));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -154,6 +175,11 @@ impl Sandbox {
         &self.info.control_url
     }
 
+    /// The root of the Sesame broker, without a slash at the end.
+    pub fn sesame_url(&self) -> &str {
+        &self.info.sesame_url
+    }
+
     /// Scheme, host and port: what passports name as their issuer.
     pub fn origin(&self) -> &str {
         &self.core.origin
@@ -174,6 +200,16 @@ impl Sandbox {
         &self.info.agent_token
     }
 
+    /// The broker's first API key.
+    pub fn sesame_api_key(&self) -> &str {
+        &self.info.sesame_api_key
+    }
+
+    /// What the broker signs webhooks with.
+    pub fn webhook_secret(&self) -> &str {
+        &self.info.webhook_secret
+    }
+
     /// The first site's id.
     pub fn site_id(&self) -> &str {
         &self.info.site_id
@@ -184,8 +220,9 @@ impl Sandbox {
         &self.info.agent_id
     }
 
-    /// Back to the start: settings, clock, keys, faults, log, sites, agents, requests. The
-    /// first site's and agent's tokens stay valid; open streams are dropped.
+    /// Back to the start: settings, clock, keys, faults, log, sites, agents, requests; and the
+    /// broker's approvals, rules, webhooks and API keys. The first site's and agent's tokens, the
+    /// first API key and the webhook secret stay valid; open streams are dropped, long polls end.
     pub fn reset(&self) {
         self.core.reset();
     }
@@ -275,6 +312,112 @@ impl Sandbox {
     /// only with `keep_old`.
     pub fn rotate_keys(&self, keep_old: bool) -> String {
         self.core.keys.rotate(keep_old)
+    }
+
+    /// All approvals, oldest first.
+    pub fn approvals(&self) -> Vec<Approval> {
+        self.core.read(|state| state.show_approvals(None))
+    }
+
+    /// One approval.
+    ///
+    /// # Errors
+    ///
+    /// There is no such approval.
+    pub fn approval(&self, id: &str) -> Result<Approval, ControlError> {
+        self.core.read(|state| state.shown_approval(id))
+    }
+
+    /// Decides a pending approval, and says something with it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such approval, it is not pending, or the state file cannot be written.
+    pub fn decide(&self, id: &str, decision: Decision, note: Option<&str>) -> Result<Approval, ControlError> {
+        self.core.decide(id, decision, note)
+    }
+
+    /// Expires a pending approval ahead of its time.
+    ///
+    /// # Errors
+    ///
+    /// There is no such approval, or it is not pending.
+    pub fn expire_approval(&self, id: &str) -> Result<Approval, ControlError> {
+        self.core.expire_approval(id)
+    }
+
+    /// Makes another API key for the broker. What it asks for, the others do not see.
+    ///
+    /// # Errors
+    ///
+    /// The state file cannot be written.
+    pub fn add_api_key(&self, label: Option<String>) -> Result<ApiKey, ControlError> {
+        self.core.add_api_key(label)
+    }
+
+    /// The broker's API keys, the first one first.
+    pub fn api_keys(&self) -> Vec<ApiKey> {
+        self.core.read(|state| state.broker.keys.iter().cloned().collect())
+    }
+
+    /// Adds a rule that decides approvals, also those that are pending already. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// The rule makes no sense.
+    pub fn add_rule(&self, rule: Rule) -> Result<u64, ControlError> {
+        let ids = self.core.add_rules(&[rule])?;
+        ids.first().copied().ok_or_else(|| ControlError::invalid("no rule was added"))
+    }
+
+    /// The rules with their counters.
+    pub fn rules(&self) -> Vec<RuleState> {
+        self.core.read(|state| state.broker.rules.states())
+    }
+
+    /// Takes a rule away. What waits for its decision is free for other rules.
+    ///
+    /// # Errors
+    ///
+    /// There is no such rule.
+    pub fn remove_rule(&self, id: u64) -> Result<(), ControlError> {
+        match self.core.remove_rules(Some(id)) {
+            0 => Err(ControlError::not_found("there is no such rule")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes all rules away.
+    pub fn clear_rules(&self) {
+        self.core.remove_rules(None);
+    }
+
+    /// The attempts to deliver webhooks, oldest first.
+    pub fn webhooks(&self) -> Vec<Webhook> {
+        self.core.read(|state| state.broker.webhooks.iter().cloned().collect())
+    }
+
+    /// Sends the webhook of an attempt again, with retries of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no such attempt in the log, or the state file cannot be written.
+    pub fn resend_webhook(&self, n: u64) -> Result<(), ControlError> {
+        self.core.resend_webhook(n)
+    }
+
+    /// Empties the log of webhooks; what is on its way stays on it.
+    ///
+    /// # Errors
+    ///
+    /// The state file cannot be written.
+    pub fn clear_webhooks(&self) -> Result<(), ControlError> {
+        self.core.clear_webhooks()
+    }
+
+    /// The long polls that are held now.
+    pub fn open_polls(&self) -> usize {
+        self.core.read(|state| state.broker.polls)
     }
 
     /// The received requests, oldest first; control calls are not among them.
@@ -393,6 +536,62 @@ impl Sandbox {
     pub fn wait_for_received_blocking(&self, route: &str, count: usize, limit: Duration) -> bool {
         self.core.wait_for_blocking(limit, |state| has_received(state, route, count)).is_some()
     }
+
+    /// Waits until there are so many approvals, decided or not.
+    pub async fn wait_for_approvals(&self, count: usize, limit: Duration) -> bool {
+        self.core.wait_for(limit, |state| has_approvals(state, count)).await.is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_approvals_blocking(&self, count: usize, limit: Duration) -> bool {
+        self.core.wait_for_blocking(limit, |state| has_approvals(state, count)).is_some()
+    }
+
+    /// Waits until an approval has this status.
+    pub async fn wait_for_approval(&self, id: &str, status: ApprovalStatus, limit: Duration) -> bool {
+        self.core.wait_for(limit, |state| approval_is(state, id, status)).await.is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_approval_blocking(&self, id: &str, status: ApprovalStatus, limit: Duration) -> bool {
+        self.core.wait_for_blocking(limit, |state| approval_is(state, id, status)).is_some()
+    }
+
+    /// Waits until exactly this many long polls are held.
+    pub async fn wait_for_polls(&self, open: usize, limit: Duration) -> bool {
+        self.core.wait_for(limit, |state| has_polls(state, open)).await.is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_polls_blocking(&self, open: usize, limit: Duration) -> bool {
+        self.core.wait_for_blocking(limit, |state| has_polls(state, open)).is_some()
+    }
+
+    /// Waits until the log has so many attempts to deliver a webhook, successful or not.
+    pub async fn wait_for_webhooks(&self, attempts: usize, limit: Duration) -> bool {
+        self.core.wait_for(limit, |state| has_webhooks(state, attempts)).await.is_some()
+    }
+
+    /// The same with the caller's thread; not to be called on a runtime's thread.
+    pub fn wait_for_webhooks_blocking(&self, attempts: usize, limit: Duration) -> bool {
+        self.core.wait_for_blocking(limit, |state| has_webhooks(state, attempts)).is_some()
+    }
+}
+
+fn has_approvals(state: &crate::state::State, count: usize) -> Option<()> {
+    (state.broker.len() >= count).then_some(())
+}
+
+fn approval_is(state: &crate::state::State, id: &str, status: ApprovalStatus) -> Option<()> {
+    (state.approval_status(id)? == status).then_some(())
+}
+
+fn has_polls(state: &crate::state::State, open: usize) -> Option<()> {
+    (state.broker.polls == open).then_some(())
+}
+
+fn has_webhooks(state: &crate::state::State, attempts: usize) -> Option<()> {
+    (state.broker.webhooks.len() >= attempts).then_some(())
 }
 
 fn has_status(state: &crate::state::State, id: &str, status: LoginStatus) -> Option<()> {
@@ -427,6 +626,8 @@ impl Drop for Sandbox {
                 }
             }
         }
+        // The last tasks may end later than this.
+        self.core.quiet_change(|state| state.broker.close());
     }
 }
 

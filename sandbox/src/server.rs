@@ -22,7 +22,9 @@ use crate::connection::{Link, Tracked};
 use crate::envelope::Failure;
 use crate::fault::Effect;
 use crate::faults::{Matching, Taken};
-use crate::received::{Answer, Arrival, Unanswered};
+use crate::received::{Answer, Arrival, EntryId, Unanswered};
+use crate::routes::Dialect;
+use crate::sesame::Detail;
 use crate::state::Core;
 use crate::{api, control, guard, inject, routes};
 
@@ -61,7 +63,8 @@ impl App {
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
         let core = Arc::clone(&self.core);
         let expiry = core.run_expiry();
-        tokio::pin!(expiry);
+        let webhooks = Arc::clone(&self.core).run_webhooks();
+        tokio::pin!(expiry, webhooks);
         let mut connections = JoinSet::new();
         let mut count = 0;
         loop {
@@ -76,6 +79,7 @@ impl App {
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 () = &mut expiry => {}
+                () = &mut webhooks => {}
             }
         }
     }
@@ -110,32 +114,36 @@ impl App {
             headers: &parts.headers,
             body: body.as_deref().unwrap_or_default(),
         };
+        let dialect = Dialect::of(parts.uri.path());
         let (entry, taken) = self.receive(&arrival);
+        // Whoever goes away takes this future with him.
+        let unfinished = Unfinished { core: &self.core, entry, finished: false };
         let asked = format!("{} {}", parts.method, parts.uri.path());
         parts.extensions.insert(Arc::clone(link));
         parts.extensions.insert(taken.stream.clone());
         let request = body.map(|body| Request::from_parts(parts, Body::from(body)));
-        let result = self.respond(link, request, taken).await;
+        let result = self.respond(link, request, taken, dialect).await;
         let answer = match &result {
             Ok(response) => Answer::Status(response.status().as_u16()),
             Err(NoAnswer::Dropped) => Answer::Other(Unanswered::Dropped),
             Err(NoAnswer::HalfOpen) => Answer::Other(Unanswered::HalfOpen),
         };
-        self.core.change(|state| state.received.answered(entry, answer));
+        let mut reset = self.core.next_reset();
+        unfinished.finish(answer);
         self.log(&asked, answer);
         match result {
             Ok(response) => Ok(response),
             Err(NoAnswer::Dropped) => Err(Dropped),
             Err(NoAnswer::HalfOpen) => {
-                let epoch = self.core.read(|state| state.epoch);
-                self.core.wait_for(Duration::MAX, |state| (state.epoch != epoch).then_some(())).await;
+                // The sender lives in the core, so waiting cannot fail while we are here.
+                let _ = reset.changed().await;
                 Err(Dropped)
             }
         }
     }
 
     /// Enters a request into the log and takes its faults from the plan.
-    fn receive(&self, arrival: &Arrival<'_>) -> (u64, Taken) {
+    fn receive(&self, arrival: &Arrival<'_>) -> (EntryId, Taken) {
         let text = |name: &str| arrival.headers.get(name).and_then(|value| value.to_str().ok());
         self.core.change(|state| {
             let entry = state.received.enter(self.core.started, arrival);
@@ -145,7 +153,8 @@ impl App {
             let agent = text("x-agent-token")
                 .and_then(|token| state.agents_by_token.get(token.trim()))
                 .map(String::as_str);
-            let matching = Matching { route: arrival.route, site_id: site, agent_id: agent };
+            let key = state.broker.keys.id_in(text("authorization"));
+            let matching = Matching { route: arrival.route, site_id: site, agent_id: agent, key_id: key };
             let taken = state.faults.take(&matching);
             state.received.faulted(entry, &taken.ids);
             (entry, taken)
@@ -158,6 +167,7 @@ impl App {
         link: &Arc<Link>,
         request: Option<Request>,
         taken: Taken,
+        dialect: Dialect,
     ) -> Result<Response, NoAnswer> {
         if !taken.delay.is_zero() {
             tokio::time::sleep(taken.delay).await;
@@ -175,28 +185,29 @@ impl App {
             Err(NoAnswer::Dropped)
         };
         match taken.effect {
-            None | Some(Effect::Nothing) => Ok(self.handle(request).await),
-            Some(Effect::Answer(answer)) => Ok(inject::answer(&answer)),
+            None | Some(Effect::Nothing) => Ok(self.handle(request, dialect).await),
+            Some(Effect::Answer(answer)) => Ok(inject::answer(&answer, dialect)),
             Some(Effect::Garbage(raw)) => Ok(inject::garbage(raw)),
             Some(Effect::HalfOpen) => Err(NoAnswer::HalfOpen),
             Some(Effect::DropBefore { reset }) => dropped(reset),
             Some(Effect::DropAfter { reset }) => {
-                drop(self.handle(request).await);
+                drop(self.handle(request, dialect).await);
                 dropped(reset)
             }
             Some(Effect::Cut(cut)) => {
-                let response = self.handle(request).await;
+                let response = self.handle(request, dialect).await;
                 Ok(inject::cut(response, cut, Arc::clone(link)).await)
             }
             Some(Effect::OneByteChunks) => {
-                let response = self.handle(request).await;
+                let response = self.handle(request, dialect).await;
                 Ok(inject::one_byte_chunks(response, Arc::clone(link)).await)
             }
         }
     }
 
-    async fn handle(&self, request: Option<Request>) -> Response {
+    async fn handle(&self, request: Option<Request>, dialect: Dialect) -> Response {
         match request {
+            None if dialect == Dialect::Sesame => Detail::BODY_TOO_LARGE.into_response(),
             None => Failure::BODY_TOO_LARGE.into_response(),
             Some(request) => {
                 let Ok(response) = self.platform.call(request).await;
@@ -232,6 +243,29 @@ impl App {
         };
         // Whoever closed stderr does not want the line.
         let _ = writeln!(io::stderr(), "{asked} -> {answer}");
+    }
+}
+
+/// A request that is being worked on. Dropped before it is finished, it has lost its client.
+struct Unfinished<'a> {
+    core: &'a Core,
+    entry: EntryId,
+    finished: bool,
+}
+
+impl Unfinished<'_> {
+    fn finish(mut self, answer: Answer) {
+        self.core.change(|state| state.received.answered(self.entry, answer));
+        self.finished = true;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let gone = Answer::Other(Unanswered::Gone);
+            self.core.change(|state| state.received.answered(self.entry, gone));
+        }
     }
 }
 

@@ -94,6 +94,14 @@ pub struct Settings {
     pub passport_ttl_seconds: i64,
     /// Real time between two keepalives of an event stream.
     pub keepalive_seconds: f64,
+    /// Life of an approval.
+    pub approval_ttl_seconds: f64,
+    /// Real time that a long poll is held at most; 0 answers at once.
+    pub long_poll_seconds: f64,
+    /// Real time between the attempts to deliver a webhook; when they are used up it is given up.
+    pub webhook_retry_seconds: Vec<f64>,
+    /// Real time that a webhook's receiver has to answer.
+    pub webhook_timeout_seconds: f64,
     /// Whether `Idempotency-Key` is honoured. Off by default, because the platform may ignore it.
     pub idempotency: bool,
 }
@@ -112,6 +120,10 @@ impl Settings {
             request_ttl_seconds: 300.0,
             passport_ttl_seconds: 120,
             keepalive_seconds: 15.0,
+            approval_ttl_seconds: 3600.0,
+            long_poll_seconds: 25.0,
+            webhook_retry_seconds: vec![0.5, 2.0, 8.0],
+            webhook_timeout_seconds: 5.0,
             idempotency: false,
         };
         settings.set_platform(platform);
@@ -161,8 +173,26 @@ impl Settings {
         if !year.contains(&self.request_ttl_seconds) {
             return Err(ControlError::invalid("request_ttl_seconds must be between 0 and a year"));
         }
-        if !(0.01..=YEAR_SECONDS).contains(&self.keepalive_seconds) {
-            return Err(ControlError::invalid("keepalive_seconds must be between 0.01 and a year"));
+        if !year.contains(&self.approval_ttl_seconds) {
+            return Err(ControlError::invalid("approval_ttl_seconds must be between 0 and a year"));
+        }
+        if !year.contains(&self.long_poll_seconds) {
+            return Err(ControlError::invalid("long_poll_seconds must be between 0 and a year"));
+        }
+        if self.webhook_retry_seconds.len() > 100
+            || !self.webhook_retry_seconds.iter().all(|wait| year.contains(wait))
+        {
+            return Err(ControlError::invalid(
+                "webhook_retry_seconds must be at most 100 numbers between 0 and a year",
+            ));
+        }
+        for (name, value) in [
+            ("keepalive_seconds", self.keepalive_seconds),
+            ("webhook_timeout_seconds", self.webhook_timeout_seconds),
+        ] {
+            if !(0.01..=YEAR_SECONDS).contains(&value) {
+                return Err(ControlError::invalid(format!("{name} must be between 0.01 and a year")));
+            }
         }
         if self.passport_ttl_seconds.abs() > 366 * 86_400 {
             return Err(ControlError::invalid("passport_ttl_seconds must be within a year"));
@@ -172,6 +202,14 @@ impl Settings {
 
     pub(crate) fn keepalive(&self) -> Duration {
         Duration::try_from_secs_f64(self.keepalive_seconds).unwrap_or(Duration::from_secs(15))
+    }
+
+    pub(crate) fn long_poll(&self) -> Duration {
+        Duration::try_from_secs_f64(self.long_poll_seconds).unwrap_or(Duration::from_secs(25))
+    }
+
+    pub(crate) fn webhook_patience(&self) -> Duration {
+        Duration::try_from_secs_f64(self.webhook_timeout_seconds).unwrap_or(Duration::from_secs(5))
     }
 }
 
@@ -204,6 +242,11 @@ mod tests {
             json!({"jwks_form": "xml"}),
             json!({"keepalive_seconds": 0}),
             json!({"request_ttl_seconds": -1}),
+            json!({"approval_ttl_seconds": 1e12}),
+            json!({"long_poll_seconds": -0.1}),
+            json!({"webhook_retry_seconds": [1, -1]}),
+            json!({"webhook_retry_seconds": 1}),
+            json!({"webhook_timeout_seconds": 0}),
             json!({"platform": "tomorrow"}),
             json!([]),
         ] {

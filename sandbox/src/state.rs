@@ -19,6 +19,7 @@ use crate::keys::KeyStore;
 use crate::login::Login;
 use crate::options::Start;
 use crate::received::ReceivedLog;
+use crate::sesame::{Broker, Recovered};
 use crate::settings::Settings;
 
 /// A site and its secret.
@@ -102,8 +103,8 @@ pub(crate) struct State {
     pub(crate) connects: BTreeMap<String, u64>,
     pub(crate) faults: FaultPlan,
     pub(crate) received: ReceivedLog,
-    /// Counts resets; what waits for ever (half-open requests) gives up when it changes.
-    pub(crate) epoch: u64,
+    /// The other platform.
+    pub(crate) broker: Broker,
 }
 
 impl State {
@@ -127,7 +128,7 @@ impl State {
             connects: BTreeMap::new(),
             faults: FaultPlan::default(),
             received: ReceivedLog::default(),
-            epoch: 0,
+            broker: Broker::new(start),
         };
         state.insert_site(Site {
             site_id: start.site_id.clone(),
@@ -167,6 +168,27 @@ impl State {
     pub(crate) fn agent_by_token(&self, token: &str) -> Option<&Agent> {
         self.agents.get(self.agents_by_token.get(token)?)
     }
+
+    /// Lets what is due happen, on both platforms. Returns whether anything did.
+    fn settle_due(&mut self) -> bool {
+        // Both, whether the first had anything or not.
+        self.expire_due() | self.settle_approvals()
+    }
+
+    /// Real time until a date; nothing while the clock stands still.
+    pub(crate) fn until(&self, date: Timestamp) -> Option<Duration> {
+        if self.clock.is_frozen() {
+            return None;
+        }
+        let left = date.duration_since(self.clock.now());
+        // A timer that fires a hair early would spin; a millisecond more does no harm.
+        Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1))
+    }
+
+    /// Real time until the next thing that happens by itself.
+    fn until_next_due(&self) -> Option<Duration> {
+        [self.until_next_expiry(), self.until_next_settlement()].into_iter().flatten().min()
+    }
 }
 
 /// The heart of a sandbox: the state, the keys, and ways to wait for a change.
@@ -185,12 +207,24 @@ pub(crate) struct Core {
     changed: Condvar,
     /// Wakes the expiry timer when something earlier may be due.
     pub(crate) timer: Notify,
+    /// Counts resets; what waits for ever (half-open requests) gives up when it changes. Apart
+    /// from `version`, so that thousands of them do not look up at every change.
+    epoch: watch::Sender<u64>,
 }
 
 impl Core {
-    pub(crate) fn new(start: Start, port: u16, log_requests: bool) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        start: Start,
+        recovered: Option<Recovered>,
+        port: u16,
+        log_requests: bool,
+    ) -> std::io::Result<Self> {
+        let mut state = State::new(&start);
+        if let Some(recovered) = recovered {
+            state.broker.recover(recovered)?;
+        }
         Ok(Self {
-            state: Mutex::new(State::new(&start)),
+            state: Mutex::new(state),
             keys: KeyStore::start()?,
             start,
             origin: format!("http://127.0.0.1:{port}"),
@@ -200,6 +234,7 @@ impl Core {
             version: watch::Sender::new(0),
             changed: Condvar::new(),
             timer: Notify::new(),
+            epoch: watch::Sender::new(0),
         })
     }
 
@@ -210,10 +245,10 @@ impl Core {
     /// Looks at the state as it is now: what is due has expired.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         let mut state = self.lock();
-        let expired = state.expire_due();
+        let settled = state.settle_due();
         let result = look(&state);
         drop(state);
-        if expired {
+        if settled {
             self.announce();
         }
         result
@@ -222,10 +257,10 @@ impl Core {
     /// Changes the state and tells everybody who waits.
     pub(crate) fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        state.expire_due();
+        state.settle_due();
         let result = act(&mut state);
         // The change may itself have made something due (the clock).
-        state.expire_due();
+        state.settle_due();
         drop(state);
         self.announce();
         result
@@ -249,16 +284,23 @@ impl Core {
             let streams = std::mem::take(&mut state.streams);
             let next_stream = state.next_stream;
             let next_event = state.next_event;
-            let epoch = state.epoch + 1;
-            *state = State::new(&self.start);
+            state.broker.reset(&self.start);
+            let State { broker, received, .. } = std::mem::replace(state, State::new(&self.start));
+            state.broker = broker;
+            state.received = received.reset();
             // Streams take themselves off the list when their connections are gone; numbers
             // are not reused, so that a late one cannot take off somebody else.
             state.streams = streams;
             state.next_stream = next_stream;
             state.next_event = next_event;
-            state.epoch = epoch;
         });
+        self.epoch.send_modify(|epoch| *epoch += 1);
         self.timer.notify_one();
+    }
+
+    /// Tells of the next reset, counted from this call.
+    pub(crate) fn next_reset(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
     }
 
     /// Waits until `condition` gives something, for at most `limit` of real time.
@@ -288,7 +330,7 @@ impl Core {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
         loop {
-            state.expire_due();
+            state.settle_due();
             if let Some(found) = condition(&state) {
                 return Some(found);
             }
@@ -297,10 +339,10 @@ impl Core {
         }
     }
 
-    /// Lets requests expire when their time comes, for as long as it is polled.
+    /// Lets what is due happen when its time comes, for as long as it is polled.
     pub(crate) async fn run_expiry(&self) {
         loop {
-            match self.read(State::until_next_expiry) {
+            match self.read(State::until_next_due) {
                 Some(delay) => {
                     tokio::select! {
                         () = tokio::time::sleep(delay) => {}

@@ -47,12 +47,31 @@ fn signal(child: &Running, name: &str) {
 
 #[test]
 fn the_first_line_is_json_and_the_server_is_ready() {
-    let mut child = start(&["--json", "--site-token", "st_mine", "--platform", "today", "--difficulty", "3"]);
+    let mut child = start(&[
+        "--json",
+        "--site-token",
+        "st_mine",
+        "--sesame-api-key",
+        "sk_mine",
+        "--webhook-secret",
+        "whsec_mine",
+        "--platform",
+        "today",
+        "--difficulty",
+        "3",
+        "--long-poll",
+        "1.5",
+        "--approval-ttl",
+        "60",
+    ]);
     let info: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
     let port = u16::try_from(info["port"].as_u64().unwrap()).unwrap();
     assert_eq!(info["lime_api_base"], format!("http://127.0.0.1:{port}/api/v1"));
     assert_eq!(info["control_url"], format!("http://127.0.0.1:{port}/_sandbox"));
     assert_eq!(info["site_token"], "st_mine");
+    assert_eq!(info["sesame_url"], format!("http://127.0.0.1:{port}"));
+    assert_eq!(info["sesame_api_key"], "sk_mine");
+    assert_eq!(info["webhook_secret"], "whsec_mine");
     assert!(info["agent_token"].as_str().unwrap().starts_with("at_sandbox_"));
     assert!(info["site_id"].is_string() && info["agent_id"].is_string());
     assert_eq!(info["pid"], child.0.id());
@@ -60,6 +79,10 @@ fn the_first_line_is_json_and_the_server_is_ready() {
     let settings = runtime.block_on(common::call(port, "GET", "/_sandbox/settings", &[], b"")).json();
     assert_eq!(settings["pow_digest"], "today");
     assert_eq!(settings["pow_difficulty"], 3);
+    assert_eq!(
+        (&settings["long_poll_seconds"], &settings["approval_ttl_seconds"]),
+        (&1.5.into(), &60.0.into())
+    );
     // The key endpoint answers as soon as there is a key.
     let keys = runtime.block_on(common::call(port, "GET", common::JWKS, &[], b""));
     assert!(keys.json()["keys"][0]["kid"].is_string());
@@ -100,7 +123,7 @@ fn for_people_it_prints_lines_to_paste_and_a_log_without_tokens() {
     let mut child = start(&["--exit-with-parent"]);
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let mut values = std::collections::HashMap::new();
-    while values.len() < 3 {
+    while values.len() < 6 {
         let mut line = String::new();
         assert_ne!(out.read_line(&mut line).unwrap(), 0);
         if let Some((name, value)) =
@@ -113,6 +136,9 @@ fn for_people_it_prints_lines_to_paste_and_a_log_without_tokens() {
         values["LIME_API_BASE"].trim_end_matches("/api/v1").rsplit_once(':').unwrap().1.parse().unwrap();
     let token = values["LIME_SITE_TOKEN"].as_str();
     assert!(values["LIME_AGENT_TOKEN"].starts_with("at_sandbox_"));
+    assert_eq!(values["SESAME_BROKER_URL"], format!("http://127.0.0.1:{port}"));
+    assert!(values["SESAME_API_KEY"].starts_with("sk_sandbox_"));
+    assert!(values["SESAME_WEBHOOK_SECRET"].starts_with("whsec_sandbox_"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let headers = [("x-site-token", token)];
     let created = runtime.block_on(common::call(port, "POST", common::REQUESTS, &headers, b"{}"));
@@ -127,8 +153,8 @@ fn for_people_it_prints_lines_to_paste_and_a_log_without_tokens() {
 
 #[test]
 fn real_looking_tokens_and_taken_ports_are_refused() {
-    for flag in ["--site-token", "--agent-token"] {
-        for token in ["st_live_abcdef", "at_live_abcdef"] {
+    for flag in ["--site-token", "--agent-token", "--sesame-api-key", "--webhook-secret"] {
+        for token in ["st_live_abcdef", "at_live_abcdef", "sk_live_abcdef"] {
             let output = run(&["--json", flag, token]);
             assert_eq!(output.status.code(), Some(2));
             assert!(output.stdout.is_empty());

@@ -218,3 +218,63 @@ async fn keys_rotate_in_between_and_the_request_goes_on() {
     assert_eq!(refused.status, 503, "rules behind it are still seen");
     assert_ne!(kid().await, first);
 }
+
+#[tokio::test]
+async fn the_broker_fails_in_its_own_form() {
+    let sandbox = sandbox().await;
+    let body = json!({"action": "a", "summary": "s"});
+    let trigger = async || trigger_as(&sandbox, sandbox.sesame_api_key(), &body, &[]).await;
+    for status in [401, 404, 429, 500, 503] {
+        sandbox.add_fault(Fault::on("trigger_approval").status(status).header("retry-after", "1")).unwrap();
+        let answer = trigger().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("1")));
+        assert!(answer.json()["detail"].is_string() && answer.json()["ok"].is_null());
+    }
+    sandbox.add_fault(Fault::on("*").status(502).body("<html>")).unwrap();
+    assert_eq!(trigger().await.text(), "<html>");
+    assert!(sandbox.approvals().is_empty());
+    let other = sandbox.add_api_key(None).unwrap();
+    sandbox.add_fault(Fault::on("trigger_approval").status(500).for_key(&other.key_id)).unwrap();
+    let id = ask(&sandbox, "a").await;
+    assert_eq!(trigger_as(&sandbox, &other.api_key, &body, &[]).await.status, 500);
+    let log = sandbox.received_on("trigger_approval");
+    assert_eq!(log[0].headers["authorization"], format!("Bearer {}", sandbox.sesame_api_key()));
+
+    let whole = look(&sandbox, &id, "").await.body;
+    sandbox.add_fault(Fault::on("read_approval").cut_after_bytes(5)).unwrap();
+    let cut = look(&sandbox, &id, "").await;
+    assert_eq!((cut.end, cut.body.as_slice()), (End::Closed, &whole[..5]));
+    sandbox.add_fault(Fault::on("read_approval").one_byte_chunks()).unwrap();
+    assert_eq!(look(&sandbox, &id, "").await.chunks, vec![1; whole.len()]);
+    sandbox.add_fault(Fault::on("read_approval").garbage()).unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&look(&sandbox, &id, "").await.body).is_err());
+    sandbox.add_fault(Fault::on("read_approval").redirect("/elsewhere")).unwrap();
+    assert_eq!(look(&sandbox, &id, "").await.header("location"), Some("/elsewhere"));
+}
+
+#[tokio::test]
+async fn the_broker_is_dropped_and_hangs() {
+    let sandbox = sandbox().await;
+    let key = format!("Bearer {}", sandbox.sesame_api_key());
+    let headers = [("authorization", key.as_str())];
+    let body = json!({"action": "a", "summary": "s", "dedup_key": "k"}).to_string();
+    let trigger = async || {
+        try_call(sandbox.port(), "POST", APPROVALS, &headers, body.as_bytes()).await.map(|a| a.json())
+    };
+    sandbox.add_fault(Fault::on("trigger_approval").drop_before().with_reset()).unwrap();
+    sandbox.add_fault(Fault::on("trigger_approval").drop_after()).unwrap();
+    assert_eq!(trigger().await.unwrap_err(), End::Reset);
+    assert!(sandbox.approvals().is_empty());
+    assert_eq!(trigger().await.unwrap_err(), End::Closed);
+    let id = trigger().await.unwrap()["approval_id"].as_str().unwrap().to_owned();
+    assert_eq!(sandbox.approvals().len(), 1, "the key finds what was made before the answer was lost");
+
+    sandbox.add_fault(Fault::on("read_approval").half_open()).unwrap();
+    let mut connection = Connection::open(sandbox.port()).await;
+    let path = format!("{APPROVALS}/{id}?wait=true");
+    connection.send("GET", &path, &headers, b"").await;
+    assert!(sandbox.wait_for_received("read_approval", 1, PATIENCE).await);
+    sandbox.decide(&id, lime_sandbox::Decision::Approved, None).unwrap();
+    assert_eq!(sandbox.open_polls(), 0, "it is not a poll that is held, but one that nobody looks at");
+    assert_eq!(look(&sandbox, &id, "?wait=true").await.json()["status"], "approved");
+}

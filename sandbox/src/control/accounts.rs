@@ -1,4 +1,4 @@
-//! Sites and agents.
+//! Sites, agents, and API keys of the broker.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{ok, parse, show};
 use crate::error::ControlError;
 use crate::sandbox::Info;
+use crate::sesame::ApiKey;
 use crate::state::{Agent, Core, NewAgent, Site};
 
 #[derive(Deserialize)]
@@ -56,4 +57,24 @@ pub(super) async fn agents(State(core): State<Arc<Core>>) -> Response {
 pub(super) async fn add_agent(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
     let profile: NewAgent = parse(&body)?;
     Ok(show(&core.add_agent(profile)))
+}
+
+pub(super) async fn api_keys(State(core): State<Arc<Core>>) -> Response {
+    let keys: Vec<ApiKey> = core.read(|state| state.broker.keys.iter().cloned().collect());
+    ok(&json!({"api_keys": keys}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewApiKey {
+    #[serde(default)]
+    label: Option<String>,
+}
+
+pub(super) async fn add_api_key(
+    State(core): State<Arc<Core>>,
+    body: Bytes,
+) -> Result<Response, ControlError> {
+    let NewApiKey { label } = parse(&body)?;
+    Ok(show(&core.add_api_key(label)?))
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{ok, parse};
+use super::{ok, parse_list};
 use crate::error::ControlError;
 use crate::fault::Fault;
 use crate::state::Core;
@@ -19,12 +19,7 @@ pub(super) async fn list(State(core): State<Arc<Core>>) -> Response {
 
 /// Takes one rule, or a list of them.
 pub(super) async fn add(State(core): State<Arc<Core>>, body: Bytes) -> Result<Response, ControlError> {
-    // Looking at the shape first gives better messages than an untagged enum does.
-    let faults: Vec<Fault> = match parse::<Value>(&body)? {
-        list @ Value::Array(_) => serde_json::from_value(list),
-        rule => serde_json::from_value(rule).map(|rule| vec![rule]),
-    }
-    .map_err(|error| ControlError::invalid(error.to_string()))?;
+    let faults: Vec<Fault> = parse_list(&body)?;
     let ids = core.change(|state| state.add_faults(&faults))?;
     Ok(ok(&json!({"ids": ids})))
 }

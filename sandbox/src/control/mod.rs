@@ -1,12 +1,15 @@
 //! The control API under `/_sandbox`: what tests and people drive the sandbox with.
 
 mod accounts;
+mod approvals;
 mod clock;
 mod faults;
 mod logins;
 mod received;
+mod rules;
 mod settings;
 mod streams;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -49,13 +52,23 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/login-requests/{id}/expire", post(logins::expire))
         .route("/login-requests/{id}/approve", post(logins::approve))
         .route("/keys/rotate", post(logins::rotate))
+        .route("/api-keys", get(accounts::api_keys).post(accounts::add_api_key))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::one))
+        .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/approvals/{id}/expire", post(approvals::expire))
+        .route("/polls", get(approvals::polls))
+        .route("/rules", get(rules::list).post(rules::add).delete(rules::clear))
+        .route("/rules/{id}", delete(rules::remove))
+        .route("/webhooks", get(webhooks::list).delete(webhooks::clear))
+        .route("/webhooks/{n}/resend", post(webhooks::resend))
         .route("/received", get(received::list).delete(received::clear))
         .route("/streams", get(streams::list))
         .route("/streams/disconnect", post(streams::disconnect))
         .route("/events", post(streams::push))
         .route("/clock", get(clock::read).post(clock::change))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
-        .route("/faults/{id}", axum::routing::delete(faults::remove))
+        .route("/faults/{id}", delete(faults::remove))
         .method_not_allowed_fallback(|| async {
             error(StatusCode::METHOD_NOT_ALLOWED, "the call does not take this method")
         })
@@ -106,6 +119,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
     serde_json::from_slice(body).map_err(|error| ControlError::invalid(error.to_string()))
 }
 
+/// One value, or a list of them. Looking at the shape first gives better messages than an
+/// untagged enum does.
+fn parse_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, ControlError> {
+    match parse::<Value>(body)? {
+        list @ Value::Array(_) => serde_json::from_value(list),
+        one => serde_json::from_value(one).map(|one| vec![one]),
+    }
+    .map_err(|error| ControlError::invalid(error.to_string()))
+}
+
 /// How long a call may wait.
 fn patience(wait_ms: Option<u64>) -> Duration {
     Duration::from_millis(wait_ms.unwrap_or(0)).min(LONGEST_WAIT)
@@ -122,6 +145,7 @@ impl IntoResponse for ControlError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         error(status, &self.to_string())
     }

@@ -20,6 +20,7 @@ pub(crate) const REQUESTS: &str = "/api/v1/modules/agent-login/requests";
 pub(crate) const EVENTS: &str = "/api/v1/modules/agent-login/events";
 pub(crate) const JWKS: &str = "/api/v1/core/.well-known/jwks.json";
 pub(crate) const PROFILE: &str = "/api/v1/core/agents/me/profile";
+pub(crate) const APPROVALS: &str = "/v1/approvals";
 
 /// A sandbox with an easy proof of work.
 pub(crate) async fn sandbox() -> Sandbox {
@@ -302,6 +303,130 @@ pub(crate) async fn login(sandbox: &Sandbox, id: &str) -> Value {
     let difficulty = u32::try_from(data["pow_difficulty"].as_i64().unwrap()).unwrap();
     let nonce = solve_seed(data["pow_challenge"].as_str().unwrap(), difficulty);
     approve(sandbox, id, &nonce).await.unwrap().data()
+}
+
+fn bearer(key: &str) -> String {
+    format!("Bearer {key}")
+}
+
+/// Asks for an approval with some API key.
+pub(crate) async fn trigger_as(sandbox: &Sandbox, key: &str, body: &Value, more: &[(&str, &str)]) -> Answer {
+    let key = bearer(key);
+    let mut headers = vec![("authorization", key.as_str()), ("content-type", "application/json")];
+    headers.extend_from_slice(more);
+    call(sandbox.port(), "POST", APPROVALS, &headers, body.to_string().as_bytes()).await
+}
+
+/// Asks for an approval with the first API key and returns its id.
+pub(crate) async fn trigger(sandbox: &Sandbox, body: Value) -> String {
+    let answer = trigger_as(sandbox, sandbox.sesame_api_key(), &body, &[]).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()["approval_id"].as_str().unwrap().to_owned()
+}
+
+/// An approval of this action, with the first API key.
+pub(crate) async fn ask(sandbox: &Sandbox, action: &str) -> String {
+    trigger(sandbox, json!({"action": action, "summary": "Please"})).await
+}
+
+/// What the first API key sees of an approval.
+pub(crate) async fn look(sandbox: &Sandbox, id: &str, query: &str) -> Answer {
+    look_as(sandbox, sandbox.sesame_api_key(), id, query).await
+}
+
+pub(crate) async fn look_as(sandbox: &Sandbox, key: &str, id: &str, query: &str) -> Answer {
+    let headers = [("authorization", &*bearer(key))];
+    call(sandbox.port(), "GET", &format!("{APPROVALS}/{id}{query}"), &headers, b"").await
+}
+
+/// A webhook as it came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Hook {
+    pub(crate) head: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Hook {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        header(&self.headers, name).unwrap_or_default()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Whether the signature is that of the body under this secret.
+    pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+        let signature: Vec<u8> = (0..self.header("x-sesame-signature").len() / 2)
+            .map(|at| u8::from_str_radix(&self.header("x-sesame-signature")[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        aws_lc_rs::hmac::verify(&key, &self.body, &signature).is_ok()
+    }
+}
+
+/// Somebody who takes webhooks and answers them from a list; with the last answer when it is at its end.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    hooks: tokio::sync::mpsc::UnboundedReceiver<Hook>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Answers are whole heads (`200 OK`, `302 Found\r\nlocation: /x`); an empty one closes the
+    /// connection without an answer, `silence` keeps it open.
+    pub(crate) async fn start(answers: &[&str]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook?a=1", listener.local_addr().unwrap());
+        let mut answers: std::collections::VecDeque<String> =
+            answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let (sender, hooks) = tokio::sync::mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let mut silent = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = Connection { stream: BufReader::new(stream), port: 0 };
+                let head = connection.line().await.unwrap();
+                let mut headers = Vec::new();
+                loop {
+                    let line = connection.line().await.unwrap();
+                    let Some((name, value)) = line.split_once(": ") else { break };
+                    headers.push((name.to_owned(), value.to_owned()));
+                }
+                let length: usize = header(&headers, "content-length").unwrap().parse().unwrap();
+                let mut body = vec![0; length];
+                connection.stream.read_exact(&mut body).await.unwrap();
+                let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+                match answer.as_deref() {
+                    None | Some("") => {}
+                    Some("silence") => silent.push(connection),
+                    Some(answer) => {
+                        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+                        connection.stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+                if sender.send(Hook { head, headers, body }).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { url, hooks, task }
+    }
+
+    pub(crate) async fn hook(&mut self) -> Hook {
+        within(self.hooks.recv()).await.unwrap()
+    }
+
+    /// Whether everything that came in has been looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hooks.is_empty()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// An open event stream.

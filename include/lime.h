@@ -1,6 +1,7 @@
 /*
- * lime.h - the client side of the LIME platform (version 0.1.0): a site lets AI agents sign in without
- * a browser, an agent signs in to sites. SPDX-License-Identifier: MIT
+ * lime.h - the client side of two platforms (version 0.1.0): LIME, where a site lets AI agents sign in
+ * without a browser and an agent signs in to sites; and Sesame, where a human approves a sensitive operation
+ * before it runs. SPDX-License-Identifier: MIT
  *
  * INSTALL AND LINK
  *
@@ -39,6 +40,62 @@
  *       return status == LIME_OK && passport ? 0 : 1;
  *   }
  *
+ * A GATE BEFORE AN OPERATION
+ *
+ *   #include <lime.h>
+ *   #include <stdio.h>
+ *
+ *   // A refund that a human has to approve: SESAME_API_KEY is read from the environment.
+ *   int main(void) {
+ *       lime_sesame *sesame = NULL;
+ *       lime_approval_request *request = NULL;
+ *       lime_approval *approval = NULL;
+ *       lime_error *error = NULL;
+ *       int32_t status = lime_sesame_new(NULL, &sesame, &error);
+ *       if (status == LIME_OK)
+ *           status = lime_approval_request_new("payments.refund", "Refund $42.00 to customer", &request, &error);
+ *       if (status == LIME_OK) status = lime_approval_request_set_dedup_key(request, "refund-882");
+ *       if (status == LIME_OK)
+ *           status = lime_sesame_require_approval(sesame, request, 300000, 2000, &approval, &error);
+ *       if (status == LIME_OK) printf("approved: the money moves here, and nowhere else\n");
+ *       else fprintf(stderr, "%s: %s\n", lime_status_name(status), lime_error_message(error));
+ *       lime_error_free(error);
+ *       lime_approval_free(approval);
+ *       lime_approval_request_free(request);
+ *       lime_sesame_free(sesame);
+ *       return status == LIME_OK ? 0 : 1;
+ *   }
+ *
+ * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. Where an approval stands:
+ *
+ *   "pending"     nobody has decided yet
+ *   "approved"    a human granted it
+ *   "denied"      a human refused it
+ *   "expired"     nobody decided in time
+ *
+ * The last three are terminal: no further decision changes them. A later broker may know more; nothing but
+ * "approved" (lime_approval_is_approved()) is a yes. Instead of holding a call, a program may ask with
+ * lime_sesame_trigger(), write down the approval's id, and be told (see "Webhooks") or ask later.
+ *
+ * WEBHOOKS
+ *
+ * The broker reports a decision to the request's callback_url by a POST that is signed with a shared secret.
+ * lime_webhook_verify() takes its headers and its raw body: the bytes as they arrived, not what a framework made
+ * of them.
+ *
+ * The wire does not sign the timestamp. Whoever has once seen a delivery can send its body again, signature and
+ * all, with a fresh timestamp, at any later time; the tolerance does not stop that. The remedies, best first:
+ *
+ *   1. Treat a webhook as a hint: read the approval from the broker (lime_sesame_get()) and act on that, once
+ *      for each approval_id.
+ *   2. Record each approval_id where the decision takes effect, in the same transaction.
+ *   3. Give the verifier a guard, lime_webhook_verifier_set_replay_guard(), which does the same in this
+ *      process's memory.
+ *
+ *   const char *names[] = {LIME_WEBHOOK_SIGNATURE_HEADER, LIME_WEBHOOK_TIMESTAMP_HEADER};
+ *   const char *values[] = {getenv("HTTP_X_SESAME_SIGNATURE"), getenv("HTTP_X_SESAME_TIMESTAMP")};
+ *   status = lime_webhook_verify(verifier, names, values, 2, body, length, &webhook, &error);
+ *
  * STATUS AND ERRORS
  *
  * A function that can fail returns an int32_t: LIME_OK (0) or a LIME_ERROR_ constant. Its results go to
@@ -58,10 +115,11 @@
  *
  * THREADS
  *
- * Clients (lime_site, lime_agent) may be used by any number of threads at once; all other objects by one at a time, or
- * by several that only read. Nothing is freed while another thread uses it. Importing the library and making a
- * client start no thread. The first call that needs it starts one runtime thread for the whole process, the first
- * callback one dispatcher thread; both end with the last client.
+ * Clients (lime_site, lime_agent, lime_sesame) may be used by any number of threads at once; all other objects by one
+ * at a time, or by several that only read: a function that takes a const pointer reads, lime_webhook_verify() too.
+ * Nothing is freed while another thread uses it. Importing the library and making a client start no thread. The
+ * first call that needs it starts one runtime thread for the whole process, the first callback one dispatcher
+ * thread; both end with the last client.
  *
  * STARTED CALLS
  *
@@ -75,7 +133,7 @@
  * CALLBACKS
  *
  * Callbacks of all clients run on the one dispatcher thread, one at a time, in order, and should be short. Inside
- * a callback any _start function, lime_site_close(), every _free function and every function without input and
+ * a callback any _start function, every _close and every _free function and every function without input and
  * output may be called; blocking calls fail with LIME_ERROR_WOULD_DEADLOCK. A callback must not throw a C++
  * exception or longjmp() out. Log callbacks are different, see lime_log_callback.
  *
@@ -130,7 +188,7 @@
 /** An HTTP answer that is not what the protocol says: not JSON, wrong shape, too large, a redirect. */
 #define LIME_ERROR_BAD_RESPONSE 22
 
-/** An approve was sent, and whether it took effect is not known; do not count it as failed. */
+/** A request that changes something was sent, and whether it took effect is not known; do not count it as failed. */
 #define LIME_ERROR_OUTCOME_UNKNOWN 23
 
 /** HTTP 429 or code `RATE_LIMIT_EXCEEDED`. */
@@ -141,6 +199,9 @@
 
 /** Any other error that the platform reports. */
 #define LIME_ERROR_API 32
+
+/** The broker does not know this approval. */
+#define LIME_ERROR_NOT_FOUND 33
 
 /** A passport that must not be trusted: signature, key, audience, issuer or claims. */
 #define LIME_ERROR_INVALID_PASSPORT 40
@@ -154,12 +215,54 @@
 /** The platform asked for a proof of work that nobody can solve (difficulty above 256). */
 #define LIME_ERROR_POW_DIFFICULTY 51
 
+/** A human denied the operation, or nobody decided before the approval expired; it must not run. */
+#define LIME_ERROR_APPROVAL_DENIED 60
+
+/** A webhook that must not be trusted; the code says why. */
+#define LIME_ERROR_WEBHOOK 61
+
+/** The header of a webhook that has the signature. */
+#define LIME_WEBHOOK_SIGNATURE_HEADER "X-Sesame-Signature"
+
+/** The header of a webhook that has the time of sending. */
+#define LIME_WEBHOOK_TIMESTAMP_HEADER "X-Sesame-Timestamp"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_EMPTY_SECRET "empty_secret"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MISSING_HEADER "missing_header"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MALFORMED_HEADER "malformed_header"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_TOO_OLD "too_old"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_TOO_NEW "too_new"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MISMATCH "mismatch"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_NOT_JSON "not_json"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_NOT_AN_OBJECT "not_an_object"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_REPLAYED "replayed"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_UNDATABLE "undatable"
+
 
 /**
  * The number of the ABI that this header describes. It grows when something is added; it starts over
  * with a new major version of the library (a new SONAME), the only place where something is removed.
  */
-#define LIME_ABI_VERSION 1
+#define LIME_ABI_VERSION 2
 
 /**
  * Log level: each request, method and URL.
@@ -232,6 +335,16 @@
 #define LIME_STREAM_CLOSED 5
 
 /**
+ * A timeout that never passes.
+ */
+#define LIME_WAIT_FOREVER UINT64_MAX
+
+/**
+ * The room that a signature needs, with the NUL at its end.
+ */
+#define LIME_WEBHOOK_SIGNATURE_SIZE 65
+
+/**
  * For an agent only: the seed's digest first, today's when the platform does not take that one.
  */
 #define LIME_POW_DIGEST_AUTO 0
@@ -298,6 +411,18 @@ typedef struct lime_agent_options lime_agent_options;
 typedef struct lime_agent_profile lime_agent_profile;
 
 /**
+ * Where an approval stood when the broker answered. (The result of an agent's login is a
+ * lime_approval_result.) Free it with lime_approval_free().
+ */
+typedef struct lime_approval lime_approval;
+
+/**
+ * What a human is asked to approve; it can be asked for any number of times. To be filled by one thread
+ * at a time. Free it with lime_approval_request_free().
+ */
+typedef struct lime_approval_request lime_approval_request;
+
+/**
  * How a login was confirmed. Free it with lime_approval_result_free().
  */
 typedef struct lime_approval_result lime_approval_result;
@@ -335,6 +460,17 @@ typedef struct lime_login_request_status lime_login_request_status;
 typedef struct lime_passport lime_passport;
 
 /**
+ * The client of the Sesame broker. Make one per API key and process; any number of threads may use it at
+ * once. Free it with lime_sesame_free().
+ */
+typedef struct lime_sesame lime_sesame;
+
+/**
+ * How to make a lime_sesame. Not to be used by several threads at once.
+ */
+typedef struct lime_sesame_options lime_sesame_options;
+
+/**
  * The client of a site's backend. Make one per site token and process; any number of threads may use it
  * at once. Free it with lime_site_free().
  */
@@ -350,6 +486,18 @@ typedef struct lime_site_options lime_site_options;
  * cut of the same bytes into chunks gives the same events. To be used by one thread at a time.
  */
 typedef struct lime_sse_parser lime_sse_parser;
+
+/**
+ * A webhook that can be trusted. Free it with lime_webhook_free().
+ */
+typedef struct lime_webhook lime_webhook;
+
+/**
+ * Verifies webhooks. Fill it with lime_webhook_verifier_add_secret() and the set functions before it is
+ * shared; from then on any number of threads may verify with it at once. Make one for each endpoint and
+ * keep it: with a replay guard it has a memory. Free it with lime_webhook_verifier_free().
+ */
+typedef struct lime_webhook_verifier lime_webhook_verifier;
 
 /**
  * Receives log records: `level` is a LIME_LOG_ constant, `message` is valid during the call. It runs
@@ -432,6 +580,15 @@ typedef void (*lime_agent_profile_callback)(void *user_data,
                                             struct lime_error *error);
 
 /**
+ * Receives the result of every _start function of a lime_sesame. `status` is LIME_OK and `approval` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_approval_callback)(void *user_data,
+                                       int32_t status,
+                                       struct lime_approval *approval,
+                                       struct lime_error *error);
+
+/**
  * Receives an event: its name ("message" when the stream does not say), its data and the last event id
  * of the stream so far. `data` has `data_length` bytes and a NUL after them. All are valid during the
  * call.
@@ -489,7 +646,8 @@ int32_t lime_error_status(const struct lime_error *error);
 const char *lime_error_message(const struct lime_error *error);
 
 /**
- * The platform's own code, such as "SITE_TOKEN_INVALID".
+ * The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
+ * status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
  *
  * Returns: text that is valid until the error is freed; NULL when there is none.
  */
@@ -515,6 +673,13 @@ const char *lime_error_detail_json(const struct lime_error *error);
  * Returns: text that is valid until the error is freed; NULL when it was about none.
  */
 const char *lime_error_request_id(const struct lime_error *error);
+
+/**
+ * The approval that the failed call was about.
+ *
+ * Returns: text that is valid until the error is freed; NULL when it was about none.
+ */
+const char *lime_error_approval_id(const struct lime_error *error);
 
 /**
  * How long the platform asked to wait before the next try (`Retry-After`).
@@ -1313,6 +1478,586 @@ int32_t lime_agent_profile_agent_reputation(const struct lime_agent_profile *pro
  * Frees a profile. NULL is allowed.
  */
 void lime_agent_profile_free(struct lime_agent_profile *profile);
+
+/**
+ * A new set of options, with the defaults.
+ *
+ * Returns: the options, to be freed with lime_sesame_options_free(); never NULL.
+ */
+struct lime_sesame_options *lime_sesame_options_new(void);
+
+/**
+ * Sets the API key, `sk_...`. Without it the environment variable SESAME_API_KEY counts.
+ *
+ * Parameters: `api_key`: copied; NULL or "" goes back to the environment variable.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_set_api_key(struct lime_sesame_options *options, const char *api_key);
+
+/**
+ * Sets the address of the broker. Without it the environment variable SESAME_BROKER_URL counts, then
+ * `https://getsesame.dev`.
+ *
+ * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+ * the client is made.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_set_base_url(struct lime_sesame_options *options, const char *base_url);
+
+/**
+ * Bounds one attempt of a request, from connecting to the last byte; not a poll that the broker holds.
+ * Default: 30,000 ms.
+ *
+ * Parameters: `timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_sesame_options_set_timeout_ms(struct lime_sesame_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets how many further attempts of a call follow a failed one, where that is safe. A wait for a
+ * decision does not count them: it goes on until its time is up. Default: 3.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options, uint32_t max_retries);
+
+/**
+ * Sets how long one poll may take before it counts as hung and the broker is asked again. The broker
+ * holds a poll for 25 to 30 s, so less than that gives up polls that are alive. Default: 40,000 ms.
+ *
+ * Parameters: `poll_timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *options,
+                                                uint64_t poll_timeout_ms);
+
+/**
+ * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+ *
+ * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+ * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+ * these options and every client made with them are gone, when another callback is set, or before this
+ * function returns an error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ */
+int32_t lime_sesame_options_set_log_callback(struct lime_sesame_options *options,
+                                             int32_t level,
+                                             lime_log_callback callback,
+                                             void *user_data,
+                                             lime_drop_user_data drop_user_data);
+
+/**
+ * Frees options. NULL is allowed. Clients that were made with them live on.
+ */
+void lime_sesame_options_free(struct lime_sesame_options *options);
+
+/**
+ * A request with nothing but what has to be there.
+ *
+ * Parameters: `action`: what kind of operation it is, such as "payments.refund"; the broker's rules go by
+ * it. `summary`: one line for the human. Both are copied. `request`: gets the request, to be freed with
+ * lime_approval_request_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_new(const char *action,
+                                  const char *summary,
+                                  struct lime_approval_request **request,
+                                  struct lime_error **error);
+
+/**
+ * Sets why it is asked for.
+ *
+ * Parameters: `reason`: copied; NULL says nothing.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_reason(struct lime_approval_request *request, const char *reason);
+
+/**
+ * Sets the key that names the operation: the same key gives the same approval, however often it is asked
+ * for. With one, a failed attempt to ask is repeated; without one it is repeated only if it certainly did
+ * not leave, because a human would be asked twice.
+ *
+ * Parameters: `dedup_key`: such as "refund-882"; copied; NULL for none.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_dedup_key(struct lime_approval_request *request, const char *dedup_key);
+
+/**
+ * Sets where the broker reports the decision, see lime_webhook_verify().
+ *
+ * Parameters: `callback_url`: copied; NULL for nowhere.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_callback_url(struct lime_approval_request *request,
+                                               const char *callback_url);
+
+/**
+ * Sets how much is at stake, in words that the broker's people agreed on, such as "high".
+ *
+ * Parameters: `severity`: copied; NULL says nothing.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_severity(struct lime_approval_request *request, const char *severity);
+
+/**
+ * Sets what else the human sees. It is shown: no secrets.
+ *
+ * Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied. NULL with length 0 for none.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before
+ * stays then.
+ */
+int32_t lime_approval_request_set_context_json(struct lime_approval_request *request,
+                                               const void *context_json,
+                                               size_t length);
+
+/**
+ * Frees a request. NULL is allowed. Calls that were given it go on.
+ */
+void lime_approval_request_free(struct lime_approval_request *request);
+
+/**
+ * The approval. Another process can wait for it by this, with lime_sesame_wait().
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_approval_id(const struct lime_approval *approval);
+
+/**
+ * The status: "pending", "approved", "denied" or "expired"; a later broker may know more. Whether to go
+ * on is what lime_approval_is_approved() says.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_status_text(const struct lime_approval *approval);
+
+/**
+ * Whether a human granted it. Nothing else means "go on".
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
+int32_t lime_approval_is_approved(const struct lime_approval *approval);
+
+/**
+ * Whether no further decision can change it: it is approved, denied or expired.
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
+int32_t lime_approval_is_terminal(const struct lime_approval *approval);
+
+/**
+ * When it expires undecided, where the broker tells.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ */
+int64_t lime_approval_expires_at_unix_micros(const struct lime_approval *approval);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ */
+int32_t lime_approval_expires_at_offset_seconds(const struct lime_approval *approval);
+
+/**
+ * When it was decided, where the broker tells.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ */
+int64_t lime_approval_decided_at_unix_micros(const struct lime_approval *approval);
+
+/**
+ * The offset that the time of the decision was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ */
+int32_t lime_approval_decided_at_offset_seconds(const struct lime_approval *approval);
+
+/**
+ * What the human wrote beside the decision.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ */
+const char *lime_approval_note(const struct lime_approval *approval);
+
+/**
+ * The requester's label.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ */
+const char *lime_approval_requester_label(const struct lime_approval *approval);
+
+/**
+ * Frees an approval. NULL is allowed.
+ */
+void lime_approval_free(struct lime_approval *approval);
+
+/**
+ * Makes a client for the owner of the API key. Starts no thread and sends nothing.
+ *
+ * Parameters: `options`: copied; NULL for the defaults and the environment. `sesame`: gets the client, to
+ * be freed with lime_sesame_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no key; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_new(const struct lime_sesame_options *options,
+                        struct lime_sesame **sesame,
+                        struct lime_error **error);
+
+/**
+ * Asks for an approval and does not wait for the decision: it is pending then, unless the request's
+ * dedup_key names one that is decided. Blocks until the broker answers.
+ *
+ * Parameters: `request`: what is asked for. `approval`: gets the result, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_OUTCOME_UNKNOWN when a request without a dedup_key was sent and its answer
+ * got lost (a human may have been asked); LIME_ERROR_API when the broker does not take the request;
+ * LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_trigger(const struct lime_sesame *sesame,
+                            const struct lime_approval_request *request,
+                            struct lime_approval **approval,
+                            struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_trigger(); see "Started calls" in the manual above. Cancelling does not
+ * take back what was asked.
+ *
+ * Parameters: `request`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
+ * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_trigger_start(const struct lime_sesame *sesame,
+                                  const struct lime_approval_request *request,
+                                  lime_approval_callback callback,
+                                  void *user_data,
+                                  lime_drop_user_data drop_user_data,
+                                  uint64_t *operation,
+                                  struct lime_error **error);
+
+/**
+ * Reads where an approval stands. Blocks until the broker answers.
+ *
+ * Parameters: `approval_id`: the approval. `wait_for_decision`: 1 to let the broker hold its answer until
+ * there is a decision, for 25 to 30 s at most, else 0. `approval`: gets the result, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_NOT_FOUND when the broker does not know the approval or it is no approval
+ * id; LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_get(const struct lime_sesame *sesame,
+                        const char *approval_id,
+                        int32_t wait_for_decision,
+                        struct lime_approval **approval,
+                        struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_get(); see "Started calls" in the manual above.
+ *
+ * Parameters: `approval_id`: copied. `wait_for_decision`: 0 or 1. `callback`: gets the result. `user_data`,
+ * `drop_user_data`: see the manual. `operation`: NULL, or gets the number for lime_operation_cancel().
+ * `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_get_start(const struct lime_sesame *sesame,
+                              const char *approval_id,
+                              int32_t wait_for_decision,
+                              lime_approval_callback callback,
+                              void *user_data,
+                              lime_drop_user_data drop_user_data,
+                              uint64_t *operation,
+                              struct lime_error **error);
+
+/**
+ * Waits until an approval is decided, which includes that it expired. Rides out a broker that is away,
+ * restarts or answers with errors. Blocks.
+ *
+ * Parameters: `approval_id`: the approval. `timeout_ms`: the longest wait, in milliseconds;
+ * LIME_WAIT_FOREVER for no limit. `poll_interval_ms`: the least time from the beginning of one poll to the
+ * beginning of the next, 2000 if in doubt; the broker holds a poll until there is a decision, so this
+ * only counts when it does not. `approval`: gets the result, to be freed with lime_approval_free(); look
+ * at lime_approval_is_approved(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_TIMEOUT when there is no decision in time; LIME_ERROR_NOT_FOUND at once when
+ * the broker does not know the approval or it is no approval id; LIME_ERROR_AUTHENTICATION at once when
+ * the broker refuses the key; another error of the broker that time does not mend; LIME_ERROR_CLOSED;
+ * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_wait(const struct lime_sesame *sesame,
+                         const char *approval_id,
+                         uint64_t timeout_ms,
+                         uint64_t poll_interval_ms,
+                         struct lime_approval **approval,
+                         struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_wait(); see "Started calls" in the manual above. Any number of waits may
+ * be under way at once, each takes a connection and no thread. Cancelling ends the wait at once; the
+ * approval stays as it is.
+ *
+ * Parameters: `approval_id`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
+ * gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
+ * lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_wait_start(const struct lime_sesame *sesame,
+                               const char *approval_id,
+                               uint64_t timeout_ms,
+                               uint64_t poll_interval_ms,
+                               lime_approval_callback callback,
+                               void *user_data,
+                               lime_drop_user_data drop_user_data,
+                               uint64_t *operation,
+                               struct lime_error **error);
+
+/**
+ * The whole gate: asks, waits, and succeeds only if a human granted it. Blocks. Run the operation when it
+ * returns LIME_OK and in no other case, whatever the error is.
+ *
+ * Parameters: `request`: what is asked for. `timeout_ms`, `poll_interval_ms`: for the wait, as in
+ * lime_sesame_wait(). `approval`: gets the approval that was granted, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
+ * is about, once there is one.
+ *
+ * Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
+ * them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (it is
+ * still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
+ * return.
+ */
+int32_t lime_sesame_require_approval(const struct lime_sesame *sesame,
+                                     const struct lime_approval_request *request,
+                                     uint64_t timeout_ms,
+                                     uint64_t poll_interval_ms,
+                                     struct lime_approval **approval,
+                                     struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_require_approval(); see "Started calls" in the manual above. Cancelling
+ * ends the wait at once and does not take back what was asked.
+ *
+ * Parameters: `request`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
+ * gets the result; only LIME_OK means "go on". `user_data`, `drop_user_data`: see the manual. `operation`:
+ * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started (and nothing is approved yet); else `callback` is not called.
+ */
+int32_t lime_sesame_require_approval_start(const struct lime_sesame *sesame,
+                                           const struct lime_approval_request *request,
+                                           uint64_t timeout_ms,
+                                           uint64_t poll_interval_ms,
+                                           lime_approval_callback callback,
+                                           void *user_data,
+                                           lime_drop_user_data drop_user_data,
+                                           uint64_t *operation,
+                                           struct lime_error **error);
+
+/**
+ * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on, waits too. Does not wait;
+ * may be called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ */
+void lime_sesame_close(const struct lime_sesame *sesame);
+
+/**
+ * Closes and frees the client. Started calls still complete, waits too: cancel those that nobody needs.
+ * May be called in a callback. NULL is allowed. No other thread may use the client during or after this
+ * call.
+ */
+void lime_sesame_free(struct lime_sesame *sesame);
+
+/**
+ * A verifier without a secret, which refuses everything until it has one; with the machine's clock, a
+ * tolerance of 300,000 ms and no replay guard.
+ *
+ * Returns: the verifier, to be freed with lime_webhook_verifier_free(); never NULL.
+ */
+struct lime_webhook_verifier *lime_webhook_verifier_new(void);
+
+/**
+ * Adds a secret: any of them may have signed, as while one replaces the other. An empty one, or one of
+ * white space only, makes the verifier refuse everything with "empty_secret": anybody could sign with it.
+ *
+ * Parameters: `secret`, `length`: bytes; copied, and wiped when the verifier is freed.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL, secret NULL with a length).
+ */
+int32_t lime_webhook_verifier_add_secret(struct lime_webhook_verifier *verifier,
+                                         const void *secret,
+                                         size_t length);
+
+/**
+ * Sets how far the timestamp may lie in the past or in the future. Default: 300,000 ms.
+ *
+ * Parameters: `tolerance_ms`: milliseconds; with 0 the timestamp must be this very second.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ */
+int32_t lime_webhook_verifier_set_tolerance_ms(struct lime_webhook_verifier *verifier, uint64_t tolerance_ms);
+
+/**
+ * Lets every body in once only, in this process; see "Webhooks" in the manual above for what is better.
+ * It remembers the hashes of bodies by their `decided_at`, which is signed, and refuses what was decided
+ * too long ago to tell. Memory is bounded: when there are too many bodies the oldest are forgotten, and
+ * everything as old as they are is refused. A forked child begins with an empty memory.
+ *
+ * Parameters: `horizon_ms`: for how long a decision is remembered, for example 86,400,000 (a day).
+ * `capacity`: for how many decisions there is room, for example 100,000 (some 15 MB when it is full); 0
+ * counts as 1. A guard that was set before is replaced, with its memory.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ */
+int32_t lime_webhook_verifier_set_replay_guard(struct lime_webhook_verifier *verifier,
+                                               uint64_t horizon_ms,
+                                               size_t capacity);
+
+/**
+ * Sets the time that counts as now from here on, instead of the machine's clock. For tests.
+ *
+ * Parameters: `now_unix_seconds`: the time, with a fraction.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL; negative, infinite or no number).
+ */
+int32_t lime_webhook_verifier_set_now_unix_seconds(struct lime_webhook_verifier *verifier,
+                                                   double now_unix_seconds);
+
+/**
+ * Lets a body in again that the replay guard has let in: for a receiver that could not handle it,
+ * answers with an error and will be sent it once more. Any thread, several at once.
+ *
+ * Parameters: `body`, `length`: the raw body.
+ *
+ * Returns: 1 if the guard had let it in, else 0 (also for NULL, and without a guard).
+ */
+int32_t lime_webhook_verifier_forget(const struct lime_webhook_verifier *verifier,
+                                     const void *body,
+                                     size_t length);
+
+/**
+ * Frees a verifier. NULL is allowed. No other thread may use it during or after this call.
+ */
+void lime_webhook_verifier_free(struct lime_webhook_verifier *verifier);
+
+/**
+ * Verifies one delivery: that a secret signed it, and that it is fresh. Does not block; any thread,
+ * several at once, in callbacks too. Read "Webhooks" in the manual above about replays.
+ *
+ * Parameters: `header_names`, `header_values`: the request's headers as two arrays of `header_count`
+ * NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
+ * LIME_WEBHOOK_TIMESTAMP_HEADER. Names may be in any case, or those of a CGI environment
+ * ("HTTP_X_SESAME_SIGNATURE"). A value that is NULL is a header that is not there, which is what getenv()
+ * and the like give. Values need not be UTF-8: what is no signature or no timestamp is refused. `body`,
+ * `length`: the raw bytes as they arrived, not what was parsed and written anew. `webhook`: gets the
+ * result, to be freed with lime_webhook_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL); LIME_ERROR_WEBHOOK whatever else is wrong. Then the
+ * error's code is one of these, the first that applies; for each there is a LIME_REFUSAL_ constant:
+ *
+ * - "empty_secret": the verifier has no secret, or one that is empty or white space
+ * - "missing_header": one of the two headers is not there, or empty
+ * - "malformed_header": a header is there twice, the signature is not 64 hexadecimal digits, or the
+ *   timestamp is not ASCII digits
+ * - "too_old", "too_new": the timestamp is further from now than the tolerance allows
+ * - "mismatch": no secret gives this signature
+ * - "not_json", "not_an_object": the body is signed, but no JSON, or no JSON object
+ * - "replayed": the replay guard has let this body in before
+ * - "undatable": the replay guard cannot tell: the body has no `decided_at`, or one that lies further back
+ *   than the guard remembers
+ */
+int32_t lime_webhook_verify(const struct lime_webhook_verifier *verifier,
+                            const char *const *header_names,
+                            const char *const *header_values,
+                            size_t header_count,
+                            const void *body,
+                            size_t length,
+                            struct lime_webhook **webhook,
+                            struct lime_error **error);
+
+/**
+ * The whole payload as a JSON object.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL for NULL.
+ */
+const char *lime_webhook_payload_json(const struct lime_webhook *webhook);
+
+/**
+ * One field of the payload that is a text, such as "decided_at", "requester_label" or "dedup_key".
+ *
+ * Parameters: `field`: the field's name.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when there is no such field or it is no
+ * text.
+ */
+const char *lime_webhook_text(const struct lime_webhook *webhook, const char *field);
+
+/**
+ * The approval that was decided.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_approval_id(const struct lime_webhook *webhook);
+
+/**
+ * What was asked for, such as "payments.refund".
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_action(const struct lime_webhook *webhook);
+
+/**
+ * The decision: "approved", "denied" or "expired". Nothing but "approved" means "go on".
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_status_text(const struct lime_webhook *webhook);
+
+/**
+ * What the timestamp header said. It is not signed.
+ *
+ * Returns: Unix seconds; 0 for NULL.
+ */
+uint64_t lime_webhook_timestamp(const struct lime_webhook *webhook);
+
+/**
+ * Frees a webhook. NULL is allowed.
+ */
+void lime_webhook_free(struct lime_webhook *webhook);
+
+/**
+ * Signs a body as the broker does: for the tests of programs that receive webhooks.
+ *
+ * Parameters: `body`, `length`: the raw body. `secret`, `secret_length`: bytes. `timestamp`: the time of
+ * sending in Unix seconds, to be sent as LIME_WEBHOOK_TIMESTAMP_HEADER in decimal digits (the broker does
+ * not sign it as yet). `signature`: gets the value of LIME_WEBHOOK_SIGNATURE_HEADER as text with a NUL.
+ * `capacity`: the size of `signature`, at least LIME_WEBHOOK_SIGNATURE_SIZE. `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_WEBHOOK with the code "empty_secret" when the secret is empty or white
+ * space; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_webhook_sign(const void *body,
+                          size_t length,
+                          const void *secret,
+                          size_t secret_length,
+                          uint64_t timestamp,
+                          char *signature,
+                          size_t capacity,
+                          struct lime_error **error);
 
 /**
  * Finds the smallest nonce whose digest begins with `difficulty` zero bits. Runs on the calling thread

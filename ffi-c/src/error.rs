@@ -20,6 +20,7 @@ pub struct lime_error {
     code: Option<CString>,
     detail: Option<CString>,
     request_id: Option<CString>,
+    approval_id: Option<CString>,
 }
 
 impl From<Error> for lime_error {
@@ -33,6 +34,7 @@ impl From<Error> for lime_error {
                 .as_deref()
                 .map(c_text),
             request_id: c_optional(error.request_id()),
+            approval_id: c_optional(error.approval_id()),
             error,
         }
     }
@@ -89,7 +91,8 @@ pub unsafe extern "C" fn lime_error_message(error: *const lime_error) -> *const 
     unsafe { get(error, std::ptr::null(), |e| e.message.as_ptr()) }
 }
 
-/// The platform's own code, such as "SITE_TOKEN_INVALID".
+/// The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
+/// status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
 ///
 /// Returns: text that is valid until the error is freed; NULL when there is none.
 #[unsafe(no_mangle)]
@@ -123,6 +126,15 @@ pub unsafe extern "C" fn lime_error_detail_json(error: *const lime_error) -> *co
 pub unsafe extern "C" fn lime_error_request_id(error: *const lime_error) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
     unsafe { get(error, std::ptr::null(), |e| pointer(e.request_id.as_ref())) }
+}
+
+/// The approval that the failed call was about.
+///
+/// Returns: text that is valid until the error is freed; NULL when it was about none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_error_approval_id(error: *const lime_error) -> *const c_char {
+    // SAFETY: NULL or a live handle (the header's contract).
+    unsafe { get(error, std::ptr::null(), |e| pointer(e.approval_id.as_ref())) }
 }
 
 /// How long the platform asked to wait before the next try (`Retry-After`).

@@ -11,6 +11,8 @@
 
 pub mod agent;
 pub mod agent_options;
+pub mod approval;
+pub mod approval_request;
 pub mod envelope;
 pub mod error;
 #[cfg(any(test, feature = "test-panic"))]
@@ -21,6 +23,8 @@ pub mod operation;
 pub mod panic;
 pub mod passport;
 pub mod pow;
+pub mod sesame;
+pub mod sesame_options;
 pub mod site;
 pub mod site_options;
 pub mod sse;
@@ -28,6 +32,7 @@ pub mod strings;
 pub mod timestamp;
 pub mod userdata;
 pub mod version;
+pub mod webhook;
 
 /// Every symbol that the library exports: the ABI on one screen. Removing or changing one is a new
 /// major version; the tests compare the list with the built library and with the header.
@@ -44,6 +49,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_error_http_status",
     "lime_error_detail_json",
     "lime_error_request_id",
+    "lime_error_approval_id",
     "lime_error_retry_after_ms",
     "lime_error_free",
     // strings, operations
@@ -135,6 +141,64 @@ pub const EXPORTS: &[&str] = &[
     "lime_passport_claims_json",
     "lime_passport_text_claim",
     "lime_passport_free",
+    // sesame options
+    "lime_sesame_options_new",
+    "lime_sesame_options_set_api_key",
+    "lime_sesame_options_set_base_url",
+    "lime_sesame_options_set_timeout_ms",
+    "lime_sesame_options_set_max_retries",
+    "lime_sesame_options_set_poll_timeout_ms",
+    "lime_sesame_options_set_log_callback",
+    "lime_sesame_options_free",
+    // approval request
+    "lime_approval_request_new",
+    "lime_approval_request_set_reason",
+    "lime_approval_request_set_dedup_key",
+    "lime_approval_request_set_callback_url",
+    "lime_approval_request_set_severity",
+    "lime_approval_request_set_context_json",
+    "lime_approval_request_free",
+    // approval
+    "lime_approval_approval_id",
+    "lime_approval_status_text",
+    "lime_approval_is_approved",
+    "lime_approval_is_terminal",
+    "lime_approval_expires_at_unix_micros",
+    "lime_approval_expires_at_offset_seconds",
+    "lime_approval_decided_at_unix_micros",
+    "lime_approval_decided_at_offset_seconds",
+    "lime_approval_note",
+    "lime_approval_requester_label",
+    "lime_approval_free",
+    // sesame
+    "lime_sesame_new",
+    "lime_sesame_trigger",
+    "lime_sesame_trigger_start",
+    "lime_sesame_get",
+    "lime_sesame_get_start",
+    "lime_sesame_wait",
+    "lime_sesame_wait_start",
+    "lime_sesame_require_approval",
+    "lime_sesame_require_approval_start",
+    "lime_sesame_close",
+    "lime_sesame_free",
+    // webhook
+    "lime_webhook_verifier_new",
+    "lime_webhook_verifier_add_secret",
+    "lime_webhook_verifier_set_tolerance_ms",
+    "lime_webhook_verifier_set_replay_guard",
+    "lime_webhook_verifier_set_now_unix_seconds",
+    "lime_webhook_verifier_forget",
+    "lime_webhook_verifier_free",
+    "lime_webhook_verify",
+    "lime_webhook_payload_json",
+    "lime_webhook_text",
+    "lime_webhook_approval_id",
+    "lime_webhook_action",
+    "lime_webhook_status_text",
+    "lime_webhook_timestamp",
+    "lime_webhook_free",
+    "lime_webhook_sign",
     // without a client
     "lime_pow_solve",
     "lime_sse_parser_new",

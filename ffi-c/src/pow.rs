@@ -9,7 +9,7 @@ use lime_core::agent::pow::{Options, solve};
 
 use crate::error::lime_error;
 use crate::panic;
-use crate::strings::{invalid, utf8};
+use crate::strings::{copy, invalid, utf8};
 
 /// For an agent only: the seed's digest first, today's when the platform does not take that one.
 pub const LIME_POW_DIGEST_AUTO: i32 = 0;
@@ -56,14 +56,7 @@ pub unsafe extern "C" fn lime_pow_solve(
         }
         let options = Options { digest, timeout: Duration::from_millis(timeout_ms), threads };
         let found = solve(challenge, difficulty, options, &AtomicBool::new(false))?;
-        if found.len() >= capacity {
-            return Err(invalid("nonce is too small"));
-        }
-        // SAFETY: `nonce` has room for `capacity` bytes, as the header asks, and the text and a NUL fit.
-        unsafe {
-            std::ptr::copy_nonoverlapping(found.as_ptr(), nonce.cast(), found.len());
-            nonce.add(found.len()).write(0);
-        }
-        Ok(())
+        // SAFETY: `nonce` has room for `capacity` bytes, as the header asks.
+        unsafe { copy(&found, nonce, capacity, "nonce") }
     })
 }

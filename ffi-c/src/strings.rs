@@ -70,6 +70,50 @@ pub(crate) unsafe fn utf8<'a>(data: *const c_void, length: usize, name: &str) ->
     std::str::from_utf8(bytes).map_err(|_| invalid(format!("{name} is not UTF-8")))
 }
 
+/// Texts, each of them or NULL; no array is no texts. They need not be UTF-8.
+///
+/// # Safety
+/// `array` is NULL or points to `count` pointers, each NULL or a text that ends with a NUL; all stay as
+/// they are during the call.
+pub(crate) unsafe fn texts<'a>(
+    array: *const *const c_char,
+    count: usize,
+    name: &str,
+) -> Result<Vec<Option<&'a [u8]>>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if array.is_null() {
+        return Err(invalid(format!("{name} is NULL, but its count is not 0")));
+    }
+    if count > isize::MAX as usize / size_of::<*const c_char>() {
+        return Err(invalid(format!("The count of {name} is larger than memory")));
+    }
+    // SAFETY: not NULL, no larger than an allocation can be, and as promised by the caller.
+    let pointers = unsafe { std::slice::from_raw_parts(array, count) };
+    let text = |text: &*const c_char| {
+        // SAFETY: not NULL, and as promised by the caller.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
+    };
+    Ok(pointers.iter().map(text).collect())
+}
+
+/// Copies a text and a NUL to a place of the caller's.
+///
+/// # Safety
+/// `place` has room for `capacity` bytes.
+pub(crate) unsafe fn copy(text: &str, place: *mut c_char, capacity: usize, name: &str) -> Result<()> {
+    if text.len() >= capacity {
+        return Err(invalid(format!("{name} is too small")));
+    }
+    // SAFETY: the text and a NUL fit, and as promised by the caller.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), place.cast(), text.len());
+        place.add(text.len()).write(0);
+    }
+    Ok(())
+}
+
 /// 0 or 1.
 pub(crate) fn flag(number: i32, name: &str) -> Result<bool> {
     match number {
@@ -127,14 +171,14 @@ where
     })
 }
 
-/// Changes an options object.
+/// Changes an object that is being set up.
 ///
 /// # Safety
-/// `options` is NULL or a live object that no other thread uses during the call.
-pub(crate) unsafe fn set<T>(options: *mut T, change: impl FnOnce(&mut T) -> Result<()>) -> i32 {
+/// `object` is NULL or a live object that no other thread uses during the call.
+pub(crate) unsafe fn set<T>(object: *mut T, change: impl FnOnce(&mut T) -> Result<()>) -> i32 {
     panic::call(std::ptr::null_mut(), || {
         // SAFETY: as promised by the caller.
-        change(unsafe { options.as_mut() }.ok_or_else(|| invalid("options is NULL"))?)
+        change(unsafe { object.as_mut() }.ok_or_else(|| invalid("The object is NULL"))?)
     })
 }
 

@@ -177,25 +177,38 @@ def headers(tests: Tests) -> None:
                 str(twice),
             ]
             tests.step(f"header:{Path(compiler).name}-{standard}", command)
-    # The program in the manual is a program.
-    text = (ROOT / "include/lime.h").read_text()
-    block = text.split("A COMPLETE PROGRAM")[1].split("STATUS AND ERRORS")[0]
-    manual = BUILD / "manual.c"
-    manual.write_text("\n".join(line.removeprefix(" *")[1:] for line in block.splitlines()))
-    tests.step(
-        "header:manual-program",
-        [
-            tests.compilers[0],
-            "-std=c11",
-            *WARNINGS,
-            f"-I{ROOT / 'include'}",
-            str(manual),
-            "-o",
-            str(BUILD / "manual"),
-            f"-L{tests.library}",
-            "-llime",
-        ],
-    )
+    # What the manual shows are programs, and a piece of one.
+    manual = (ROOT / "include/lime.h").read_text().split(" */")[0]
+    lines = [line.removeprefix(" *")[1:] for line in manual.splitlines()]
+    programs = re.findall(r"^  #include.*?^  }$", "\n".join(lines), re.MULTILINE | re.DOTALL)
+    piece = re.search(r"^  const char \*names.*?^$", "\n".join(lines), re.MULTILINE | re.DOTALL)
+    programs.append(CGI % piece[0])
+    for number, text in enumerate(programs):
+        source = BUILD / f"manual_{number}.c"
+        source.write_text(text + "\n")
+        command = [tests.compilers[0], "-std=c11", *WARNINGS, f"-I{ROOT / 'include'}", str(source)]
+        link = ["-o", str(source.with_suffix("")), f"-L{tests.library}", "-llime"]
+        tests.step(f"header:manual-program-{number}", [*command, *link])
+    tests.result("header:manual-programs", None if len(programs) == 3 else f"there are {len(programs)}")
+
+
+# What the piece in the manual is a piece of.
+CGI = """
+#include <lime.h>
+#include <stdlib.h>
+
+int32_t verify(const lime_webhook_verifier *verifier, const void *body, size_t length) {
+    lime_webhook *webhook = NULL;
+    lime_error *error = NULL;
+    int32_t status = LIME_OK;
+%s
+    lime_error_free(error);
+    lime_webhook_free(webhook);
+    return status;
+}
+
+int main(void) { return verify(NULL, NULL, 0) == LIME_ERROR_INVALID_ARGUMENT ? 0 : 1; }
+"""
 
 
 def symbols(tests: Tests) -> None:

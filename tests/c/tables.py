@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-FILES = ("pow", "passports", "sse", "envelopes", "timestamps")
+FILES = ("pow", "passports", "sse", "envelopes", "timestamps", "webhooks")
 
 STRUCTS = """\
 /* Made by tests/c/tables.py. */
@@ -57,6 +57,40 @@ struct timestamp_case {
     int64_t unix_micros;
     int32_t offset_seconds, error;
 };
+struct webhook_secret {
+    const char *bytes;
+    size_t length;
+};
+struct webhook_delivery {
+    const char *const *names, *const *values;
+    size_t header_count;
+    const char *body;
+    size_t length;
+    double now;
+    const char *code, *contains; /* code: NULL when it is accepted */
+    uint64_t timestamp;
+    int32_t forget; /* -1: nothing is to be forgotten */
+};
+struct webhook_case {
+    const char *id;
+    const struct webhook_secret *secrets;
+    size_t secret_count;
+    int64_t tolerance_ms; /* -1: the default */
+    int guarded;
+    uint64_t horizon_ms;
+    size_t capacity;
+    const struct webhook_delivery *deliveries;
+    size_t delivery_count;
+};
+struct webhook_sign_case {
+    const char *id, *body;
+    size_t length;
+    const char *secret;
+    size_t secret_length;
+    uint64_t timestamp;
+    const char *signature, *timestamp_text; /* or code */
+    const char *code;
+};
 """
 
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.,:;-+=/{}[]()")
@@ -97,6 +131,12 @@ class Vectors:
                     self.outcomes[f"{name}.json:{case['id']}"] = expect.get("claims", expect.get("data"))
                 elif name == "envelopes":
                     self.outcomes[f"{name}.json:{case['id']}"] = expect["error"]["detail"]
+        for case in self.files["webhooks"]["cases"]:
+            # The payloads of the deliveries that are accepted, in their order.
+            expected = [one["expect"] for one in case.get("deliveries", [])]
+            self.outcomes[f"webhooks.json:{case['id']}"] = [
+                one["payload"] for one in expected if "payload" in one
+            ]
 
     def tables(self) -> str:
         return STRUCTS + "\n".join(getattr(self, f"_{name}")(self.files[name]) for name in FILES)
@@ -181,6 +221,51 @@ class Vectors:
                 f"{'LIME_NO_OFFSET' if offset is None else offset}, {status(case.get('error'))}}}"
             )
         return self._table("timestamps", rows)
+
+    def _webhooks(self, file: dict) -> str:
+        lines, rows, sign_rows = [], [], []
+        for number, case in enumerate(file["cases"]):
+            test_id = literal("webhooks.json:" + case["id"])
+            if sign := case.get("sign"):
+                expect = case["expect"]
+                sign_rows.append(
+                    f"{{{test_id}, {sized(bytes_of(sign, 'body'))}, {sized(bytes_of(sign, 'secret'))}, "
+                    f"UINT64_C({sign['timestamp']}), {literal(expect.get('signature'))}, "
+                    f"{literal(expect.get('timestamp'))}, {literal(expect.get('code'))}}}"
+                )
+                continue
+            lines.append(
+                self._array(
+                    f"struct webhook_secret webhook_secrets_{number}",
+                    [f"{{{sized(bytes_of(secret, 'secret'))}}}" for secret in case["secrets"]],
+                )
+            )
+            deliveries = []
+            for at, delivery in enumerate(case["deliveries"]):
+                place, headers, expect = f"{number}_{at}", delivery["headers"], delivery["expect"]
+                names = [literal(header["name"]) for header in headers]
+                values = [literal(bytes_of(header, "value")) for header in headers]
+                lines.append(self._array(f"char *const webhook_names_{place}", names))
+                lines.append(self._array(f"char *const webhook_values_{place}", values))
+                deliveries.append(
+                    f"{{webhook_names_{place}, webhook_values_{place}, {len(headers)}, "
+                    f"{sized(bytes_of(delivery, 'body'))}, {float(delivery['now'])!r}, {literal(expect.get('code'))}, "
+                    f"{literal(expect.get('message_contains'))}, UINT64_C({expect.get('timestamp', 0)}), "
+                    f"{int(delivery.get('forget', -1))}}}"
+                )
+            lines.append(self._array(f"struct webhook_delivery webhook_deliveries_{number}", deliveries))
+            guard = case.get("guard") or {"horizon_ms": 0, "capacity": 0}
+            rows.append(
+                f"{{{test_id}, webhook_secrets_{number}, {len(case['secrets'])}, {case.get('tolerance_ms', -1)}, "
+                f"{int('guard' in case)}, UINT64_C({guard['horizon_ms']}), {guard['capacity']}, "
+                f"webhook_deliveries_{number}, {len(deliveries)}}}"
+            )
+        tables = [self._table("webhooks", rows), self._table("webhook_signs", sign_rows)]
+        return "\n".join([*lines, *tables])
+
+    def _array(self, declaration: str, cells: list[str]) -> str:
+        """An array that may be empty: C has none, so it gets a cell that nobody counts."""
+        return f"static const {declaration}[] = {{{', '.join(cells) or '0'}}};"
 
     def differs(self, test_id: str, text: str) -> str | None:
         """Why the JSON text is not the outcome that the vector wants."""

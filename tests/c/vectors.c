@@ -2,6 +2,7 @@
    is a JSON object, it is printed as `json <id><TAB><text>` and compared there. */
 #include "check.h"
 #include "vectors_table.h"
+#include <inttypes.h>
 #include <lime.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -149,11 +150,86 @@ static void timestamp_vectors(void) {
     }
 }
 
+/* Prints the accepted payloads as a JSON array. */
+static void deliver(const struct webhook_case *test, lime_webhook_verifier *verifier) {
+    static char payloads[1 << 20];
+    size_t used = 0;
+    for (size_t at = 0; at < test->delivery_count; at++) {
+        const struct webhook_delivery *delivery = &test->deliveries[at];
+        lime_webhook *webhook = NULL;
+        lime_error *error = NULL;
+        CHECK(lime_webhook_verifier_set_now_unix_seconds(verifier, delivery->now) == LIME_OK);
+        int32_t status = lime_webhook_verify(verifier, delivery->names, delivery->values, delivery->header_count,
+                                             delivery->body, delivery->length, &webhook, &error);
+        if (delivery->code) {
+            check_error(status, error, LIME_ERROR_WEBHOOK, delivery->contains);
+            CHECK_TEXT(lime_error_code(error), delivery->code);
+            CHECK(!webhook);
+        } else {
+            CHECK(status == LIME_OK && webhook && !error);
+            CHECK(lime_webhook_timestamp(webhook) == delivery->timestamp);
+            const char *json = lime_webhook_payload_json(webhook);
+            size_t room = sizeof payloads - used;
+            int length = snprintf(payloads + used, room, "%s%s", used ? "," : "", json ? json : "");
+            CHECK(length > 0 && (size_t)length < room);
+            if (length > 0 && (size_t)length < room) used += (size_t)length;
+        }
+        if (delivery->forget >= 0)
+            CHECK(lime_webhook_verifier_forget(verifier, delivery->body, delivery->length) == delivery->forget);
+        lime_webhook_free(webhook);
+        lime_error_free(error);
+    }
+    printf("json %s\t[%.*s]\n", test->id, (int)used, payloads);
+}
+
+static void webhook_vectors(void) {
+    for (size_t at = 0; at < COUNT(webhook_cases); at++) {
+        const struct webhook_case *test = &webhook_cases[at];
+        check_begin(test->id);
+        lime_webhook_verifier *verifier = lime_webhook_verifier_new();
+        for (size_t each = 0; each < test->secret_count; each++)
+            CHECK(lime_webhook_verifier_add_secret(verifier, test->secrets[each].bytes, test->secrets[each].length) ==
+                  LIME_OK);
+        if (test->tolerance_ms >= 0)
+            CHECK(lime_webhook_verifier_set_tolerance_ms(verifier, (uint64_t)test->tolerance_ms) == LIME_OK);
+        if (test->guarded)
+            CHECK(lime_webhook_verifier_set_replay_guard(verifier, test->horizon_ms, test->capacity) == LIME_OK);
+        deliver(test, verifier);
+        if (check_failures) check_failed++;
+        lime_webhook_verifier_free(verifier);
+    }
+}
+
+static void webhook_sign_vectors(void) {
+    for (size_t at = 0; at < COUNT(webhook_sign_cases); at++) {
+        const struct webhook_sign_case *test = &webhook_sign_cases[at];
+        check_begin(test->id);
+        char signature[LIME_WEBHOOK_SIGNATURE_SIZE] = "untouched", timestamp[21];
+        lime_error *error = NULL;
+        int32_t status = lime_webhook_sign(test->body, test->length, test->secret, test->secret_length, test->timestamp,
+                                           signature, sizeof signature, &error);
+        snprintf(timestamp, sizeof timestamp, "%" PRIu64, test->timestamp);
+        if (test->code) {
+            check_error(status, error, LIME_ERROR_WEBHOOK, NULL);
+            CHECK_TEXT(lime_error_code(error), test->code);
+            CHECK_TEXT(signature, "untouched");
+        } else {
+            CHECK(status == LIME_OK && !error);
+            CHECK_TEXT(signature, test->signature);
+            CHECK_TEXT(timestamp, test->timestamp_text);
+        }
+        lime_error_free(error);
+        check_end();
+    }
+}
+
 int main(void) {
     pow_vectors();
     passport_vectors();
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();
+    webhook_vectors();
+    webhook_sign_vectors();
     return check_failed ? 1 : 0;
 }

@@ -66,6 +66,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason, in the order in which they are looked for.
+    pub const ALL: &'static [Self] = &[
+        Self::EmptySecret,
+        Self::MissingHeader,
+        Self::MalformedHeader,
+        Self::TooOld,
+        Self::TooNew,
+        Self::Mismatch,
+        Self::NotJson,
+        Self::NotAnObject,
+        Self::Replayed,
+        Self::Undatable,
+    ];
+
     /// The reason's name in `snake_case`, which is the error's code.
     pub const fn name(self) -> &'static str {
         match self {
@@ -150,6 +164,13 @@ impl WebhookVerifier {
             clock: Arc::new(SystemClock::default()),
             guard: None,
         }
+    }
+
+    /// Adds a secret that may have signed, too.
+    #[must_use]
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secrets.push(Zeroizing::new(secret.as_ref().to_vec()));
+        self
     }
 
     /// Sets how far the timestamp may lie in the past or in the future.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lime_core::ErrorKind;
+use lime_core::sesame::webhook::{Refusal, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 /// The files of the ABI, in the order of the header.
 const SOURCES: &[&str] = &[
@@ -26,6 +27,11 @@ const SOURCES: &[&str] = &[
     "passport",
     "agent_options",
     "agent",
+    "sesame_options",
+    "approval_request",
+    "approval",
+    "sesame",
+    "webhook",
     "pow",
     "sse",
     "frame",
@@ -79,7 +85,8 @@ fn manual(text: &str) -> Result<String, Box<dyn Error>> {
     Ok(comment)
 }
 
-/// What comes from core's tables rather than from the sources: the version and the status numbers.
+/// What comes from core's tables rather than from the sources: the version, the status numbers, the names
+/// of the webhooks' headers and the reasons to refuse one.
 fn generated() -> String {
     let mut numbers = lime_core::VERSION.split('.');
     let mut part = || numbers.next().unwrap_or("0").to_owned();
@@ -97,6 +104,22 @@ fn generated() -> String {
         // Writing to a String cannot fail.
         let _ =
             write!(text, "\n/** {} */\n#define LIME_ERROR_{name} {}\n", kind.description(), kind.number());
+    }
+    let _ = write!(
+        text,
+        "\n/** The header of a webhook that has the signature. */\n\
+         #define LIME_WEBHOOK_SIGNATURE_HEADER \"{SIGNATURE_HEADER}\"\n\
+         \n/** The header of a webhook that has the time of sending. */\n\
+         #define LIME_WEBHOOK_TIMESTAMP_HEADER \"{TIMESTAMP_HEADER}\"\n",
+    );
+    for refusal in Refusal::ALL {
+        let name = refusal.name();
+        let _ = write!(
+            text,
+            "\n/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */\n\
+             #define LIME_REFUSAL_{} \"{name}\"\n",
+            name.to_uppercase()
+        );
     }
     text
 }

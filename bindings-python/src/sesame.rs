@@ -143,7 +143,7 @@ fn request(py: Python<'_>, request: Request) -> PyResult<ApprovalRequest> {
     (request.reason, request.dedup_key) = (reason, dedup_key);
     (request.callback_url, request.severity) = (callback_url, severity);
     match context {
-        Some(context) => request.context_json(context).map_err(|error| error::raise_sesame(py, &error)),
+        Some(context) => request.context_json(&context).map_err(|error| error::raise_sesame(py, &error)),
         None => Ok(request),
     }
 }

@@ -350,7 +350,10 @@ fn the_time_of_a_gate_is_that_of_its_question_too() {
     assert_eq!(clock.wait_for_sleeps(1)[0], Duration::from_secs(300));
     clock.advance(Duration::from_secs(300));
     let error = receiver.recv_timeout(LONG).unwrap().unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "The broker took no question within 300s"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Timeout, "The broker took no question within 300s")
+    );
 }
 
 #[test]

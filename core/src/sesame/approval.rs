@@ -80,12 +80,22 @@ impl ApprovalRequest {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] when it is no JSON object.
-    pub fn context_json(mut self, context: impl Into<String>) -> Result<Self> {
-        let context = context.into();
-        serde_json::from_str::<HashMap<String, IgnoredAny>>(&context)
-            .map_err(|_| Error::invalid_argument("context must be a JSON object"))?;
-        self.context = Some(context);
+    pub fn context_json(mut self, context: &str) -> Result<Self> {
+        self.set_context_json(Some(context))?;
         Ok(self)
+    }
+
+    /// The same in place; `None` shows nothing. What was set before stays when it fails.
+    ///
+    /// # Errors
+    /// As [`context_json`](Self::context_json).
+    pub fn set_context_json(&mut self, context: Option<&str>) -> Result<()> {
+        if let Some(context) = context {
+            serde_json::from_str::<HashMap<String, IgnoredAny>>(context)
+                .map_err(|_| Error::invalid_argument("context must be a JSON object"))?;
+        }
+        self.context = context.map(str::to_owned);
+        Ok(())
     }
 
     /// The body of the POST: what is absent is left out.

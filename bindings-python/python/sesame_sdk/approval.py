@@ -58,7 +58,7 @@ class Approval(_Approval):
         status: ``pending``, ``approved``, ``denied`` or ``expired``, as of the last answer.
         expires_at: When it expires undecided, where the broker tells.
         decided_at: When it was decided, where the broker tells.
-        requester_label: Who decided, where the broker tells.
+        requester_label: Who asked, by the name that the broker has for the key; where it tells.
         note: What the human wrote beside the decision, where the broker tells.
     """
 

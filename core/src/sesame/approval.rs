@@ -135,7 +135,7 @@ pub struct Approval {
     pub expires_at: Option<Timestamp>,
     /// When it was decided, where the broker tells.
     pub decided_at: Option<Timestamp>,
-    /// Who decided, where the broker tells.
+    /// Who asked, by the name that the broker has for the key; where it tells.
     pub requester_label: Option<String>,
     /// What the human wrote beside the decision, where the broker tells.
     pub note: Option<String>,

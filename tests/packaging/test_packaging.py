@@ -95,7 +95,7 @@ def test_the_wheels_gate_works_in_a_clean_environment(installed: Path, sandbox: 
     assert lines(story.stdout) == ["approval granted", "operation run"]
 
 
-def compiled(prefix: Path, name: str, *pkg_config: str) -> Path:
+def compiled(prefix: Path, name: str, *pkg_config: str, task: str = "login") -> Path:
     program = BUILD / name
     environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
     flags = subprocess.run(
@@ -105,7 +105,7 @@ def compiled(prefix: Path, name: str, *pkg_config: str) -> Path:
         capture_output=True,
         text=True,
     ).stdout.split()
-    source = str(ROOT / "examples/login/main.c")
+    source = str(ROOT / f"examples/{task}/main.c")
     compiler = os.environ.get("CC", "cc")
     subprocess.run([compiler, "-o", str(program), source, *flags], check=True)
     return program
@@ -141,22 +141,35 @@ def test_a_c_program_links_statically(prefix: Path, sandbox: Sandbox) -> None:
     assert (story.returncode, story.stderr, lines(story.stdout)) == (0, "", STEPS)
 
 
-def test_valgrind_finds_no_error_and_no_definite_leak(prefix: Path, sandbox: Sandbox) -> None:
-    program = compiled(prefix, "login-valgrind")
+@pytest.mark.parametrize(
+    ("task", "arguments", "steps", "status"),
+    [
+        ("login", [], STEPS, 0),
+        ("approval_gate", ["payments.refund"], ["approval granted", "operation run"], 0),
+        ("approval_gate", ["db.delete"], ["approval denied"], 3),
+    ],
+)
+def test_valgrind_finds_no_error_and_no_definite_leak(
+    prefix: Path, sandbox: Sandbox, task: str, arguments: list[str], steps: list[str], status: int
+) -> None:
+    for action, decision in (("payments.*", "approved"), ("db.*", "denied")):
+        sandbox.control("POST", "/rules", {"action": action, "decision": decision})
+    program = compiled(prefix, f"{task}-valgrind", task=task)
     environment = {**os.environ, **sandbox.environment, "LD_LIBRARY_PATH": str(prefix / "lib")}
     checks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
     story = subprocess.run(
-        ["valgrind", "--quiet", "--error-exitcode=99", *checks, str(program)],
+        ["valgrind", "--quiet", "--error-exitcode=99", *checks, str(program), *arguments],
         env=environment,
         capture_output=True,
         text=True,
         timeout=280,
     )
-    assert (story.returncode, story.stderr, lines(story.stdout)) == (0, "", STEPS)
+    assert (story.returncode, story.stderr, lines(story.stdout)) == (status, "", steps)
 
 
-def test_the_example_is_short_enough_to_read() -> None:
-    assert len((ROOT / "examples/login/main.c").read_text().splitlines()) <= 60
+def test_the_examples_are_short_enough_to_read() -> None:
+    for task in ("login", "approval_gate"):
+        assert len((ROOT / f"examples/{task}/main.c").read_text().splitlines()) <= 60
 
 
 def test_the_installed_libraries_export_lime_and_nothing_else(prefix: Path) -> None:

@@ -134,6 +134,8 @@ class Sandbox:
             "LIME_API_BASE": self.info["lime_api_base"],
             "LIME_SITE_TOKEN": self.info["site_token"],
             "LIME_AGENT_TOKEN": self.info["agent_token"],
+            "SESAME_BROKER_URL": self.info["sesame_url"],
+            "SESAME_API_KEY": self.info["sesame_api_key"],
         }
 
     def __enter__(self) -> "Sandbox":

@@ -6,6 +6,7 @@ SHELL := /bin/sh
 export CARGO_HOME ?= $(CURDIR)/build/cargo
 export PIP_CACHE_DIR ?= $(CURDIR)/build/cache/pip
 export RUFF_CACHE_DIR ?= $(CURDIR)/build/cache/ruff
+export npm_config_cache ?= $(CURDIR)/build/cache/npm
 export PYTHON ?= python3
 
 VENV := .venv/bin
@@ -14,7 +15,7 @@ PREFIX ?= $(CURDIR)/dist/prefix
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup build demo test bench check format header wheel install sandbox clean
+.PHONY: help setup browser build demo test bench check format header wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,16 +23,20 @@ help: ## Show this list
 setup:
 	@tools/setup.sh
 
+# Node and a Chromium: for what opens the sandbox's page.
+browser:
+	@tools/setup_browser.sh
+
 # The whole workspace in one command: one package at a time would build shared dependencies
 # once for each set of features.
 build: setup
 	@cargo build --quiet --workspace --lib --bins --examples --locked
 	@cmp -s target/debug/lib_native.so $(NATIVE) || cp target/debug/lib_native.so $(NATIVE)
 
-demo: build ## Sign an agent in, in every language, against a sandbox; then again through faults
+demo: build browser ## Sign an agent in and have a refund approved, in every language, also through faults
 	@$(VENV)/python tools/demo.py
 
-test: setup ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
+test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
 
 bench: build ## Measure what the tests do not: proof of work, passports, calls, import

@@ -1612,7 +1612,8 @@ int32_t lime_approval_request_set_severity(struct lime_approval_request *request
 /**
  * Sets what else the human sees. It is shown: no secrets.
  *
- * Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied. NULL with length 0 for none.
+ * Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied, and sent as it is. NULL with
+ * length 0 for none.
  *
  * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before
  * stays then.

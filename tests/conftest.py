@@ -20,8 +20,8 @@ BINARY = Path(os.environ.get("LIME_SANDBOX_BINARY", ROOT / "target/debug/lime-sa
 class Sandbox:
     """A running `lime-sandbox` and its control API."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [str(BINARY), "--port", "0", "--json", "--exit-with-parent", *arguments]
+    def __init__(self, *arguments: str, port: int = 0) -> None:
+        command = [str(BINARY), "--port", str(port), "--json", "--exit-with-parent", *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -31,6 +31,9 @@ class Sandbox:
         self.site_token: str = info["site_token"]
         self.agent_token: str = info["agent_token"]
         self.control_url: str = info["control_url"]
+        self.sesame_url: str = info["sesame_url"]
+        self.sesame_api_key: str = info["sesame_api_key"]
+        self.webhook_secret: str = info["webhook_secret"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -38,6 +41,9 @@ class Sandbox:
             "LIME_API_BASE": self.api_base,
             "LIME_SITE_TOKEN": self.site_token,
             "LIME_AGENT_TOKEN": self.agent_token,
+            "SESAME_BROKER_URL": self.sesame_url,
+            "SESAME_API_KEY": self.sesame_api_key,
+            "SESAME_WEBHOOK_SECRET": self.webhook_secret,
         }
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -68,6 +74,11 @@ class Sandbox:
     def push_raw(self, raw: str) -> None:
         self.control("POST", "/events", {"raw": raw})
 
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self.close()
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -81,6 +92,8 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     running = Sandbox("--difficulty", "8")
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    # The client that gates share was made from another test's environment.
+    monkeypatch.setattr("sesame_sdk.decorator._default_client", None)
     yield running
     running.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-PYTHON_SOURCES = ["bindings-python/python", "tests", "tools", "examples"]
+PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
 CHECKS = {
     "rustfmt": ["cargo", "fmt", "--all", "--check"],
     "clippy": [
@@ -22,12 +22,17 @@ CHECKS = {
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],
     "mypy": [
         *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
-        *("--cache-dir", "build/cache/mypy", "-p", "lime_sdk", "-p", "lime_sites", "-p", "lime_agents"),
+        *("--cache-dir", "build/cache/mypy"),
+        *(argument for package in PACKAGES for argument in ("-p", package)),
     ],
-    "mypy examples": [
-        *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
-        *("--cache-dir", "build/cache/mypy", "examples/login/main.py"),
-    ],
+    # One at a time: two programs that are called main are one module to mypy.
+    **{
+        f"mypy {example.parent.name}/{example.name}": [
+            *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
+            *("--cache-dir", "build/cache/mypy", str(example.relative_to(ROOT))),
+        ]
+        for example in sorted((ROOT / "examples").glob("*/*.py"))
+    },
     "stubs": [
         *(str(BIN / "python"), "-m", "mypy.stubtest", "lime_sdk._native"),
         *("--mypy-config-file", "bindings-python/pyproject.toml", "--ignore-disjoint-bases"),
@@ -43,7 +48,7 @@ def main() -> None:
         started = time.perf_counter()
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         verdict = "ok" if result.returncode == 0 else "FAILED"
-        print(f"  {verdict:<7}{name:<24}{time.perf_counter() - started:6.1f} s", flush=True)
+        print(f"  {verdict:<7}{name:<40}{time.perf_counter() - started:6.1f} s", flush=True)
         if result.returncode != 0:
             failed.append(name)
             print(result.stdout + result.stderr)

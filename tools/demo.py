@@ -1,4 +1,8 @@
-"""The main job in every language, against a sandbox that this starts: plainly, then through faults."""
+"""The main jobs in every language, against sandboxes that this starts.
+
+An agent signs in, plainly and then through faults. A refund waits for an approval: a rule decides, then a
+person – a real browser that clicks Approve on the sandbox's page. Webhooks arrive and are verified.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "target/debug"
@@ -29,21 +36,27 @@ FAULT_PLAN = [
 ]
 
 
-def languages() -> dict[str, list[str]]:
-    """The program of each language, built where it has to be."""
+GATE = {
+    "approved": ["approval granted", "operation run"],
+    "denied": ["approval denied"],
+}
+
+
+def languages(task: str) -> dict[str, list[str]]:
+    """The program of each language for a task, built where it has to be."""
     build = ROOT / "build/demo"
     build.mkdir(parents=True, exist_ok=True)
     # Programs look for the library by its SONAME, as an installation has it.
     for name in ("liblime.so", "liblime.so.0"):
         (build / name).unlink(missing_ok=True)
         (build / name).symlink_to(TARGET / "liblime.so")
-    program, source = build / "login", ROOT / "examples/login/main.c"
+    program, source = build / task, ROOT / f"examples/{task}/main.c"
     flags = ["-I", str(ROOT / "include"), "-L", str(build), "-llime", f"-Wl,-rpath,{build}"]
     subprocess.run([os.environ.get("CC", "cc"), "-o", str(program), str(source), *flags], check=True)
     return {
-        "Rust": [str(TARGET / "examples/login")],
+        "Rust": [str(TARGET / "examples" / task)],
         "C": [str(program)],
-        "Python": [sys.executable, str(ROOT / "examples/login/main.py")],
+        "Python": [sys.executable, str(ROOT / f"examples/{task}/main.py")],
     }
 
 
@@ -70,7 +83,15 @@ class Sandbox:
             "LIME_API_BASE": self.info["lime_api_base"],
             "LIME_SITE_TOKEN": self.info["site_token"],
             "LIME_AGENT_TOKEN": self.info["agent_token"],
+            "SESAME_BROKER_URL": self.info["sesame_url"],
+            "SESAME_API_KEY": self.info["sesame_api_key"],
+            "SESAME_WEBHOOK_SECRET": self.info["webhook_secret"],
         }
+
+    def get(self, path: str) -> Any:
+        """Read from the control API."""
+        with urllib.request.urlopen(self.info["control_url"] + path, timeout=30) as response:
+            return json.load(response)
 
     def post(self, path: str, body: object) -> None:
         """Call the control API."""
@@ -82,52 +103,166 @@ class Sandbox:
         urllib.request.urlopen(request, timeout=10).close()
 
 
-def run(language: str, command: list[str], faults: bool) -> list[tuple[str, float]]:
+class Program:
+    """A program that prints its steps, each as `name<TAB>milliseconds`."""
+
+    def __init__(self, command: list[str], sandbox: Sandbox) -> None:
+        self._process = subprocess.Popen(command, env=sandbox.environment, stdout=subprocess.PIPE, text=True)
+
+    def steps(self) -> Iterator[tuple[str, float]]:
+        """The steps as they come."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            name, milliseconds = line.rstrip("\n").split("\t")
+            print(f"  {name:<32}{float(milliseconds):>9.1f} ms", flush=True)
+            yield name, float(milliseconds)
+
+    def status(self) -> int:
+        """How it ended."""
+        return self._process.wait()
+
+
+def sign_in(language: str, command: list[str], faults: bool) -> list[tuple[str, float]]:
     """Run one program against a sandbox of its own and print its steps as they come."""
     print(f"\n{language}{', through faults' if faults else ''}")
-    steps: list[tuple[str, float]] = []
     with Sandbox() as sandbox:
         if faults:
             sandbox.post("/faults", FAULT_PLAN)
-        arguments = ["2"] if faults else []
-        process = subprocess.Popen(
-            [*command, *arguments], env=sandbox.environment, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            name, milliseconds = line.rstrip("\n").split("\t")
-            steps.append((name, float(milliseconds)))
-            print(f"  {name:<32}{float(milliseconds):>9.1f} ms", flush=True)
-        if process.wait() != 0:
-            sys.exit(f"{language} ended with {process.returncode}")
+        program = Program([*command, *(["2"] if faults else [])], sandbox)
+        steps = list(program.steps())
+        if (status := program.status()) != 0:
+            sys.exit(f"{language} ended with {status}")
     rounds = 2 if faults else 1
     if tuple(name for name, _ in steps) != STEPS * rounds:
         sys.exit(f"{language} did not go through every step: {steps}")
     return steps
 
 
-def main() -> None:
-    """Run everything and print the table."""
-    started = time.perf_counter()
-    programs = languages()
-    runs = {}
-    for faults in (False, True):
-        for language, command in programs.items():
-            runs[language, faults] = run(language, command, faults)
+def gate(
+    title: str, command: list[str], sandbox: Sandbox, decision: str, *arguments: str
+) -> list[tuple[str, float]]:
+    """Run a gated refund that is to be decided like this."""
+    print(f"\n{title}")
+    program = Program([*command, *arguments], sandbox)
+    steps = list(program.steps())
+    status = program.status()
+    if [name for name, _ in steps] != GATE[decision] or status != (0 if decision == "approved" else 3):
+        sys.exit(f"{title} ended with {status} after {steps}")
+    return steps
 
+
+def by_rule(programs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    """A rule decides after 100 ms: refunds are approved, deletions denied."""
+    rules = [
+        {"action": "payments.*", "decision": "approved", "delay_ms": 100},
+        {"action": "db.*", "decision": "denied", "delay_ms": 100},
+    ]
+    table: dict[str, dict[str, float]] = {}
+    with Sandbox() as sandbox:
+        sandbox.post("/rules", rules)
+        for language, command in programs.items():
+            steps = gate(f"{language}, a rule approves", command, sandbox, "approved", "payments.refund")
+            denied = gate(f"{language}, a rule denies", command, sandbox, "denied", "db.delete")
+            table[language] = dict([*steps, *denied])
+    return table
+
+
+def by_hand(programs: dict[str, list[str]]) -> None:
+    """A real browser clicks Approve on the sandbox's page, for each language's refund."""
+    with Sandbox() as sandbox:
+        clicks = subprocess.Popen(
+            ["node", str(ROOT / "tests/browser/approve.mjs"), sandbox.info["sesame_url"], str(len(programs))],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert clicks.stdout is not None
+        if clicks.stdout.readline() != "ready\n":
+            sys.exit("the browser did not open the page")
+        for language, command in programs.items():
+            gate(f"{language}, a browser clicks Approve", command, sandbox, "approved")
+        if clicks.wait() != 0:
+            sys.exit("the browser did not click every time")
+
+
+def webhooks(command: list[str]) -> None:
+    """A decision arrives at a local receiver and verifies; a tampered one does not."""
+    print("\nPython, webhooks")
+    with Sandbox() as sandbox:
+        sandbox.post("/rules", {"action": "*", "decision": "approved", "delay_ms": 100})
+        receiver = subprocess.Popen(
+            [sys.executable, str(ROOT / "examples/webhook_receiver/main_fastapi.py")],
+            env=sandbox.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert receiver.stdout is not None
+
+        def heard(wanted: str) -> str:
+            name, _, what = receiver.stdout.readline().rstrip("\n").partition("\t")  # type: ignore[union-attr]
+            print(f"  {name:<32}{what}", flush=True)
+            if name != wanted:
+                sys.exit(f"the receiver said {name!r}, not {wanted!r}")
+            return what
+
+        url = heard("listening")
+        gate("Python, with a callback_url", command, sandbox, "approved", "payments.refund", url)
+        heard("webhook verified")
+        sent = sandbox.get("/webhooks?min=1&wait_ms=10000")["webhooks"][0]
+        headers = {"X-Sesame-Signature": sent["signature"], "X-Sesame-Timestamp": str(sent["timestamp"])}
+        tampered = sent["body"].replace("approved", "denied").encode()
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, tampered, headers), timeout=10).close()
+            sys.exit("a tampered webhook was accepted")
+        except urllib.error.HTTPError as error:
+            if error.code != 400:
+                raise
+        heard("webhook refused")
+        receiver.terminate()
+        receiver.wait()
+
+
+def table(title: str, rows: Iterable[str], columns: dict[str, Callable[[str], str]]) -> None:
+    """Print a table; each column gives the text for a row."""
     width = min(shutil.get_terminal_size((100, 20)).columns, 100)
     print("\n" + "─" * width)
-    columns = [*((name, False) for name in programs), *((name, True) for name in programs)]
-    print(f"{'milliseconds':<32}" + "".join(f"{name + (' ⚡' if bad else ''):>11}" for name, bad in columns))
-    for row, step in enumerate(STEPS):
-        cells = []
-        for key in columns:
-            values = [value for _, value in runs[key][row :: len(STEPS)]]
-            cells.append(f"{' + '.join(f'{value:.0f}' for value in values):>11}")
-        print(f"{step:<32}" + "".join(cells))
+    print(f"{title:<32}" + "".join(f"{name:>11}" for name in columns))
+    for row in rows:
+        print(f"{row:<32}" + "".join(f"{cell(row):>11}" for cell in columns.values()))
     print("─" * width)
+
+
+def main() -> None:
+    """Run everything and print the tables."""
+    started = time.perf_counter()
+    signing = languages("login")
+    runs = {
+        (language, faults): sign_in(language, command, faults)
+        for faults in (False, True)
+        for language, command in signing.items()
+    }
+    gated = languages("approval_gate")
+    decided = by_rule(gated)
+    by_hand(gated)
+    webhooks(gated["Python"])
+
+    def signing_cell(key: tuple[str, bool]) -> Callable[[str], str]:
+        def cell(step: str) -> str:
+            return " + ".join(f"{value:.0f}" for name, value in runs[key] if name == step)
+
+        return cell
+
+    columns = {
+        f"{language}{' ⚡' if faults else ''}": signing_cell((language, faults)) for language, faults in runs
+    }
+    table("sign-in, milliseconds", STEPS, columns)
     print("⚡ two sign-ins: first approve 503, stream cut mid-frame, keys rotated in between")
-    print(f"{len(runs)} stories in {len(programs)} languages, {time.perf_counter() - started:.1f} s")
+    steps = [*GATE["approved"], *GATE["denied"]]
+    table(
+        "gate, decided after 100 ms",
+        steps,
+        {language: (lambda step, times=times: f"{times[step]:.0f}") for language, times in decided.items()},
+    )
+    print(f"{len(signing)} languages, {time.perf_counter() - started:.1f} s")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def stage(name: str, command: list[str], language: str | None = None, **environm
 
 
 def count(language: str, output: str) -> None:
-    """Add up the closing lines of cargo test, pytest and our own runners."""
+    """Add up the closing lines of cargo test, pytest, node's runner and our own runners."""
     for good, bad in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed", output):
         passed[language] += int(good)
         failed[language] += int(bad)
@@ -57,6 +57,8 @@ def count(language: str, output: str) -> None:
         if re.match(r"=* ?\d+ (passed|failed|error).* in [\d.]+s", line):
             passed[language] += sum(int(n) for n in re.findall(r"(\d+) passed", line))
             failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
+        if found := re.match(r"(?:#|ℹ) (pass|fail) (\d+)", line):
+            (passed if found[1] == "pass" else failed)[language] += int(found[2])
         if found := re.match(r"C: (\d+) passed, (\d+) failed", line):
             passed[language] += int(found[1])
             failed[language] += int(found[2])
@@ -99,6 +101,9 @@ def main() -> None:
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     stage("Python", [*pytest, "tests/python"], "Python")
     stage("published packages", [*pytest, "tests/published"], "published")
+    # With a picture of the page, which is how the README's was made.
+    screenshot = ROOT / "build/sandbox.png"
+    stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
     stage("demo", ["make", "demo"])
     vectors_are_run_by_all()

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use lime_core::OperationId;
+use lime_core::process::PerProcess;
 use lime_core::transport::host::{ExchangeId, HostClient, HostTransport as CoreTransport};
 use lime_core::transport::{Request, Transport, TransportError};
 use pyo3::prelude::*;
@@ -23,12 +24,14 @@ struct Client {
     id: u64,
     home: Home,
     /// The loop that carries a request is the one that is told to pause or to give it up.
-    carried_by: Mutex<HashMap<ExchangeId, Arc<Shared>>>,
+    carried_by: PerProcess<Mutex<HashMap<ExchangeId, Arc<Shared>>>>,
 }
 
 impl Client {
-    fn carriers(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, Arc<Shared>>> {
-        self.carried_by.lock().unwrap_or_else(PoisonError::into_inner)
+    fn carriers<T>(&self, work: impl FnOnce(&mut HashMap<ExchangeId, Arc<Shared>>) -> T) -> T {
+        let carried_by = self.carried_by.get();
+        let mut carried_by = carried_by.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut carried_by)
     }
 }
 
@@ -41,7 +44,7 @@ impl HostClient for Client {
         stream: bool,
     ) -> bool {
         let Some(queue) = self.home.load_full() else { return false };
-        self.carriers().insert(exchange, Arc::clone(&queue));
+        self.carriers(|carriers| carriers.insert(exchange, Arc::clone(&queue)));
         let taken = queue.push(Item::HttpBegin { transport: self.id, exchange, operation, request, stream });
         if !taken {
             self.ended(exchange);
@@ -50,21 +53,21 @@ impl HostClient for Client {
     }
 
     fn resume(&self, exchange: ExchangeId) {
-        let queue = self.carriers().get(&exchange).cloned();
+        let queue = self.carriers(|carriers| carriers.get(&exchange).cloned());
         if let Some(queue) = queue {
             queue.push(Item::HttpResume { transport: self.id, exchange });
         }
     }
 
     fn abort(&self, exchange: ExchangeId) {
-        let queue = self.carriers().remove(&exchange);
+        let queue = self.carriers(|carriers| carriers.remove(&exchange));
         if let Some(queue) = queue {
             queue.push(Item::HttpAbort { transport: self.id, exchange });
         }
     }
 
     fn ended(&self, exchange: ExchangeId) {
-        self.carriers().remove(&exchange);
+        self.carriers(|carriers| carriers.remove(&exchange));
     }
 
     fn keeps_time(&self) -> bool {
@@ -88,7 +91,7 @@ impl HostTransport {
     #[new]
     fn new(id: u64) -> Self {
         let home = Home::default();
-        let client = Client { id, home: Arc::clone(&home), carried_by: Mutex::default() };
+        let client = Client { id, home: Arc::clone(&home), carried_by: PerProcess::default() };
         Self { transport: CoreTransport::new(client), home }
     }
 

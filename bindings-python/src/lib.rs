@@ -5,6 +5,7 @@
 //! wrong, nothing to attach to at interpreter exit, and the loop's own thread does all the Python.
 
 mod agent;
+mod blocking;
 mod convert;
 mod error;
 mod host;
@@ -12,7 +13,9 @@ mod logging;
 mod pow;
 mod queue;
 mod sans_io;
+mod sesame;
 mod site;
+mod webhook;
 
 use pyo3::prelude::*;
 
@@ -24,6 +27,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Permit>()?;
     module.add_class::<site::Site>()?;
     module.add_class::<agent::Agent>()?;
+    module.add_class::<sesame::Sesame>()?;
+    module.add_class::<webhook::ReplayGuard>()?;
     module.add_class::<host::HostTransport>()?;
     module.add_class::<sans_io::EventParser>()?;
     module.add_function(wrap_pyfunction!(queue::cancel, module)?)?;
@@ -33,5 +38,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sans_io::parse_timestamp, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::parse_frame, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::verify_passport, module)?)?;
+    module.add_function(wrap_pyfunction!(webhook::verify_webhook, module)?)?;
+    module.add_function(wrap_pyfunction!(webhook::sign_webhook, module)?)?;
     Ok(())
 }

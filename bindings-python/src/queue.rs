@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lime_core::transport::Request;
+use lime_core::transport::{Request, TimeLimit};
 use lime_core::{
-    AgentProfile, ApprovalResult, Delivery, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
-    StreamStatus,
+    AgentProfile, Approval, ApprovalResult, Delivery, Error, LoginEvent, LoginRequest, LoginRequestStatus,
+    Passport, StreamStatus,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -24,6 +24,7 @@ pub(crate) enum Outcome {
     LoginEvent(Result<LoginEvent, Error>),
     Approval(Result<ApprovalResult, Error>),
     Profile(Result<AgentProfile, Error>),
+    SesameApproval(Result<Approval, Error>),
 }
 
 /// Something for the loop to do. The first number of its tuple is its kind, see `lime_sdk._bridge`.
@@ -173,6 +174,12 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                 Outcome::Profile(result) => {
                     error::outcome(py, result, |py, profile| Ok(convert::dict(py, &profile.data)?.into_any()))
                 }
+                Outcome::SesameApproval(Ok(approval)) => {
+                    (crate::sesame::approval(py, approval)?, py.None()).into_pyobject(py)
+                }
+                Outcome::SesameApproval(Err(error)) => {
+                    (py.None(), error::sesame_exception(py, &error)?).into_pyobject(py)
+                }
             }?;
             (0, token, outcome).into_pyobject(py)
         }
@@ -191,7 +198,8 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
                 ))?;
             }
             let (method, url) = (head.method.as_str().to_owned(), head.uri.to_string());
-            (3, transport, exchange, operation, method, url, headers, PyBytes::new(py, &body), stream)
+            let limit = head.extensions.get::<TimeLimit>().map(|limit| limit.0.as_secs_f64());
+            (3, transport, exchange, operation, method, url, headers, PyBytes::new(py, &body), stream, limit)
                 .into_pyobject(py)
         }
         Item::HttpResume { transport, exchange } => (4, transport, exchange).into_pyobject(py),

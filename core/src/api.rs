@@ -15,7 +15,7 @@ use crate::config::PostRetry;
 use crate::log::{self, Logger};
 use crate::runtime::WeakRuntime;
 use crate::secret::Secret;
-use crate::transport::{Reach, Request, Response, StreamResponse, Transport, TransportError};
+use crate::transport::{Reach, Request, Response, StreamResponse, TimeLimit, Transport, TransportError};
 use crate::{Error, ErrorKind, Result, envelope, retry};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -41,7 +41,8 @@ pub(crate) struct Call {
     method: Method,
     path: String,
     authenticated: bool,
-    body: Option<Value>,
+    /// JSON.
+    body: Option<String>,
     retries: Option<u32>,
     repeat: Repeat,
     limit: Option<Duration>,
@@ -71,7 +72,7 @@ impl Call {
         }
     }
 
-    pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
+    pub(crate) fn post(path: impl Into<String>, body: String) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
@@ -170,7 +171,10 @@ impl Api {
         let doubt = &mut answer.doubt;
         let transport = self.transport(runtime).await?;
         let url = self.base_url.join(&call.path);
-        let request = self.request(&url, call)?;
+        let mut request = self.request(&url, call)?;
+        if let Some(limit) = call.limit {
+            request.extensions_mut().insert(TimeLimit(limit));
+        }
         let is_post = call.method == Method::POST;
         let most = call.retries.map_or(self.max_retries, |most| most.min(self.max_retries));
         for attempt in 0.. {
@@ -279,7 +283,7 @@ impl Api {
             headers.insert(IDEMPOTENCY_KEY, idempotency_key()?);
         }
         if let Some(body) = &call.body {
-            *request.body_mut() = Bytes::from(body.to_string());
+            *request.body_mut() = Bytes::from(body.clone());
         }
         Ok(request)
     }

@@ -46,7 +46,7 @@ pub mod error;
 mod json;
 pub mod log;
 mod operation;
-mod process;
+pub mod process;
 mod retry;
 mod runtime;
 mod secret;

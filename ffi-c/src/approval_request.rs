@@ -3,11 +3,10 @@
 use std::ffi::{c_char, c_void};
 
 use lime_core::ApprovalRequest;
-use serde_json::Value;
 
 use crate::error::lime_error;
 use crate::panic;
-use crate::strings::{Out, bytes, give, invalid, optional_text, set, take, text};
+use crate::strings::{Out, give, optional_text, set, take, text, utf8};
 
 /// What a human is asked to approve; it can be asked for any number of times. To be filled by one thread
 /// at a time. Free it with lime_approval_request_free().
@@ -115,7 +114,8 @@ pub unsafe extern "C" fn lime_approval_request_set_severity(
 
 /// Sets what else the human sees. It is shown: no secrets.
 ///
-/// Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied. NULL with length 0 for none.
+/// Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied, and sent as it is. NULL with
+/// length 0 for none.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before
 /// stays then.
@@ -128,13 +128,8 @@ pub unsafe extern "C" fn lime_approval_request_set_context_json(
     // SAFETY: NULL or a live object, as the header asks; NULL or `length` bytes.
     unsafe {
         set(request, |request| {
-            let json = bytes(context_json, length, "context_json")?;
-            request.0.context = match serde_json::from_slice(json) {
-                _ if context_json.is_null() => None,
-                Ok(Value::Object(context)) => Some(context),
-                _ => return Err(invalid("context_json is no JSON object")),
-            };
-            Ok(())
+            let json = utf8(context_json, length, "context_json")?;
+            request.0.set_context_json((!context_json.is_null()).then_some(json))
         })
     }
 }

@@ -1,11 +1,12 @@
-//! Keeps other web sites away from the control API.
+//! Keeps other web sites away from the control API and the page.
 //!
 //! A page in a browser can send requests to 127.0.0.1. It cannot hide where it comes from: the
 //! browser adds `Origin` and `Sec-Fetch-Site`, and after DNS rebinding `Host` gives it away.
 
-use http::{HeaderMap, HeaderValue, header};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::{HeaderMap, HeaderValue, Method, header};
 
-/// Why a request may not use the control API, if it may not.
+/// Why a request may not use the control API, or see the page, if it may not.
 pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
     let host = headers.get(header::HOST).and_then(text);
     if !host.is_some_and(|host| is_own_authority(host, port)) {
@@ -15,14 +16,32 @@ pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
     for origin in headers.get_all(header::ORIGIN) {
         let authority = text(origin).and_then(|origin| origin.strip_prefix("http://"));
         if !authority.is_some_and(|authority| is_own_authority(authority, port)) {
-            return Some("the control API takes no requests from other origins");
+            return Some("the sandbox takes no requests from other origins here");
         }
     }
     let site = headers.get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
-        return Some("the control API takes no requests from other sites");
+        return Some("the sandbox takes no requests from other sites here; open the address directly");
     }
     None
+}
+
+/// Why a call of the control API may not change anything, if it may not.
+///
+/// A program may. What comes from a browser must show that it comes from the sandbox's own page,
+/// which nobody else can read, and not only from its origin.
+pub(crate) fn write_refusal(method: &Method, headers: &HeaderMap, token: &str) -> Option<&'static str> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    if !headers.contains_key(header::ORIGIN) && !headers.contains_key("sec-fetch-site") {
+        return None;
+    }
+    let given = headers.get("x-sandbox-token").map(HeaderValue::as_bytes).unwrap_or_default();
+    match verify_slices_are_equal(given, token.as_bytes()) {
+        Ok(()) => None,
+        Err(_) => Some("a browser's call needs the X-Sandbox-Token of the sandbox's page"),
+    }
 }
 
 fn text(value: &HeaderValue) -> Option<&str> {

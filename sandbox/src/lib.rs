@@ -5,7 +5,8 @@
 //! are signed with real RSA keys that can be rotated; approvals are asked for, waited for, decided
 //! by people or rules, told by signed webhooks, and kept over restarts. A fault plan makes requests and streams
 //! fail on demand, a virtual clock makes time pass on demand, and a control API (over HTTP, or
-//! the methods of [`Sandbox`]) drives all of it and shows what was received.
+//! the methods of [`Sandbox`]) drives all of it and shows what was received. People find an inbox
+//! at the server's root.
 //!
 //! ```no_run
 //! # async fn story() -> std::io::Result<()> {
@@ -39,6 +40,7 @@ mod inject;
 mod keys;
 mod login;
 mod options;
+mod page;
 mod passport;
 mod pow;
 mod received;

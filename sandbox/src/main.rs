@@ -139,6 +139,7 @@ fn announce(info: &Info, json: bool) -> io::Result<()> {
              export SESAME_BROKER_URL={}\n\
              export SESAME_API_KEY={}\n\
              export SESAME_WEBHOOK_SECRET={}\n\n\
+             Inbox:       {}/\n\
              Control API: {}   (Ctrl-C ends the sandbox)",
             info.version,
             info.lime_api_base,
@@ -147,6 +148,7 @@ fn announce(info: &Info, json: bool) -> io::Result<()> {
             info.sesame_url,
             info.sesame_api_key,
             info.webhook_secret,
+            info.sesame_url,
             info.control_url,
         )?;
     }

@@ -148,8 +148,12 @@ impl ReceivedLog {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Received> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Received> {
         self.entries.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http::Method;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -26,7 +27,7 @@ use crate::received::{Answer, Arrival, EntryId, Unanswered};
 use crate::routes::Dialect;
 use crate::sesame::Detail;
 use crate::state::Core;
-use crate::{api, control, guard, inject, routes};
+use crate::{api, control, guard, inject, page, routes};
 
 /// The largest request body that is read.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -97,7 +98,13 @@ impl App {
     async fn answer(&self, link: &Arc<Link>, request: http::Request<Incoming>) -> Result<Response, Dropped> {
         let path = request.uri().path();
         if path == control::ROOT || path.starts_with(control::PREFIX) {
-            return Ok(self.answer_control(request).await);
+            return Ok(page::keep_private(self.answer_control(request).await));
+        }
+        if path == page::PATH && matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(match guard::refusal(request.headers(), self.core.port) {
+                Some(reason) => page::keep_private(control::refused(reason)),
+                None => page::page(&self.core),
+            });
         }
         let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT).collect().await {
@@ -218,6 +225,10 @@ impl App {
 
     async fn answer_control(&self, request: http::Request<Incoming>) -> Response {
         if let Some(reason) = guard::refusal(request.headers(), self.core.port) {
+            return control::refused(reason);
+        }
+        let token = &self.core.page.token;
+        if let Some(reason) = guard::write_refusal(request.method(), request.headers(), token) {
             return control::refused(reason);
         }
         let (parts, body) = request.into_parts();

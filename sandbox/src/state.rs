@@ -18,6 +18,7 @@ use crate::faults::FaultPlan;
 use crate::keys::KeyStore;
 use crate::login::Login;
 use crate::options::Start;
+use crate::page;
 use crate::received::ReceivedLog;
 use crate::sesame::{Broker, Recovered};
 use crate::settings::Settings;
@@ -196,6 +197,7 @@ pub(crate) struct Core {
     state: Mutex<State>,
     pub(crate) keys: KeyStore,
     pub(crate) start: Start,
+    pub(crate) page: page::Identity,
     /// `http://127.0.0.1:PORT`
     pub(crate) origin: String,
     pub(crate) port: u16,
@@ -227,6 +229,7 @@ impl Core {
             state: Mutex::new(state),
             keys: KeyStore::start()?,
             start,
+            page: page::Identity::new(),
             origin: format!("http://127.0.0.1:{port}"),
             port,
             log_requests,
@@ -296,6 +299,11 @@ impl Core {
         });
         self.epoch.send_modify(|epoch| *epoch += 1);
         self.timer.notify_one();
+    }
+
+    /// Tells of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
     }
 
     /// Tells of the next reset, counted from this call.

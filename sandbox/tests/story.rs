@@ -183,7 +183,8 @@ async fn approved_but_not_delivered_is_a_conflict_and_delivered_is_gone() {
 #[tokio::test]
 async fn unknown_paths_methods_and_large_bodies() {
     let sandbox = sandbox().await;
-    for path in ["/", "/api/v1", "/api/v1/auth/requests/", "/api/v1/auth/requests/a/b", "/_sandboxes"] {
+    for path in ["/nothing", "/api/v1", "/api/v1/auth/requests/", "/api/v1/auth/requests/a/b", "/_sandboxes"]
+    {
         assert_eq!(get(&sandbox, path).await.failure(), (404, "NOT_FOUND".into()), "{path}");
     }
     let answer = call(sandbox.port(), "DELETE", REQUESTS, &[], b"").await;

@@ -63,7 +63,8 @@ def test_the_wheel_is_abi3_and_holds_what_it_should(wheel: Path) -> None:
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
     for name in ("lime_sdk/_native.abi3.so", "lime_sdk/_native.pyi", "lime_sdk/py.typed"):
         assert name in names
-    assert {"lime_sites/py.typed", "lime_agents/py.typed", "lime_sites/__init__.py"} <= set(names)
+    for package in ("lime_sites", "lime_agents", "sesame_sdk"):
+        assert {f"{package}/py.typed", f"{package}/__init__.py"} <= set(names)
     assert any("LICENSE" in name for name in names)
     assert not any(name.split("/")[0] == "lime" for name in names)
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]
@@ -79,6 +80,19 @@ def test_the_wheel_works_in_a_clean_environment(installed: Path, sandbox: Sandbo
         timeout=120,
     )
     assert (story.returncode, story.stderr, lines(story.stdout)) == (0, "", STEPS)
+
+
+def test_the_wheels_gate_works_in_a_clean_environment(installed: Path, sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/rules", {"action": "payments.*", "decision": "approved"})
+    story = subprocess.run(
+        [str(installed), "-I", str(ROOT / "examples/approval_gate/main.py")],
+        env={**os.environ, **sandbox.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (story.returncode, story.stderr) == (0, "")
+    assert lines(story.stdout) == ["approval granted", "operation run"]
 
 
 def compiled(prefix: Path, name: str, *pkg_config: str) -> Path:

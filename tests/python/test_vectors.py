@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 import lime_sdk
+import sesame_sdk
 from lime_sdk import _native
 
 VECTORS = ROOT / "tests/vectors"
@@ -139,11 +140,50 @@ def test_timestamps(case: dict[str, Any]) -> None:
     assert offset.total_seconds() == (case["offset_seconds"] or 0)
 
 
+@cases("webhooks.json")
+def test_webhooks(case: dict[str, Any]) -> None:
+    if "sign" in case:
+        sign = case["sign"]
+        arguments = (raw(sign, "body"), raw(sign, "secret"))
+        if "error" in case["expect"]:
+            with pytest.raises(sesame_sdk.WebhookVerificationError) as caught:
+                sesame_sdk.sign_webhook(*arguments, timestamp=sign["timestamp"])
+            assert (caught.value.kind, caught.value.reason) == ("webhook", case["expect"]["code"])
+            return
+        signed = sesame_sdk.sign_webhook(*arguments, timestamp=sign["timestamp"])
+        assert signed == {
+            "X-Sesame-Signature": case["expect"]["signature"],
+            "X-Sesame-Timestamp": case["expect"]["timestamp"],
+        }
+        return
+    options: dict[str, Any] = {}
+    if "tolerance_ms" in case:
+        options["tolerance"] = case["tolerance_ms"] / 1000
+    if "guard" in case:
+        horizon, capacity = case["guard"]["horizon_ms"] / 1000, case["guard"]["capacity"]
+        options["replay_guard"] = sesame_sdk.ReplayGuard(horizon=horizon, capacity=capacity)
+    secrets = [raw(secret, "secret") for secret in case["secrets"]]
+    for delivery in case["deliveries"]:
+        headers = [(header["name"], raw(header, "value")) for header in delivery["headers"]]
+        body, expect = raw(delivery, "body"), delivery["expect"]
+        if "error" in expect:
+            with pytest.raises(sesame_sdk.WebhookVerificationError) as caught:
+                sesame_sdk.verify_webhook(headers, body, secrets, now=delivery["now"], **options)
+            assert (caught.value.kind, caught.value.reason) == (expect["error"], expect["code"])
+            assert expect.get("message_contains", "") in str(caught.value)
+        else:
+            payload = sesame_sdk.verify_webhook(headers, body, secrets, now=delivery["now"], **options)
+            assert payload == expect["payload"]
+        if "forget" in delivery:
+            assert options["replay_guard"].forget(body) is delivery["forget"]
+
+
 def test_every_kind_has_a_class_and_a_negative_vector() -> None:
     from lime_sdk import _errors
+    from sesame_sdk import exceptions
 
     names = {name for _, name, _ in _native.ERROR_KINDS}
-    assert set(_errors._CLASSES) <= names
+    assert {*_errors._CLASSES, *exceptions._CLASSES} <= names
     pure = {"rate_limit", "authentication", "api", "bad_response", "invalid_passport", "passport_expired"}
     pure |= {"pow_timeout", "pow_difficulty"}
     seen = {case.get("error") for case in load("pow.json")["cases"]}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
             headers: list[tuple[bytes, bytes]],
             body: bytes,
             stream: bool,
+            limit: float | None,
         ) -> None: ...
         def resume(self, exchange: int) -> None: ...
         def abort(self, exchange: int) -> None: ...
@@ -95,10 +96,7 @@ class Bridge:
 
     async def call(self, keep_context: bool, start: Callable[..., int], *args: Any) -> Any:
         """Start a native call and wait for its result; cancelling the wait cancels the call."""
-        level = self._logger.getEffectiveLevel()
-        if level != _log_level[0]:
-            _log_level[0] = level
-            _native.set_log_level(level)
+        set_log_level(self._logger)
         token = new_id()
         future = self._loop.create_future()
         self._pending[token] = future
@@ -159,6 +157,21 @@ class Bridge:
 def _close_all(natives: dict[int, _native.Site]) -> None:
     for native in natives.values():
         native.close()
+
+
+def set_log_level(lime: logging.Logger | None = None) -> None:
+    """Tell the native side which records are wanted; it makes no others."""
+    level = (lime or logger()).getEffectiveLevel()
+    if level != _log_level[0]:
+        _log_level[0] = level
+        _native.set_log_level(level)
+
+
+def write_records(records: list[tuple[int, str]]) -> None:
+    """Write what has come up while a thread waited for a blocking call; called on that thread."""
+    lime = logger()
+    for level, message in records:
+        lime.log(level, "%s", message)
 
 
 _log_level = [30]  # as the native side begins: WARNING

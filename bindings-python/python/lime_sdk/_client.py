@@ -1,9 +1,8 @@
-"""What the clients of both packages have in common."""
+"""What the clients of all packages have in common."""
 
 from __future__ import annotations
 
 from lime_sdk import _bridge
-from lime_sdk._errors import LimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ async def call(carrier: HttpxTransport | None, start: Callable[..., int], *args:
         return await _bridge.current().call(False, start, *args)
     try:
         return await _bridge.current().call(True, start, *args)
-    except LimeError as error:
+    except Exception as error:
         from lime_sdk._http import is_of_the_network
 
-        cause = carrier.cause_of(error.message)
+        cause = carrier.cause_of(str(error))
         if cause is not None and not is_of_the_network(cause):
             raise cause from None  # the injected client's own fault, as it is
         if cause is not None:

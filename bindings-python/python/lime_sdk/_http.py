@@ -42,10 +42,11 @@ class HttpxTransport:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         stream: bool,
+        limit: float | None,
     ) -> None:
         """Begin to carry a request in the context of the call that it is for; called by the bridge."""
         loop = asyncio.get_running_loop()
-        work = self._carry(exchange, method, url, headers, body, stream)
+        work = self._carry(exchange, method, url, headers, body, stream, limit)
         # A task copies the context that it is made in; its own argument for that is not in 3.10.
         run = (self._context if context is None else context).copy().run
         task = run(loop.create_task, work, name=f"lime-http-{exchange}")
@@ -94,10 +95,11 @@ class HttpxTransport:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         stream: bool,
+        limit: float | None,
     ) -> None:
         native = self.native
         try:
-            request = self._request(method, url, headers, body, stream)
+            request = self._request(method, url, headers, body, stream, limit)
             # A redirect would take the token along to wherever it points.
             response = await self._client.send(request, stream=True, follow_redirects=False)
             try:
@@ -118,13 +120,25 @@ class HttpxTransport:
             raise
 
     def _request(
-        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, stream: bool
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        stream: bool,
+        limit: float | None,
     ) -> httpx.Request:
         import httpx
 
         options: dict[str, Any] = {}
         if stream:
             options["timeout"] = httpx.Timeout(_EVENT_STREAM_CONNECT, read=_EVENT_STREAM_SILENCE)
+        elif limit is not None:
+            # The platform holds its answer back; to the client's own limit it would look dead.
+            own = self._client.timeout
+            options["timeout"] = httpx.Timeout(
+                connect=own.connect, read=limit, write=own.write, pool=own.pool
+            )
         content = body if method == "POST" else None
         request = self._client.build_request(method, url, headers=headers, content=content, **options)
         # Public endpoints see no token, not even one among the client's own default headers.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def loader(
-    namespace: dict[str, Any], modules: dict[str, str]
+    namespace: dict[str, Any], modules: dict[str, str], submodules: tuple[str, ...] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package.
 
@@ -20,13 +20,18 @@ def loader(
         namespace: The package's ``globals()``.
         modules: Of each public name, the module that has it; ``module:other`` where it is called
             something else there.
+        submodules: Modules of the package that are attributes of it without having been imported, as
+            in a package that imports them all.
     """
 
     def load(name: str) -> Any:
+        from importlib import import_module
+
         found = modules.get(name)
+        if found is None and name in submodules:
+            return import_module(f"{namespace['__name__']}.{name}")
         if found is None:
             raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
-        from importlib import import_module
 
         module, _, other = found.partition(":")
         value = namespace[name] = getattr(import_module(module), other or name)

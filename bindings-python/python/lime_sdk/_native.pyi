@@ -8,14 +8,18 @@ __all__ = [
     "HostTransport",
     "Permit",
     "Queue",
+    "ReplayGuard",
+    "Sesame",
     "Site",
     "cancel",
     "open_envelope",
     "parse_frame",
     "parse_timestamp",
     "set_log_level",
+    "sign_webhook",
     "solve_pow",
     "verify_passport",
+    "verify_webhook",
 ]
 
 VERSION: str
@@ -84,6 +88,37 @@ class Agent:
     def get_profile(self, queue: Queue, token: int) -> int: ...
     def close(self) -> None: ...
 
+_Request = tuple[str, str, str | None, str | None, str | None, str | None, str | None]
+_Stamp = tuple[int, int | None]
+_Approval = tuple[str, str, _Stamp | None, _Stamp | None, str | None, str | None]
+
+@final
+class Sesame:
+    def __new__(
+        cls,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout: float,
+        max_retries: int,
+        poll_timeout: float,
+        transport: HostTransport | None,
+    ) -> Sesame: ...
+    def trigger(self, queue: Queue, token: int, request: _Request) -> int: ...
+    def get(self, queue: Queue, token: int, approval_id: str, wait: bool) -> int: ...
+    def wait(
+        self, queue: Queue, token: int, approval_id: str, timeout: float, poll_interval: float
+    ) -> int: ...
+    def trigger_blocking(self, request: _Request) -> _Approval: ...
+    def get_blocking(self, approval_id: str, wait: bool) -> _Approval: ...
+    def wait_blocking(self, approval_id: str, timeout: float, poll_interval: float) -> _Approval: ...
+    def close(self) -> None: ...
+
+@final
+class ReplayGuard:
+    def __new__(cls, horizon: float, capacity: int) -> ReplayGuard: ...
+    def forget(self, body: bytes) -> bool: ...
+
 @final
 class EventParser:
     """Bytes to server-sent events; any cut of the same bytes gives the same events."""
@@ -110,3 +145,12 @@ def verify_passport(
     require_issuer: bool,
     now: float,
 ) -> dict[str, Any]: ...
+def verify_webhook(
+    headers: object,
+    body: bytes,
+    secrets: list[bytes],
+    tolerance: float,
+    now: float,
+    replay_guard: ReplayGuard | None,
+) -> dict[str, Any]: ...
+def sign_webhook(body: bytes, secret: bytes, timestamp: int) -> tuple[str, str]: ...

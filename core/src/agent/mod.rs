@@ -234,7 +234,8 @@ impl Inner {
 
     async fn approve(&self, runtime: &WeakRuntime, segment: &str, nonce: &str) -> Result<ApprovalResult> {
         let path = format!("/modules/agent-login/requests/{segment}/approve");
-        let answer = self.api.call(runtime, &Call::post(path, json!({ "pow_nonce": nonce }))).await;
+        let answer =
+            self.api.call(runtime, &Call::post(path, json!({ "pow_nonce": nonce }).to_string())).await;
         let doubt = answer.doubt;
         let approved = answer.result.and_then(|reply| reply.data());
         approved

@@ -6,14 +6,21 @@ use super::approval::Approval;
 use crate::api::Reply;
 use crate::{Error, ErrorKind, Result, envelope};
 
-/// How much of an answer that is no JSON goes into a message; a proxy's error page is long.
+/// How much of an answer goes into a message and a log; a proxy's error page is long.
 const LONGEST_DETAIL: usize = 500;
 
-/// The approval in a successful answer, or the error that the broker reports.
-pub(crate) fn approval(reply: &Reply) -> Result<Approval> {
+/// The approval in a successful answer, or the error that the broker reports. An answer about another
+/// approval than the one that was `asked` about, as a confused proxy gives it, decides nothing.
+pub(crate) fn approval(reply: &Reply, asked: Option<&str>) -> Result<Approval> {
     let data = parse(reply.http_status, &reply.body);
-    data.and_then(|data| Approval::from_data(&data))
-        .map_err(|error| error.with_retry_after(reply.retry_after))
+    let read = data.and_then(|data| Approval::from_data(&data)).and_then(|approval| match asked {
+        Some(asked) if asked != approval.approval_id => {
+            let message = "The answer is about another approval";
+            Err(Error::new(ErrorKind::BadResponse, message).with_http_status(reply.http_status))
+        }
+        _ => Ok(approval),
+    });
+    read.map_err(|error| error.with_retry_after(reply.retry_after))
 }
 
 /// Reads an answer of the broker.
@@ -53,8 +60,8 @@ fn detail(http_status: u16, body: &[u8]) -> String {
         && let Some(detail) = object.remove("detail")
     {
         return match detail {
-            Value::String(text) => text,
-            other => other.to_string(),
+            Value::String(text) => shortened(&text),
+            other => shortened(&other.to_string()),
         };
     }
     let text = String::from_utf8_lossy(body);
@@ -63,6 +70,10 @@ fn detail(http_status: u16, body: &[u8]) -> String {
         let status = http::StatusCode::from_u16(http_status).ok();
         return status.and_then(|status| status.canonical_reason()).unwrap_or("no reason given").to_owned();
     }
+    shortened(text)
+}
+
+fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_DETAIL) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -101,7 +112,11 @@ mod tests {
             assert_eq!((error.kind(), error.message()), (kind, message));
             assert_eq!(error.http_status(), Some(status));
         }
-        let long = parse(500, "é".repeat(10_000).as_bytes()).unwrap_err();
-        assert!(long.message().len() < 1100 && long.message().ends_with('…'));
+        let text = "é".repeat(10_000);
+        for body in [text.clone(), format!(r#"{{"detail":"{text}"}}"#), format!(r#"{{"detail":["{text}"]}}"#)]
+        {
+            let long = parse(500, body.as_bytes()).unwrap_err();
+            assert!(long.message().len() < 1100 && long.message().ends_with('…'));
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! An approval: what is asked for, and where it stands.
 
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::timestamp::Timestamp;
@@ -28,8 +31,8 @@ pub struct ApprovalRequest {
     pub callback_url: Option<String>,
     /// How much is at stake, in words that the broker's people agreed on.
     pub severity: Option<String>,
-    /// More for the human to look at. It is shown: no secrets.
-    pub context: Option<Map<String, Value>>,
+    /// A JSON object as text, so that nothing in it changes on its way: numbers of any size stay exact.
+    context: Option<String>,
 }
 
 impl ApprovalRequest {
@@ -66,15 +69,37 @@ impl ApprovalRequest {
         self
     }
 
-    /// Sets what else the human sees.
+    /// Sets what else the human sees. It is shown: no secrets.
     #[must_use]
     pub fn context(mut self, context: Map<String, Value>) -> Self {
-        self.context = Some(context);
+        self.context = Some(Value::Object(context).to_string());
         self
     }
 
+    /// Sets what else the human sees, as the text of a JSON object, which is sent as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when it is no JSON object.
+    pub fn context_json(mut self, context: &str) -> Result<Self> {
+        self.set_context_json(Some(context))?;
+        Ok(self)
+    }
+
+    /// The same in place; `None` shows nothing. What was set before stays when it fails.
+    ///
+    /// # Errors
+    /// As [`context_json`](Self::context_json).
+    pub fn set_context_json(&mut self, context: Option<&str>) -> Result<()> {
+        if let Some(context) = context {
+            serde_json::from_str::<HashMap<String, IgnoredAny>>(context)
+                .map_err(|_| Error::invalid_argument("context must be a JSON object"))?;
+        }
+        self.context = context.map(str::to_owned);
+        Ok(())
+    }
+
     /// The body of the POST: what is absent is left out.
-    pub(crate) fn body(&self) -> Value {
+    pub(crate) fn body(&self) -> String {
         let mut body = Map::new();
         body.insert("action".into(), self.action.as_str().into());
         body.insert("summary".into(), self.summary.as_str().into());
@@ -88,10 +113,14 @@ impl ApprovalRequest {
                 body.insert(name.into(), value.as_str().into());
             }
         }
+        let mut text = Value::Object(body).to_string();
         if let Some(context) = &self.context {
-            body.insert("context".into(), Value::Object(context.clone()));
+            text.pop(); // the closing brace; there are always members before it
+            text.push_str(",\"context\":");
+            text.push_str(context);
+            text.push('}');
         }
-        Value::Object(body)
+        text
     }
 }
 
@@ -106,7 +135,7 @@ pub struct Approval {
     pub expires_at: Option<Timestamp>,
     /// When it was decided, where the broker tells.
     pub decided_at: Option<Timestamp>,
-    /// Who decided, where the broker tells.
+    /// Who asked, by the name that the broker has for the key; where it tells.
     pub requester_label: Option<String>,
     /// What the human wrote beside the decision, where the broker tells.
     pub note: Option<String>,

@@ -89,7 +89,7 @@ impl Sesame {
     }
 
     /// Reads where an approval stands. With `wait` the broker holds its answer until there is a
-    /// decision, for 25 to 30 s at most.
+    /// decision, for 25 to 30 s at most; that is asked once, for `poll_timeout` at most.
     ///
     /// Fails with [`ErrorKind::NotFound`] when the broker does not know the approval.
     pub fn get(&self, approval_id: &str, wait: bool) -> Operation<Approval> {
@@ -116,19 +116,15 @@ impl Sesame {
         })
     }
 
-    /// The whole gate: asks, waits, and gives the approval only if a human granted it.
+    /// The whole gate: asks, waits, and gives the approval only if a human granted it. The time of
+    /// `options` bounds both together.
     ///
     /// Fails with [`ErrorKind::ApprovalDenied`] when it was denied or expired (the error's code says
     /// which), with [`ErrorKind::Timeout`] when nobody decided in time, and with whatever
     /// [`trigger`](Self::trigger) and [`wait`](Self::wait) fail with. Whatever the error: do not go on.
     pub fn require_approval(&self, request: ApprovalRequest, options: WaitOptions) -> Operation<Approval> {
         self.0.lease.operation(&self.0, move |sesame, runtime| async move {
-            let mut approval = sesame.trigger(&runtime, &request).await?;
-            if !approval.is_terminal() {
-                let decided = wait::until_decided(&sesame, &runtime, &approval.approval_id, options).await;
-                approval = decided.map_err(|error| error.with_approval_id(approval.approval_id))?;
-            }
-            approval.granted(&request.action)
+            wait::through_gate(&sesame, &runtime, &request, options).await
         })
     }
 
@@ -149,17 +145,17 @@ impl Inner {
         let repeat = if request.dedup_key.is_some() { Repeat::Harmless } else { Repeat::IfNotSent };
         let answer = self.api.call(runtime, &Call::post(APPROVALS, request.body()).repeat(repeat)).await;
         let unknown = repeat == Repeat::IfNotSent && leaves_it_open(&answer);
-        let triggered = answer.result.and_then(|reply| answer::approval(&reply));
+        let triggered = answer.result.and_then(|reply| answer::approval(&reply, None));
         triggered.map_err(|error| if unknown { outcome_unknown(&error) } else { error })
     }
 
     async fn read(&self, runtime: &WeakRuntime, approval_id: &str, wait: bool) -> Result<Approval> {
         let mut call = Call::get(path(approval_id, wait)?);
         if wait {
-            call = call.limit(self.poll_timeout);
+            call = call.limit(self.poll_timeout).retries(0);
         }
         let reply = self.api.call(runtime, &call).await.result?;
-        answer::approval(&reply)
+        answer::approval(&reply, Some(approval_id))
     }
 }
 
@@ -180,7 +176,7 @@ fn leaves_it_open(answer: &Answer) -> bool {
     match &answer.result {
         Ok(reply) => {
             matches!(reply.http_status, 500 | 502 | 504)
-                || matches!(reply.http_status, 200..300) && answer::approval(reply).is_err()
+                || matches!(reply.http_status, 200..300) && answer::approval(reply, None).is_err()
         }
         Err(_) => answer.doubt == Doubt::Lost,
     }

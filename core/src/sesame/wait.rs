@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::approval::Approval;
+use super::approval::{Approval, ApprovalRequest};
 use super::{Inner, answer, path};
 use crate::api::Call;
+use crate::log::Level;
 use crate::retry::Backoff;
 use crate::runtime::WeakRuntime;
-use crate::{Error, ErrorKind, Result, log};
+use crate::{Error, ErrorKind, Result};
 
 /// How to wait for a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,40 +29,83 @@ impl Default for WaitOptions {
 /// The first and the longest wait between polls that fail.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
+/// The longest that a broker's `Retry-After` is obeyed: a wait must not miss a decision for one answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// What is known while there is no decision.
 struct Seen {
     status: String,
     failure: Option<String>,
 }
 
-/// Polls until the approval is decided. The deadline holds for everything that happens here: when it
-/// passes, the poll under way is given up with its connection.
+impl Seen {
+    fn nothing() -> Self {
+        Self { status: "pending".to_owned(), failure: None }
+    }
+
+    fn too_late(self, approval_id: &str, options: WaitOptions) -> Error {
+        let failure = self.failure.map_or_else(String::new, |failure| format!("; last poll: {failure}"));
+        let (seconds, status) = (options.timeout.as_secs_f64(), self.status);
+        let message =
+            format!("Approval {approval_id} not decided within {seconds}s (status={status}{failure})");
+        Error::new(ErrorKind::Timeout, message).with_approval_id(approval_id)
+    }
+}
+
+/// The end of the time that `options` give. It holds for everything that is raced against it: when it
+/// comes, the request under way is given up with its connection.
+async fn deadline(sesame: &Inner, options: WaitOptions) {
+    match options.timeout {
+        Duration::MAX => std::future::pending().await,
+        timeout => sesame.api.clock.sleep(timeout).await,
+    }
+}
+
+/// Polls until the approval is decided.
 pub(super) async fn until_decided(
     sesame: &Inner,
     runtime: &WeakRuntime,
     approval_id: &str,
     options: WaitOptions,
 ) -> Result<Approval> {
-    let mut seen = Seen { status: "pending".to_owned(), failure: None };
-    let deadline = async {
-        match options.timeout {
-            Duration::MAX => std::future::pending().await,
-            timeout => sesame.api.clock.sleep(timeout).await,
-        }
-    };
+    let mut seen = Seen::nothing();
     tokio::select! {
         biased;
         // First, so that a wait that has no time left asks nobody.
-        () = deadline => {}
+        () = deadline(sesame, options) => {}
         decided = poll(sesame, runtime, approval_id, options.poll_interval, &mut seen) => return decided,
     }
-    let failure = seen.failure.map_or_else(String::new, |failure| format!("; last poll: {failure}"));
-    let message = format!(
-        "Approval {approval_id} not decided within {}s (status={}{failure})",
-        options.timeout.as_secs_f64(),
-        seen.status
-    );
-    Err(Error::new(ErrorKind::Timeout, message))
+    Err(seen.too_late(approval_id, options))
+}
+
+/// Asks, polls until the approval is decided, and gives it if it was granted.
+pub(super) async fn through_gate(
+    sesame: &Inner,
+    runtime: &WeakRuntime,
+    request: &ApprovalRequest,
+    options: WaitOptions,
+) -> Result<Approval> {
+    let mut asked = None;
+    let mut seen = Seen::nothing();
+    let ask_and_poll = async {
+        let triggered = sesame.trigger(runtime, request).await?;
+        if triggered.is_terminal() {
+            return Ok(triggered);
+        }
+        let approval_id = &*asked.insert(triggered.approval_id);
+        let decided = poll(sesame, runtime, approval_id, options.poll_interval, &mut seen).await;
+        decided.map_err(|error| error.with_approval_id(approval_id))
+    };
+    tokio::select! {
+        biased;
+        () = deadline(sesame, options) => {}
+        decided = ask_and_poll => return decided?.granted(&request.action),
+    }
+    let Some(approval_id) = asked else {
+        let seconds = options.timeout.as_secs_f64();
+        return Err(Error::new(ErrorKind::Timeout, format!("The broker took no question within {seconds}s")));
+    };
+    Err(seen.too_late(&approval_id, options))
 }
 
 async fn poll(
@@ -77,7 +121,7 @@ async fn poll(
     loop {
         let began = clock.monotonic();
         let answer = api.call(runtime, &call).await;
-        let pause = match answer.result.and_then(|reply| answer::approval(&reply)) {
+        let pause = match answer.result.and_then(|reply| answer::approval(&reply, Some(approval_id))) {
             Ok(approval) if approval.is_terminal() => return Ok(approval),
             Ok(approval) => {
                 *seen = Seen { status: approval.status, failure: None };
@@ -88,12 +132,15 @@ async fn poll(
                 let wait = backoff
                     .get_or_insert_with(|| Backoff::new(BACKOFF.0, BACKOFF.1))
                     .wait_after(Duration::ZERO, clock)
-                    .max(error.retry_after().unwrap_or_default());
-                log::warning!(
-                    api.logger,
-                    "Polling approval {approval_id} failed, next try in {:.1} s: {}",
-                    wait.as_secs_f64(),
-                    error.message()
+                    .max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE));
+                // A thousand waits must not fill a log for as long as the broker is away.
+                let level = if seen.failure.is_none() { Level::Warning } else { Level::Debug };
+                let (seconds, message) = (wait.as_secs_f64(), error.message());
+                api.logger.log(
+                    level,
+                    format_args!(
+                        "Polling approval {approval_id} failed, next try in {seconds:.1} s: {message}"
+                    ),
                 );
                 seen.failure = Some(error.message().to_owned());
                 wait

@@ -312,6 +312,12 @@ impl<V: AsRef<[u8]>> Found<V> {
     }
 }
 
+/// Whether a header of this name is one of the two that [`WebhookVerifier::verify`] looks at: a binding
+/// need not convert the others.
+pub fn concerns(name: &[u8]) -> bool {
+    is_named(name, SIGNATURE_HEADER) || is_named(name, TIMESTAMP_HEADER)
+}
+
 /// As HTTP has it, or as a CGI or WSGI environment spells it: `HTTP_X_SESAME_SIGNATURE`.
 fn is_named(name: &[u8], header: &str) -> bool {
     name.eq_ignore_ascii_case(header.as_bytes())

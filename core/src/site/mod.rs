@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -193,7 +193,7 @@ impl LimeSite {
     /// Creates a login request, to be handed to the agent by its `request_id`.
     pub fn create_login_request(&self) -> Operation<LoginRequest> {
         self.0.lease.operation(&self.0, |site, runtime| async move {
-            let data = site.api.data(&runtime, &Call::post(REQUESTS, json!({}))).await?;
+            let data = site.api.data(&runtime, &Call::post(REQUESTS, "{}".to_owned())).await?;
             LoginRequest::from_data(&data)
         })
     }

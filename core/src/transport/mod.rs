@@ -17,6 +17,11 @@ pub type StreamResponse = ::http::Response<BoxStream<'static, Result<Bytes, Tran
 /// The most that the body of an ordinary answer may have, in bytes, after any decoding.
 pub const BODY_LIMIT: usize = 1 << 20;
 
+/// An extension of a [`Request`] that has longer than others, because the platform holds its answer
+/// back. It is kept by the library; a host's client with limits of its own must not give up before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimit(pub std::time::Duration);
+
 /// Carries requests. Implementations never follow redirects and never retry: both are decided above.
 ///
 /// Every future is polled on the library's runtime thread; dropping it must abort the request.

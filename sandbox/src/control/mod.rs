@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::envelope::json_response;
 use crate::error::ControlError;
+use crate::page;
 use crate::state::Core;
 
 /// Where the control API lives.
@@ -69,6 +70,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/clock", get(clock::read).post(clock::change))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", delete(faults::remove))
+        .route("/page/events", get(page::events))
         .method_not_allowed_fallback(|| async {
             error(StatusCode::METHOD_NOT_ALLOWED, "the call does not take this method")
         })

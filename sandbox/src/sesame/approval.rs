@@ -125,6 +125,28 @@ impl State {
             .collect()
     }
 
+    /// The pending approvals that expire first, oldest first.
+    pub(crate) fn show_pending(&self, limit: usize) -> Vec<Approval> {
+        let mut pending: Vec<_> = self
+            .broker
+            .pending
+            .iter()
+            .take(limit)
+            .filter_map(|(_, id)| self.broker.approvals.get(id))
+            .map(|entry| &entry.stored)
+            .collect();
+        pending.sort_by_key(|stored| stored.created_at.0);
+        pending.into_iter().map(|stored| self.show_approval(stored)).collect()
+    }
+
+    /// The last decided ones, newest first.
+    pub(crate) fn show_decided(&self, limit: usize) -> Vec<Approval> {
+        let last = self.broker.decided.iter().rev().take(limit);
+        last.filter_map(|id| self.broker.approvals.get(id))
+            .map(|entry| self.show_approval(&entry.stored))
+            .collect()
+    }
+
     pub(crate) fn count_approvals(&self, status: Option<ApprovalStatus>) -> usize {
         match status {
             None => self.broker.len(),
@@ -211,6 +233,7 @@ impl State {
         if let Some(delivery) = delivery {
             self.broker.outbox.push(delivery);
         }
+        self.broker.remember_decided(id.to_owned());
         if let Some(entry) = self.broker.approvals.get_mut(id) {
             entry.stored = stored;
             entry.decided.send_replace(());

@@ -13,7 +13,7 @@ mod sender;
 mod trigger;
 mod webhooks;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +38,9 @@ use record::{Record, Stored};
 use rules::Rules;
 use webhooks::WebhookLog;
 
+/// How many decided approvals are found in the order of their decisions.
+const DECIDED: usize = 100;
+
 /// An approval with those who wait for its decision.
 pub(crate) struct Entry {
     pub(crate) stored: Stored,
@@ -51,6 +54,8 @@ pub(crate) struct Broker {
     approvals: HashMap<String, Entry>,
     /// Approvals in the order of their creation.
     order: Vec<String>,
+    /// The last ones that were decided, oldest first: for those who look at them.
+    decided: VecDeque<String>,
     /// The pending ones by expiry.
     pending: BTreeSet<(Timestamp, String)>,
     /// The approval of a key's `dedup_key`.
@@ -74,6 +79,7 @@ impl Broker {
             keys: ApiKeys::new(start.first_key.clone()),
             approvals: HashMap::new(),
             order: Vec::new(),
+            decided: VecDeque::new(),
             pending: BTreeSet::new(),
             dedup: HashMap::new(),
             answers: HashMap::new(),
@@ -96,6 +102,12 @@ impl Broker {
         }
         for stored in approvals {
             self.insert(stored);
+        }
+        let decided = |entry: &Entry| Some((entry.stored.decided_at?.0, entry.stored.approval_id.clone()));
+        let mut by_time: Vec<_> = self.approvals_in_order().filter_map(decided).collect();
+        by_time.sort();
+        for (_, id) in by_time {
+            self.remember_decided(id);
         }
         for webhook in webhooks {
             self.webhooks.enter(webhook);
@@ -163,6 +175,13 @@ impl Broker {
         }
         self.order.push(id.clone());
         self.approvals.insert(id, Entry { stored, decided: watch::Sender::new(()) });
+    }
+
+    fn remember_decided(&mut self, id: String) {
+        if self.decided.len() == DECIDED {
+            self.decided.pop_front();
+        }
+        self.decided.push_back(id);
     }
 
     fn approvals_in_order(&self) -> impl Iterator<Item = &Entry> {

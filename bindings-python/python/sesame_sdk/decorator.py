@@ -1,0 +1,413 @@
+"""``require_approval``: a function that runs only if a human approves the call.
+
+The gate fails closed: whatever goes wrong between the call and the decision – the broker is down, the
+connection breaks, nobody answers, an argument of the gate itself raises – the function does not run.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+
+from sesame_sdk._arguments import Arguments, automatic_key, function_name
+from sesame_sdk._preview import masked, preview
+from sesame_sdk.approvals import AsyncApprovals, does_not_block_as_it_is
+from sesame_sdk.client import AsyncSesame, Sesame
+from sesame_sdk.exceptions import ApprovalDenied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Literal, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = ["require_approval"]
+
+# Lazily built, shared by decorators that do not pass their own.
+_default_client: Sesame | None = None
+
+_DEFAULT_POLL_INTERVAL = 2.0
+
+
+def _get_default_client() -> Sesame:
+    # Without a lock, which a fork could leave held; two threads at once make one client too many.
+    global _default_client
+    if _default_client is None:
+        _default_client = Sesame()
+    return _default_client
+
+
+def require_approval(
+    action: str,
+    *,
+    summary: str | Callable[..., Any] | None = None,
+    reason: str | Callable[..., Any] | None = None,
+    timeout: float | None = 300.0,
+    client: Sesame | AsyncSesame | Any | None = None,
+    context: dict[str, Any] | Callable[..., Any] | Literal["auto"] | None = None,
+    dedup_key: str | Callable[..., Any] | None = None,
+    severity: str | Callable[..., Any] | None = None,
+    callback_url: str | Callable[..., Any] | None = None,
+    poll_interval: float | Callable[..., Any] = _DEFAULT_POLL_INTERVAL,
+    when: bool | Callable[..., Any] = True,
+    redact: Iterable[str] | Callable[[dict[str, Any]], dict[str, Any]] = (),
+    bind: Iterable[str] | None = None,
+    journal: str | os.PathLike[str] | None = None,
+) -> Callable[[F], F]:
+    """Gate a function behind a human approval.
+
+    Each call asks for an approval and waits; the function runs once it is granted, and only then. Works
+    on functions, ``async def`` functions (the event loop stays free), generators and async generators
+    (asked when they are first advanced), methods, class methods and static methods.
+
+    An approval counts for the call that it was asked for. The call's arguments are bound when the human
+    is asked; if data in them has changed when the decision comes, :class:`ApprovalDenied` is raised with
+    the reason ``args_changed``. Data is what can be written down: numbers, texts, containers, dataclasses,
+    models, objects that can be pickled. What cannot (connections, files), and the object that a method
+    belongs to unless it is a dataclass or a model, counts by which object it is.
+
+    An approval lets one call through, also one that then fails: another that attaches to it by its
+    ``dedup_key`` is denied with the reason ``already_used``. This process remembers that; ``journal``
+    makes every process that shares it remember.
+
+    Every argument from ``summary`` to ``when`` except ``timeout`` and ``client`` may be a function of the
+    call's arguments, for ``async def`` functions also a coroutine function.
+
+    Args:
+        action: What kind of operation it is, such as ``"payments.refund"``.
+        summary: One line for the human; made from the action and the function's name if left out.
+        reason: Why it is asked for.
+        timeout: Seconds to wait for a decision, from when the broker has taken the question; ``None``
+            waits for ever. The client's own ``timeout`` and ``max_retries`` bound the question.
+        client: The client to ask with, blocking or not; one made from the environment if left out.
+        context: More for the human to look at. ``"auto"`` shows the arguments, with what looks like a
+            secret by its name masked.
+        dedup_key: Names the operation: calls with the same key share one approval, also from another
+            process, so that a call that was cut off can be made again and finds its decision. The
+            broker cannot compare arguments, so the key must say all that matters, and something that
+            belongs to this one operation: without a ``journal``, a program that is started again is let
+            through again. ``"auto"`` makes the key from the action, the function and its arguments, which
+            must be data; since every call like it has the same one, an approval that was decided before
+            the call is denied (``already_used``) unless there is a ``journal``.
+        severity: How much is at stake, such as ``"high"``.
+        callback_url: Where the broker reports the decision too, see ``verify_webhook``.
+        poll_interval: The least time in seconds between two questions to the broker.
+        when: Gate only if this is true; the function runs without asking where it is false. ``None`` is
+            neither, and a ``TypeError``.
+        redact: Names whose values are masked in the context at any depth, or a function that makes of
+            the context what may be shown.
+        bind: The names of the arguments that the approval is bound to; all of them if left out. For
+            calls with incidental arguments, such as a text that is never twice the same.
+        journal: A folder in which each approval that has let a call through is noted, before the call
+            runs. Processes that share it let each approval through once between them, whatever is
+            started again or crashes: at most once, never twice.
+
+    Raises:
+        ApprovalDenied: (from the call) Denied, expired, arguments changed, or approval already used.
+        ApprovalTimeout: (from the call) Nobody decided in time.
+        ApprovalError: (from the call) The broker could not be reached or refused.
+        TypeError: (from the call) The function does not take these arguments; nobody is asked.
+
+    A client of the program's own that blocks gates an ``async def`` from a thread; cancelling the call does
+    not end that thread's wait.
+
+    Example::
+
+        @require_approval(
+            "payments.refund",
+            summary=lambda amount, **_: f"Refund ${amount/100:.2f} to customer",
+            dedup_key=lambda amount, customer_id: f"refund-{customer_id}-{amount}",
+            when=lambda amount, **_: amount > 10_000,
+            timeout=300,
+        )
+        def issue_refund(amount: int, customer_id: str) -> None:
+            ...
+    """
+    gate = _Gate(
+        action=action,
+        when=when,
+        summary=summary,
+        reason=reason,
+        timeout=timeout,
+        client=client,
+        context=context,
+        dedup_key=dedup_key,
+        severity=severity,
+        callback_url=callback_url,
+        poll_interval=poll_interval,
+        redact=redact if callable(redact) else _names(redact),
+        bind=None if bind is None else _names(bind),
+        journal=journal,
+    )
+    return gate.around
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    # A single name is iterable too, and would mask its letters.
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+class _Gate:
+    """The settings of one decorator."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.action: str = settings.pop("action")
+        self.client: Any = settings.pop("client")
+        self.timeout: float | None = settings.pop("timeout")
+        self.redact: Any = settings.pop("redact")
+        self.bind: tuple[str, ...] | None = settings.pop("bind")
+        self.journal: str | os.PathLike[str] | None = settings.pop("journal")
+        # In the order in which they are worked out: `when` first, since it may end the matter.
+        self.given: dict[str, Any] = settings
+
+    def around(self, function: Any) -> Any:
+        """The gated function, of the same kind as the function."""
+        if isinstance(function, (classmethod, staticmethod)):
+            return type(function)(self.around(function.__func__))
+        wraps = functools.wraps(function)
+        if inspect.iscoroutinefunction(function):
+
+            @wraps
+            async def gated_coroutine(*args: Any, **kwargs: Any) -> Any:
+                await self.pass_async(function, args, kwargs)
+                return await function(*args, **kwargs)
+
+            return gated_coroutine
+        if inspect.isasyncgenfunction(function):
+
+            @wraps
+            async def gated_async_generator(*args: Any, **kwargs: Any) -> Any:
+                await self.pass_async(function, args, kwargs)
+                inner = function(*args, **kwargs)
+                try:
+                    item = await inner.__anext__()
+                    while True:
+                        try:
+                            sent = yield item
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            item = await inner.athrow(error)
+                        else:
+                            item = await inner.asend(sent)
+                except StopAsyncIteration:
+                    return
+                finally:
+                    await inner.aclose()
+
+            return gated_async_generator
+        if isinstance(self.client, AsyncSesame):
+            raise TypeError(
+                "An AsyncSesame cannot gate a function that blocks: pass a Sesame, or gate an async def"
+            )
+        if inspect.isgeneratorfunction(function):
+
+            @wraps
+            def gated_generator(*args: Any, **kwargs: Any) -> Any:
+                self.pass_blocking(function, args, kwargs)
+                return (yield from function(*args, **kwargs))
+
+            return gated_generator
+
+        @wraps
+        def gated(*args: Any, **kwargs: Any) -> Any:
+            self.pass_blocking(function, args, kwargs)
+            return function(*args, **kwargs)
+
+        return gated
+
+    def pass_blocking(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Return if the call may run, raise if not."""
+        call = _Call(self, function, args, kwargs)
+        settings: dict[str, Any] = {}
+        for name, setting in self.given.items():
+            value = settings[name] = setting(*args, **kwargs) if callable(setting) else setting
+            if inspect.isawaitable(value):
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise TypeError(f"{name} is a coroutine function, which only an async def can be gated with")
+            if name == "when" and not self.asks(value):
+                return
+        client = _get_default_client() if self.client is None else self.client
+        approval = client.approvals.trigger(*call.asked(settings), **call.options(settings))
+        call.attach(approval)
+        approval.wait(**self.patience(settings))
+        call.admit(approval)
+
+    async def pass_async(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Return if the call may run, raise if not. The loop stays free."""
+        call = _Call(self, function, args, kwargs)
+        settings: dict[str, Any] = {}
+        for name, setting in self.given.items():
+            value = setting(*args, **kwargs) if callable(setting) else setting
+            settings[name] = await value if inspect.isawaitable(value) else value
+            if name == "when" and not self.asks(settings[name]):
+                return
+        approvals = self.async_approvals()
+        asked, options = call.asked(settings), call.options(settings)
+        if inspect.iscoroutinefunction(approvals.trigger):
+            approval = await approvals.trigger(*asked, **options)
+            call.attach(approval)
+            await approval.wait(**self.patience(settings))
+        else:
+            # A client of the program's own that blocks.
+            import asyncio
+
+            approval = await asyncio.to_thread(approvals.trigger, *asked, **options)
+            call.attach(approval)
+            await asyncio.to_thread(approval.wait, **self.patience(settings))
+        call.admit(approval)
+
+    @staticmethod
+    def asks(when: Any) -> bool:
+        """Whether to ask. A function that forgot to return must not open the gate."""
+        if when is None:
+            raise TypeError("when gave None, which is neither true nor false")
+        return bool(when)
+
+    def async_approvals(self) -> Any:
+        """The client's approvals in the form that does not block, where there is one."""
+        client = _get_default_client() if self.client is None else self.client
+        approvals = client.approvals
+        if (native := does_not_block_as_it_is(approvals)) is not None:
+            return AsyncApprovals(native, None)
+        return approvals
+
+    def patience(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """What to wait with. Only what was set: a client of the program's own may know no more."""
+        interval = settings["poll_interval"]
+        more = {} if interval == _DEFAULT_POLL_INTERVAL else {"poll_interval": interval}
+        return {"timeout": self.timeout, **more}
+
+
+class _Call:
+    """One call of a gated function."""
+
+    def __init__(self, gate: _Gate, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._gate = gate
+        self._function = function
+        self._arguments = Arguments(function, args, kwargs)
+        if gate.bind is not None:
+            self._arguments.only(gate.bind)
+        # Before anybody is asked: what is shown is made from these arguments.
+        self._before = self._arguments.fingerprint("identity")
+        # Whether other calls can get the same approval, and whether by a key that nobody chose.
+        self._shared = self._automatic = False
+
+    def asked(self, settings: dict[str, Any]) -> tuple[str, str]:
+        """Action and summary."""
+        action, summary = self._gate.action, settings["summary"]
+        if summary is None:
+            name = getattr(self._function, "__name__", type(self._function).__name__)
+            summary = f"Approval required for {action} (via {name})"
+        return action, summary
+
+    def options(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The rest of what is asked for."""
+        dedup_key = settings["dedup_key"]
+        if dedup_key == "":
+            raise ValueError(
+                "dedup_key is empty: calls that have nothing to do with each other would share it"
+            )
+        self._shared, self._automatic = dedup_key is not None, dedup_key == "auto"
+        if self._automatic:
+            dedup_key = automatic_key(self._gate.action, self._function, self._arguments)
+        more = {
+            "context": self._context(settings["context"]),
+            "dedup_key": dedup_key,
+            "severity": settings["severity"],
+            "callback_url": settings["callback_url"],
+        }
+        # Only what was set: a client of the program's own may know no more.
+        return {
+            "reason": settings["reason"],
+            **{name: value for name, value in more.items() if value is not None},
+        }
+
+    def _context(self, context: Any) -> Any:
+        automatic = context == "auto"
+        if automatic:
+            context = preview(self._function, self._arguments.named)
+        if context is None:
+            return None
+        redact = self._gate.redact
+        if callable(redact):
+            # A copy: it may change what it gets.
+            return redact(masked(context, (), usual=automatic))
+        return masked(context, redact, usual=automatic)
+
+    def attach(self, approval: Any) -> None:
+        """Refuse an approval that is not, or may not be, this call's."""
+        if not self._shared:
+            return
+        digest = f"{function_name(self._function)} {self._arguments.fingerprint('type')}"
+        known = _shared_approvals.attach(approval.approval_id, digest)
+        if known not in (None, digest):
+            raise self._denied(approval, "was asked for with other arguments", "args_changed")
+        # A key that the call made by itself names every call like it, also the one of yesterday.
+        decided = getattr(approval, "is_terminal", False) is True
+        if self._automatic and known is None and decided and self._gate.journal is None:
+            raise self._denied(approval, "was decided before this call asked for it", "already_used")
+
+    def admit(self, approval: Any) -> None:
+        """Return if this approval lets this call run, now; raise if not."""
+        if approval.approved is not True:
+            raise self._denied(approval, f"was {approval.status}", None)
+        if self._arguments.fingerprint("identity") != self._before:
+            raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
+        if self._shared and not _shared_approvals.use(approval.approval_id):
+            raise self._denied(approval, "has let a call through before", "already_used")
+        if self._gate.journal is not None and not _enter(self._gate.journal, approval.approval_id):
+            raise self._denied(approval, "has let a call through before", "already_used")
+
+    def _denied(self, approval: Any, why: str, reason: str | None) -> ApprovalDenied:
+        return ApprovalDenied(
+            f"Approval for {self._gate.action!r} {why}",
+            approval_id=getattr(approval, "approval_id", None),
+            status=getattr(approval, "status", None),
+            reason=reason,
+            note=getattr(approval, "note", None),
+        )
+
+
+def _enter(journal: str | os.PathLike[str], approval_id: str) -> bool:
+    """Note in a folder that an approval was used; whether this is the first note of it.
+
+    The file system decides between processes, and what it has created it does not forget.
+    """
+    os.makedirs(journal, exist_ok=True)
+    name = hashlib.sha256(approval_id.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        os.close(os.open(os.path.join(journal, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+class _SharedApprovals:
+    """What this process knows of approvals that several calls can get by one ``dedup_key``.
+
+    Every step is one operation on a dict, which is atomic: no lock, which a fork could leave held. It
+    forgets nothing: an approval is as much work for a human as it is memory here.
+    """
+
+    def __init__(self) -> None:
+        # By the approval's id: the call that it was asked for with, and who used it.
+        self._calls: dict[str, str] = {}
+        self._used: dict[str, object] = {}
+
+    def attach(self, approval_id: str, call: str) -> str | None:
+        """The call that the approval was asked for with, if it is known."""
+        known = self._calls.setdefault(approval_id, call)
+        return None if known is call else known
+
+    def use(self, approval_id: str) -> bool:
+        """Let one call through; whether it is the first."""
+        me = object()
+        return self._used.setdefault(approval_id, me) is me
+
+
+_shared_approvals = _SharedApprovals()

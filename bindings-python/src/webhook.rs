@@ -1,0 +1,125 @@
+//! Webhooks: verified and signed on the calling thread.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use lime_core::WebhookVerifier;
+use lime_core::clock::ManualClock;
+use lime_core::sesame::webhook;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+
+use crate::{convert, error};
+
+/// Remembers which bodies were let in.
+#[pyclass(frozen, module = "lime_sdk._native")]
+pub(crate) struct ReplayGuard(lime_core::ReplayGuard);
+
+#[pymethods]
+impl ReplayGuard {
+    #[new]
+    fn new(horizon: f64, capacity: usize) -> PyResult<Self> {
+        Ok(Self(lime_core::ReplayGuard::new(convert::seconds("horizon", horizon)?, capacity)))
+    }
+
+    /// Lets a body in again; whether it had been let in.
+    fn forget(&self, body: &[u8]) -> bool {
+        self.0.forget(body)
+    }
+}
+
+/// The payload of a webhook that can be trusted. `headers`: an iterable of pairs, or something with
+/// `items()`; what is no text in it belongs to no header.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // pyo3 hands lists over by value
+pub(crate) fn verify_webhook<'py>(
+    py: Python<'py>,
+    headers: &Bound<'py, PyAny>,
+    body: &[u8],
+    secrets: Vec<Vec<u8>>,
+    tolerance: f64,
+    now: f64,
+    replay_guard: Option<&ReplayGuard>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let mut verifier = WebhookVerifier::new(&secrets)
+        .tolerance(convert::seconds("tolerance", tolerance)?)
+        .clock(Arc::new(ManualClock::at(convert::seconds("now", now)?)));
+    if let Some(guard) = replay_guard {
+        verifier = verifier.replay_guard(guard.0.clone());
+    }
+    let trusted = verifier.verify(pairs(headers)?, body).map_err(|error| error::raise_sesame(py, &error))?;
+    convert::dict(py, &trusted.payload)
+}
+
+/// The headers that matter, in whatever shape they came.
+fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut pairs = Vec::new();
+    if let Ok(dict) = headers.cast_exact::<PyDict>() {
+        // A copy: what is in it may change it while it is read.
+        for item in dict.items() {
+            let (name, value) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            add(&mut pairs, &name, &value)?;
+        }
+        return Ok(pairs);
+    }
+    let items = match headers.getattr_opt(intern!(headers.py(), "items"))? {
+        Some(items) => items.call0()?,
+        None => headers.clone(),
+    };
+    if !items.hasattr(intern!(headers.py(), "__iter__"))? {
+        return Ok(pairs);
+    }
+    for item in items.try_iter()? {
+        if let Ok((name, value)) = item?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() {
+            add(&mut pairs, &name, &value)?;
+        }
+    }
+    Ok(pairs)
+}
+
+fn add(
+    pairs: &mut Vec<(Vec<u8>, Vec<u8>)>,
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let Some(name) = text(name).filter(|name| webhook::concerns(name)) else { return Ok(()) };
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        for one in value.try_iter()? {
+            if let Some(value) = text(&one?) {
+                pairs.push((name.to_vec(), value.to_vec()));
+            }
+        }
+    } else if let Some(value) = text(value) {
+        pairs.push((name.to_vec(), value.to_vec()));
+    }
+    Ok(())
+}
+
+/// The bytes of a text, if it is one. A lone surrogate is not UTF-8, and in no header that matters.
+fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Some(match text.to_cow() {
+            Ok(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
+            Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+            Err(_) => Cow::Owned(text.to_string_lossy().into_owned().into_bytes()),
+        });
+    }
+    if value.is_exact_instance_of::<PyInt>() {
+        // A timestamp that a program has set as a number.
+        return value.str().ok().map(|text| Cow::Owned(text.to_string_lossy().into_owned().into_bytes()));
+    }
+    value.cast::<PyBytes>().ok().map(|bytes| Cow::Borrowed(bytes.as_bytes()))
+}
+
+/// `(signature, timestamp)`: the values of the two headers.
+#[pyfunction]
+pub(crate) fn sign_webhook(
+    py: Python<'_>,
+    body: &[u8],
+    secret: &[u8],
+    timestamp: u64,
+) -> PyResult<(String, String)> {
+    let signed = webhook::sign(body, secret, timestamp).map_err(|error| error::raise_sesame(py, &error))?;
+    Ok((signed.signature, signed.timestamp))
+}

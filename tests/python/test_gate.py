@@ -1,0 +1,965 @@
+"""`require_approval`: what runs, what does not, and what the human is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import copy
+import dataclasses
+import enum
+import fractions
+import functools
+import inspect
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pydantic
+import pytest
+from conftest import Sandbox
+
+from sesame_sdk import (
+    ApprovalDenied,
+    ApprovalError,
+    ApprovalTimeout,
+    AsyncSesame,
+    Sesame,
+    SesameConnectionError,
+    require_approval,
+)
+
+
+class Broker:
+    """A client of the program's own, as tests of gated functions have one: it decides by itself."""
+
+    def __init__(self, status: str = "approved", meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.approvals = self
+        self.status = status
+        self.meanwhile = meanwhile
+        self.asked: list[dict[str, Any]] = []
+        self.waited: list[dict[str, Any]] = []
+
+    def trigger(self, action: str, summary: str, **more: Any) -> Any:
+        self.asked.append({"action": action, "summary": summary, **more})
+        key = more.get("dedup_key")
+        approval = mock.Mock(approval_id=f"ap_{id(self)}_{key or len(self.asked)}", status="pending")
+        approval.approved = False
+        approval.note = None
+
+        def wait(**options: Any) -> None:
+            self.waited.append(options)
+            self.meanwhile()
+            approval.status = self.status
+            approval.approved = self.status == "approved"
+
+        approval.wait.side_effect = wait
+        return approval
+
+
+def run(result: Any) -> Any:
+    """Whatever a gated function gives, driven to its end."""
+    if inspect.iscoroutine(result):
+        return asyncio.run(result)
+    if inspect.isgenerator(result):
+        return list(result)
+    if inspect.isasyncgen(result):
+
+        async def collect() -> list[Any]:
+            return [item async for item in result]
+
+        return asyncio.run(collect())
+    return result
+
+
+class Kinds:
+    """One function of each kind, gated by the same decorator."""
+
+    def __init__(self, gate: Callable[[Any], Any]) -> None:
+        self.ran: list[str] = []
+        ran = self.ran
+
+        @gate
+        def function(x: int) -> int:
+            ran.append("function")
+            return x
+
+        @gate
+        async def coroutine(x: int) -> int:
+            ran.append("coroutine")
+            return x
+
+        @gate
+        def generator(x: int) -> Iterator[int]:
+            ran.append("generator")
+            yield x
+
+        @gate
+        async def async_generator(x: int) -> AsyncIterator[int]:
+            ran.append("async generator")
+            yield x
+
+        class Holder:
+            @gate
+            def method(self, x: int) -> int:
+                ran.append("method")
+                return x
+
+            @gate
+            async def coroutine_method(self, x: int) -> int:
+                ran.append("coroutine method")
+                return x
+
+            @gate
+            @classmethod
+            def over_class_method(cls, x: int) -> int:
+                ran.append(f"class method of {cls.__name__}")
+                return x
+
+            @classmethod
+            @gate
+            def under_class_method(cls, x: int) -> int:
+                ran.append(f"class method of {cls.__name__}")
+                return x
+
+            @gate
+            @staticmethod
+            def static(x: int) -> int:
+                ran.append("static")
+                return x
+
+        holder = Holder()
+        self.all: dict[str, Callable[..., Any]] = {
+            "function": function,
+            "coroutine": coroutine,
+            "generator": generator,
+            "async generator": async_generator,
+            "method": holder.method,
+            "coroutine method": holder.coroutine_method,
+            "class method, outside": Holder.over_class_method,
+            "class method, inside": holder.under_class_method,
+            "static": Holder.static,
+            "partial": functools.partial(function),
+        }
+
+
+def test_every_kind_of_function_runs_once_when_approved_and_stays_what_it_is() -> None:
+    broker = Broker()
+    kinds = Kinds(require_approval("act", client=broker))
+    for number, (name, function) in enumerate(kinds.all.items(), 1):
+        assert run(function(7)) in (7, [7]), name
+        assert len(kinds.ran) == len(broker.asked) == number, name
+    assert inspect.iscoroutinefunction(kinds.all["coroutine"])
+    assert inspect.iscoroutinefunction(kinds.all["coroutine method"])
+    assert inspect.isgeneratorfunction(kinds.all["generator"])
+    assert inspect.isasyncgenfunction(kinds.all["async generator"])
+    assert kinds.all["function"].__name__ == "function"
+    assert str(inspect.signature(kinds.all["coroutine"])) == "(x: 'int') -> 'int'"
+
+
+@pytest.mark.parametrize("status", ["denied", "expired", "pending", "something else"])
+def test_nothing_but_approved_lets_a_call_through(status: str) -> None:
+    broker = Broker(status)
+    kinds = Kinds(require_approval("act", client=broker))
+    for function in kinds.all.values():
+        with pytest.raises(ApprovalDenied) as caught:
+            run(function(7))
+        assert str(caught.value) == f"Approval for 'act' was {status}"
+        assert (caught.value.status, caught.value.reason) == (status, status)
+        assert caught.value.approval_id
+    assert kinds.ran == []
+
+
+@pytest.mark.parametrize("error", [ApprovalTimeout("late"), SesameConnectionError("down"), KeyError("bug")])
+def test_whatever_goes_wrong_the_function_does_not_run(error: Exception) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    broker = Broker(meanwhile=fail)
+    trigger = Broker()
+    trigger.trigger = fail  # type: ignore[method-assign]
+    settings: list[dict[str, Any]] = [{"client": broker}, {"client": trigger}]
+    names = ("summary", "reason", "context", "dedup_key", "severity", "callback_url", "poll_interval", "when")
+    settings += [{"client": Broker(), name: fail} for name in names]
+    settings.append({"client": Broker(), "context": {"a": 1}, "redact": fail})
+    for setting in settings:
+        kinds = Kinds(require_approval("act", **setting))
+        for function in kinds.all.values():
+            with pytest.raises(type(error)):
+                run(function(7))
+        assert kinds.ran == [], setting
+
+
+def test_wrong_arguments_are_told_before_anybody_is_asked() -> None:
+    broker = Broker()
+    for function in Kinds(require_approval("act", client=broker)).all.values():
+        with pytest.raises(TypeError):
+            run(function(1, 2, 3))
+    assert broker.asked == []
+
+
+def test_settings_are_values_or_functions_of_the_arguments() -> None:
+    broker = Broker()
+
+    def of(name: str) -> Callable[..., str]:
+        return lambda amount, *, customer: f"{name} {amount} {customer}"
+
+    @require_approval(
+        "pay",
+        client=broker,
+        summary=of("summary"),
+        reason=of("reason"),
+        dedup_key=of("key"),
+        severity=of("severity"),
+        callback_url=of("url"),
+        context=lambda amount, *, customer: {"amount": amount},
+        poll_interval=lambda amount, *, customer: amount / 10,
+        timeout=12,
+    )
+    def pay(amount: int, *, customer: str) -> None: ...
+
+    pay(42, customer="c")
+    assert broker.asked == [
+        {
+            "action": "pay",
+            "summary": "summary 42 c",
+            "reason": "reason 42 c",
+            "dedup_key": "key 42 c",
+            "severity": "severity 42 c",
+            "callback_url": "url 42 c",
+            "context": {"amount": 42},
+        }
+    ]
+    assert broker.waited == [{"timeout": 12, "poll_interval": 4.2}]
+
+
+def test_a_client_that_knows_only_the_published_calls_is_enough() -> None:
+    client = mock.Mock()
+    client.approvals.trigger.return_value = mock.Mock(approved=True, approval_id="ap_1")
+
+    @require_approval("payments.refund", client=client)
+    def refund() -> str:
+        return "done"
+
+    assert refund() == "done"
+    client.approvals.trigger.assert_called_once_with(
+        "payments.refund", "Approval required for payments.refund (via refund)", reason=None
+    )
+    client.approvals.trigger.return_value.wait.assert_called_once_with(timeout=300.0)
+
+
+def test_when_decides_whether_anybody_is_asked() -> None:
+    broker = Broker("denied")
+
+    @require_approval("pay", client=broker, when=lambda amount: amount > 100)
+    def pay(amount: int) -> int:
+        return amount
+
+    assert pay(100) == 100
+    assert broker.asked == []
+    with pytest.raises(ApprovalDenied):
+        pay(101)
+
+    async def is_large(amount: int) -> bool:
+        await asyncio.sleep(0)
+        return amount > 100
+
+    @require_approval("pay", client=broker, when=is_large)
+    async def pay_async(amount: int) -> int:
+        return amount
+
+    assert asyncio.run(pay_async(100)) == 100
+    with pytest.raises(ApprovalDenied):
+        asyncio.run(pay_async(101))
+    # A coroutine is true: in a function that cannot await it, it must not count as an answer.
+    with pytest.raises(TypeError, match="when is a coroutine function"):
+        require_approval("pay", client=broker, when=is_large)(lambda amount: amount)(1)
+
+
+@dataclasses.dataclass
+class Order:
+    lines: list[str]
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ([1, 2], lambda value: value.append(3)),
+        ({"to": "alice"}, lambda value: value.update(to="mallory")),
+        ({"deep": [{"x": {1}}]}, lambda value: value["deep"][0]["x"].add(2)),
+        (Order(["a"]), lambda value: value.lines.append("b")),
+        (bytearray(b"a"), lambda value: value.extend(b"b")),
+        (types.SimpleNamespace(to="alice"), lambda value: setattr(value, "to", "mallory")),
+        (collections.deque([1]), lambda value: value.append(2)),
+        (collections.UserDict(to="alice"), lambda value: value.update(to="mallory")),
+        ([1], lambda value: value.__setitem__(0, True)),
+        ([1], lambda value: value.__setitem__(0, 1.0)),
+        ([["a"], []], lambda value: value.__setitem__(slice(None), [[], ["a"]])),
+    ],
+)
+def test_arguments_that_change_while_it_is_pending_are_not_those_that_were_approved(
+    argument: Any, change: Callable[[Any], None]
+) -> None:
+    broker = Broker()
+    kinds = Kinds(require_approval("act", client=broker))
+    for function in kinds.all.values():
+        given = copy.deepcopy(argument)
+        broker.meanwhile = functools.partial(change, given)
+        with pytest.raises(ApprovalDenied) as caught:
+            run(function(given))
+        assert (caught.value.reason, caught.value.status) == ("args_changed", "approved")
+    assert kinds.ran == []
+
+
+def test_what_is_no_data_may_change_and_incidental_arguments_can_be_left_out() -> None:
+    class Session:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()  # which makes it no data
+            self.calls = 0
+
+    session = Session()
+    note = ["typing"]
+
+    def meanwhile() -> None:
+        session.calls += 1
+        note.append("more")
+
+    broker = Broker(meanwhile=meanwhile)
+
+    @require_approval("act", client=broker, bind=["session", "amount", "tag"])
+    def act(session: Session, amount: int, note: list[str], **more: str) -> int:
+        return amount
+
+    assert act(session, 5, note, tag="x") == 5
+    with pytest.raises(TypeError, match="tag"):
+        act(session, 5, note)
+
+
+def test_an_approval_lets_one_call_through_and_only_for_its_arguments() -> None:
+    broker = Broker()
+
+    @require_approval("pay", client=broker, dedup_key=lambda amount, order: order)
+    def pay(amount: int, order: str) -> int:
+        return amount
+
+    assert pay(5, "o-1") == 5
+    with pytest.raises(ApprovalDenied) as caught:
+        pay(5, "o-1")
+    assert caught.value.reason == "already_used"
+    with pytest.raises(ApprovalDenied) as caught:
+        pay(5000, "o-1")
+    assert caught.value.reason == "args_changed"
+    assert pay(5000, "o-2") == 5000
+
+
+def test_many_threads_with_one_key_run_it_once() -> None:
+    broker = Broker()
+    ran: list[int] = []
+    denied: list[str | None] = []
+
+    @require_approval("pay", client=broker, dedup_key="one")
+    def pay() -> None:
+        ran.append(1)
+
+    def call() -> None:
+        try:
+            pay()
+        except ApprovalDenied as error:
+            denied.append(error.reason)
+
+    threads = [threading.Thread(target=call) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(ran), denied) == (1, ["already_used"] * 19)
+
+
+def test_the_automatic_key_is_the_call() -> None:
+    broker = Broker()
+
+    @require_approval("pay", client=broker, dedup_key="auto")
+    def pay(amount: Decimal, on: date | None = None, **tags: str) -> None: ...
+
+    @require_approval("refund", client=broker, dedup_key="auto")
+    def refund(amount: Decimal, on: date | None = None, **tags: str) -> None: ...
+
+    for call in [
+        lambda: pay(Decimal(1)),
+        lambda: pay(amount=Decimal(1), on=None),
+        lambda: pay(Decimal("1.0")),
+        lambda: pay(Decimal(1), date(2026, 1, 1)),
+        lambda: pay(Decimal(1), a="1", b="2"),
+        lambda: pay(Decimal(1), b="2", a="1"),
+        lambda: refund(Decimal(1)),
+    ]:
+        # Those that are the same call as one before: the approval was used.
+        with contextlib.suppress(ApprovalDenied):
+            call()  # type: ignore[no-untyped-call]
+    keys = [asked["dedup_key"] for asked in broker.asked]
+    assert keys[0] == keys[1]
+    assert keys[4] == keys[5]
+    assert len(set(keys)) == 5
+
+
+@dataclasses.dataclass
+class Target:
+    name: str
+
+
+class Plain:
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+
+class Slotted:
+    __slots__ = ("to",)
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+
+class Odd(int):
+    def __repr__(self) -> str:
+        return "always the same"
+
+
+class Rights(enum.IntFlag):
+    READ = 4
+    WRITE = 8
+    RUN = 16
+
+
+class Loose(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    name: str = "n"
+
+
+DIFFERENT: list[tuple[Any, Any]] = [
+    (1, 2),
+    (1, True),
+    (1, 1.0),
+    ("1", 1),
+    ("1", b"1"),
+    ([1, [2]], [[1], 2]),
+    ([1], (1,)),
+    ({"a": 1}, {"a": 2}),
+    ({1, 2}, {1, 3}),
+    (ipaddress.ip_network("10.0.0.1/32"), ipaddress.ip_network("0.0.0.0/0")),
+    (fractions.Fraction(1, 3), fractions.Fraction(2, 3)),
+    (range(3), range(4)),
+    (collections.deque([1]), collections.deque([2])),
+    (types.SimpleNamespace(to="a"), types.SimpleNamespace(to="b")),
+    (collections.UserDict(a=1), collections.UserDict(a=2)),
+    (Plain("a"), Plain("b")),
+    (Slotted("a"), Slotted("b")),
+    (Target("a"), Target("b")),
+    (Odd(1), Odd(2)),
+    (Rights(8), Rights(16)),
+    (Rights(24), Rights(12)),
+    (Loose(extra=1), Loose(extra=2)),
+    (int, str),
+    (len, max),
+    (functools.partial(max, 1), functools.partial(max, 2)),
+    (10**5000, 10**5000 + 1),
+    (ValueError("a"), ValueError("b")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT, ids=range(len(DIFFERENT)))
+def test_different_calls_have_different_keys(one: Any, other: Any) -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> str:
+        return "ran"
+
+    assert act(one) == act(other) == "ran"
+    with pytest.raises(ApprovalDenied) as caught:
+        act(copy.deepcopy(one))
+    assert caught.value.reason == "already_used"
+    keys = [asked["dedup_key"] for asked in broker.asked]
+    assert keys[0] != keys[1]
+    assert keys[0] == keys[2], "and equal ones the same"
+
+
+def test_what_is_no_data_makes_no_key() -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> None: ...
+
+    class Service:
+        @require_approval("act", client=broker, dedup_key="auto")
+        def act(self) -> None: ...
+
+        @require_approval("act", client=broker, dedup_key="auto", bind=["x"])
+        def bound(self, x: int) -> None: ...
+
+    for argument in (threading.Lock(), lambda: None, (x for x in ())):
+        with pytest.raises(TypeError, match="no data"):
+            act(argument)
+    with pytest.raises(TypeError, match="no data"):
+        Service().act()
+    assert broker.asked == []
+    Service().bound(1)
+
+
+def test_the_key_names_the_function_and_the_object() -> None:
+    broker = Broker()
+    gate = require_approval("delete", client=broker, dedup_key="auto")
+
+    @dataclasses.dataclass
+    class Account:
+        name: str
+
+        @gate
+        def close(self) -> str:
+            return self.name
+
+    @gate
+    def delete_orders(count: int) -> None: ...
+
+    @gate
+    def delete_users(count: int) -> None: ...
+
+    assert (Account("A").close(), Account("B").close()) == ("A", "B")
+    delete_orders(5)
+    delete_users(5)
+    assert len({asked["dedup_key"] for asked in broker.asked}) == 4
+
+
+def test_arguments_are_the_ones_that_were_given() -> None:
+    broker = Broker()
+
+    def with_session(function: Any) -> Any:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            return function("session", *args, **kwargs)
+
+        return inner
+
+    @require_approval("pay", client=broker, dedup_key="auto", context="auto")
+    @with_session
+    def pay(session: str, amount: int = 10) -> int:
+        return amount
+
+    assert (pay(5), pay(5_000_000)) == (5, 5_000_000)
+    shown = [asked["context"]["arguments"] for asked in broker.asked]
+    assert shown == [{"args": [5], "kwargs": {}}, {"args": [5_000_000], "kwargs": {}}]
+    with pytest.raises(TypeError, match="bind"):
+        require_approval("pay", client=broker, bind=["amount"])(with_session(pay))(5)
+
+    @require_approval("pay", client=broker, dedup_key="auto", context="auto")
+    def odd(amount: int, /, **more: Any) -> int:
+        return amount
+
+    assert odd(5, amount="x") == 5
+    assert broker.asked[-1]["context"]["arguments"] == {"amount": 5, "more": {"amount": "x"}}
+    assert odd(6, amount="x") == 6
+    values = {"a": 1}
+    assert require_approval("pop", client=broker)(values.pop)("a") == 1, "without a signature, too"
+    assert len({asked["dedup_key"] for asked in broker.asked[:4]}) == 4
+
+
+def test_objects_that_refer_to_each_other_are_bound_without_end() -> None:
+    class Node:
+        pass
+
+    nodes = [Node() for _ in range(60)]
+    for node in nodes:
+        node.others = nodes  # type: ignore[attr-defined]
+    broker = Broker()
+
+    @require_approval("act", client=broker)
+    def act(argument: Any) -> str:
+        return "ran"
+
+    assert act(nodes[0]) == "ran"
+
+
+def test_the_automatic_key_is_the_same_in_every_process() -> None:
+    program = """
+from datetime import date
+from ipaddress import ip_network
+from types import SimpleNamespace
+from sesame_sdk._arguments import Arguments
+values = {"b": {"x", 1, (2, "y")}, "a": [None, 1.5, b"c", date(2026, 1, 2), ip_network("10.0.0.0/8"), len]}
+print(Arguments(lambda *args: None, (values, SimpleNamespace(x={"p", "q", "r"})), {}).fingerprint("refused"))
+"""
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(keys) == 1
+
+
+def test_shown_arguments_hide_secrets_and_stay_json() -> None:
+    broker = Broker()
+
+    @dataclasses.dataclass(frozen=True)
+    class Card:
+        card_number: str
+        holder: str
+
+    @dataclasses.dataclass
+    class Hidden:
+        value: str = dataclasses.field(repr=False)
+
+    @require_approval("act", client=broker, context="auto", redact=["iban"])
+    def act(
+        user: str, password: str, headers: dict[str, str], card: Card, *rest: Any, **more: Any
+    ) -> None: ...
+
+    act(
+        "ada",
+        "hunter2",
+        {"Authorization": "Bearer hunter2", "X-Api-Key": "hunter2", "Accept": "*/*"},
+        Card("hunter2", "Ada"),
+        b"hunter2",
+        object(),
+        float("nan"),
+        2**60,
+        "x" * 5000,
+        list(range(200)),
+        ["--password", "hunter2", "--token=hunter2", "-v"],
+        [("Authorization", "Bearer hunter2")],
+        "https://user:hunter2@host/ and Authorization: bearer hunter2",
+        Hidden("hunter2"),
+        {Card("hunter2", "Ada"): 1},
+        10**5000,
+        IBAN="hunter2",
+        client_secret="hunter2",
+        pwd="hunter2",
+        otpCode="hunter2",
+        user_pin="hunter2",
+        jwt="hunter2",
+        signing_key="hunter2",
+        day=date(2026, 1, 2),
+        key="shown",
+    )
+    context = broker.asked[0]["context"]
+    text = json.dumps(context, allow_nan=False)
+    assert "hunter2" not in text
+    assert len(text) < 10_000
+    shown = context["arguments"]
+    assert shown["user"] == "ada"
+    assert shown["headers"]["Accept"] == "*/*"
+    assert shown["card"] == {"card_number": "[redacted]", "holder": "Ada"}
+    assert shown["more"]["day"] == "2026-01-02"
+    assert shown["more"]["key"] == "shown"
+    assert shown["rest"][-6] == ["--password", "[redacted]", "--token=[redacted]", "-v"]
+    assert shown["rest"][-4] == "https://[redacted]@host/ and Authorization: bearer [redacted]"
+    assert shown["rest"][:4] == ["<7 bytes>", "<builtins.object>", "nan", str(2**60)]
+    assert context["function"].endswith("act")
+
+
+def test_a_context_of_the_callers_own_is_shown_as_it_is_but_for_what_is_named() -> None:
+    broker = Broker()
+
+    @require_approval("a", client=broker, context={"token": "t", "deep": [{"SSN": 1}]}, redact="ssn")
+    def named() -> None: ...
+
+    @require_approval("a", client=broker, context={"token": "t"}, redact=lambda context: {"n": len(context)})
+    def made() -> None: ...
+
+    named()
+    made()
+    contexts = [asked["context"] for asked in broker.asked]
+    assert contexts == [{"token": "t", "deep": [{"SSN": "[redacted]"}]}, {"n": 1}]
+
+    kept = {"count": 0}
+
+    @require_approval(
+        "a", client=broker, context=kept, redact=lambda context: context.update(count=1) or context
+    )
+    def counted() -> None: ...
+
+    counted()
+    assert kept == {"count": 0}, "it gets a copy"
+
+
+def test_generators_pass_on_what_is_sent_and_thrown() -> None:
+    @require_approval("act", client=Broker())
+    def echo() -> Any:
+        received = []
+        try:
+            while True:
+                received.append((yield len(received)))
+        except KeyError:
+            return received
+
+    generator = echo()
+    assert next(generator) == 0
+    assert generator.send("a") == 1
+    with pytest.raises(StopIteration) as caught:
+        generator.throw(KeyError())
+    assert caught.value.value == ["a"]
+
+    closed = []
+
+    @require_approval("act", client=Broker())
+    async def echo_async() -> Any:
+        received: list[Any] = []
+        try:
+            while True:
+                try:
+                    received.append((yield list(received)))
+                except KeyError:
+                    received.append("thrown")
+        finally:
+            closed.append(True)
+
+    async def main() -> None:
+        generator = echo_async()
+        assert await generator.__anext__() == []
+        assert await generator.asend("a") == ["a"]
+        assert await generator.athrow(KeyError()) == ["a", "thrown"]
+        await generator.aclose()
+        assert closed == [True]
+
+    asyncio.run(main())
+
+
+def test_an_async_client_cannot_gate_what_blocks() -> None:
+    with pytest.raises(TypeError, match="AsyncSesame cannot gate a function that blocks"):
+        require_approval("act", client=AsyncSesame(api_key="sk_x"))(lambda: None)
+
+
+def decide(sandbox: Sandbox, decision: str, **more: Any) -> None:
+    """Decide the only pending approval, once there is one that is polled for."""
+    sandbox.control("GET", "/polls?min=1&wait_ms=20000")
+    pending = sandbox.control("GET", "/approvals?status=pending")["approvals"]
+    assert len(pending) == 1
+    path = f"/approvals/{pending[0]['approval_id']}/decision"
+    sandbox.control("POST", path, {"decision": decision, **more})
+
+
+def test_the_object_of_a_method_may_change_unless_it_is_data() -> None:
+    class Service:
+        calls = 0
+
+        @require_approval("act", client=Broker(meanwhile=lambda: setattr(service, "calls", 1)))
+        def act(self) -> int:
+            return self.calls
+
+    @dataclasses.dataclass
+    class Transfer:
+        to: str
+
+        @require_approval("act", client=Broker(meanwhile=lambda: setattr(transfer, "to", "mallory")))
+        def send(self) -> str:
+            return self.to
+
+    service, transfer = Service(), Transfer("alice")
+    assert service.act() == 1
+    with pytest.raises(ApprovalDenied) as caught:
+        transfer.send()
+    assert caught.value.reason == "args_changed"
+
+
+def test_nothing_that_merely_looks_true_lets_a_call_through() -> None:
+    ran: list[int] = []
+    with pytest.raises(ApprovalDenied):
+        require_approval("act", client=mock.Mock())(lambda: ran.append(1))()
+    with pytest.raises(TypeError, match="None"):
+        require_approval("act", client=Broker(), when=lambda: None)(lambda: ran.append(1))()
+    with pytest.raises(ValueError, match="empty"):
+        require_approval("act", client=Broker(), dedup_key=lambda: "")(lambda: ran.append(1))()
+    assert ran == []
+
+
+def test_a_gate_asks_the_client_that_a_test_has_changed(sandbox: Sandbox) -> None:
+    client = Sesame()
+
+    @require_approval("act", client=client)
+    async def act() -> str:
+        return "ran"
+
+    answer = mock.Mock(approved=True, approval_id="ap_1")
+    for patched in (
+        mock.patch.object(client.approvals, "trigger", return_value=answer),
+        mock.patch("sesame_sdk.approvals.Approvals.trigger", return_value=answer),
+        mock.patch(
+            "sesame_sdk.approval.Approval.wait", lambda self, **_: setattr(self, "status", "approved")
+        ),
+    ):
+        with patched:
+            assert asyncio.run(act()) == "ran"
+    assert sandbox.received("read_approval") == []
+
+
+JOURNALED = """
+    import sys
+    from sesame_sdk import ApprovalDenied, require_approval
+
+    @require_approval("act", dedup_key="auto", timeout=60, journal=sys.argv[1] or None)
+    def act(order):
+        print("ran", order)
+
+    try:
+        act(7)
+    except ApprovalDenied as error:
+        print(error.reason)
+"""
+
+
+def test_what_is_started_again_is_let_through_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.control("POST", "/rules", {"action": "act", "decision": "approved"})
+
+    def run_program(journal: str) -> str:
+        command = [sys.executable, "-c", textwrap.dedent(JOURNALED), journal]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert [run_program(str(tmp_path / "journal")) for _ in range(3)] == [
+        "ran 7\n",
+        "already_used\n",
+        "already_used\n",
+    ]
+    # Without a journal: an automatic key would find yesterday's decision.
+    assert run_program("") == "already_used\n"
+    sandbox.control("POST", "/reset")
+    sandbox.control("POST", "/rules", {"action": "act", "decision": "approved"})
+    assert [run_program("") for _ in range(2)] == ["ran 7\n", "already_used\n"]
+
+
+def test_through_a_broker(sandbox: Sandbox) -> None:
+    ran: list[int] = []
+
+    @require_approval(
+        "payments.refund",
+        summary=lambda amount, **_: f"Refund ${amount / 100:.2f} to customer",
+        timeout=60,
+    )
+    def issue_refund(amount: int, customer_id: str) -> str:
+        ran.append(amount)
+        return customer_id
+
+    human = threading.Thread(target=decide, args=(sandbox, "approved"))
+    human.start()
+    assert issue_refund(4200, customer_id="cus_123") == "cus_123"
+    human.join()
+    assert ran == [4200]
+    asked = sandbox.control("GET", "/approvals")["approvals"][0]
+    assert (asked["action"], asked["summary"]) == ("payments.refund", "Refund $42.00 to customer")
+
+    human = threading.Thread(target=decide, args=(sandbox, "denied"), kwargs={"note": "not him"})
+    human.start()
+    with pytest.raises(ApprovalDenied) as caught:
+        issue_refund(1, customer_id="cus_123")
+    human.join()
+    assert (caught.value.status, caught.value.note) == ("denied", "not him")
+    with pytest.raises(ApprovalTimeout):
+        require_approval("a", timeout=0.2)(lambda: ran.append(0))()
+    assert ran == [4200]
+
+
+def test_a_coroutine_with_a_blocking_client_leaves_the_loop_free(sandbox: Sandbox) -> None:
+    @require_approval("act")
+    async def act() -> int:
+        return threading.get_ident()
+
+    async def main() -> None:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticker = asyncio.create_task(tick())
+        human = asyncio.create_task(asyncio.to_thread(decide, sandbox, "approved"))
+        assert await act() == threading.get_ident()
+        assert ticks > 100
+        await human
+        ticker.cancel()
+
+    asyncio.run(main())
+
+
+def test_cancelling_a_gate_ends_the_question(sandbox: Sandbox) -> None:
+    ran: list[int] = []
+
+    async def main() -> None:
+        async with AsyncSesame() as client:
+
+            @require_approval("act", client=client)
+            async def act() -> None:
+                ran.append(1)
+
+            call = asyncio.create_task(act())
+            await asyncio.to_thread(sandbox.control, "GET", "/polls?min=1&wait_ms=20000")
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await asyncio.to_thread(sandbox.control, "GET", "/polls?max=0&wait_ms=20000")
+            for approval in sandbox.control("GET", "/approvals")["approvals"]:
+                path = f"/approvals/{approval['approval_id']}/decision"
+                sandbox.control("POST", path, {"decision": "approved"})
+
+    asyncio.run(main())
+    assert ran == []
+
+
+def test_a_broker_that_is_down_means_not_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    client = Sesame(api_key="sk_x", base_url="http://127.0.0.1:1", max_retries=0)
+
+    @require_approval("act", client=client)
+    def act() -> None:
+        ran.append(1)
+
+    @require_approval("act", client=client)
+    async def act_async() -> None:
+        ran.append(1)
+
+    for call in (act, lambda: asyncio.run(act_async())):
+        with pytest.raises(SesameConnectionError) as caught:
+            call()
+        assert isinstance(caught.value, ApprovalError)
+    assert ran == []
+
+
+RESUMED = """
+    import sys
+    from sesame_sdk import require_approval
+
+    @require_approval("act", dedup_key=lambda order: f"order-{order}", timeout=60)
+    def act(order):
+        print("ran", order, flush=True)
+
+    act(7)
+"""
+
+
+def test_a_process_that_was_killed_is_followed_by_one_that_finishes_the_call(sandbox: Sandbox) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(RESUMED)]
+    first = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+    sandbox.control("GET", "/polls?min=1&wait_ms=20000")
+    first.send_signal(signal.SIGKILL)
+    assert first.communicate()[0] == ""
+    sandbox.control("GET", "/polls?max=0&wait_ms=20000")
+    pending = sandbox.control("GET", "/approvals?status=pending")["approvals"]
+    sandbox.control("POST", f"/approvals/{pending[0]['approval_id']}/decision", {"decision": "approved"})
+    second = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (second.stdout, second.stderr) == ("ran 7\n", "")
+    assert len(sandbox.control("GET", "/approvals")["approvals"]) == 1

@@ -419,9 +419,10 @@ static void bytes_and_lengths(void) {
 
 static void json_of_a_context(void) {
     lime_approval_request *request = new_approval_request();
-    const char *good[] = {"{}", " {\"a\": [1, null, {\"b\": 1.5}]}\n", "{\"\\u0000\":\"Zo\xc3\xab\"}"};
+    const char *good[] = {"{}", " {\"a\": [1, null, {\"b\": 1.5}]}\n", "{\"\\u0000\":\"Zo\xc3\xab\"}",
+                          "{\"a\":1e400}" /* sent as it is */};
     const char *bad[] = {"",      " ",        "[]",       "null",   "1",      "\"{}\"",     "{",
-                         "{}{}",  "{'a':1}",  "{\"a\":}", "{a:1}",  "{\"a\":NaN}", "{\"a\":1e400}",
+                         "{}{}",  "{'a':1}",  "{\"a\":}", "{a:1}",  "{\"a\":NaN}",
                          "{\"a\":\"" BAD "\"}", "\xef\xbb\xbf{}"};
     for (size_t at = 0; at < sizeof good / sizeof *good; at++)
         CHECK(lime_approval_request_set_context_json(request, good[at], strlen(good[at])) == LIME_OK);

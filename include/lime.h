@@ -1692,7 +1692,7 @@ int32_t lime_approval_decided_at_offset_seconds(const struct lime_approval *appr
 const char *lime_approval_note(const struct lime_approval *approval);
 
 /**
- * The requester's label.
+ * The label of whoever asked for it.
  *
  * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
  */

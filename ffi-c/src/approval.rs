@@ -125,7 +125,7 @@ pub unsafe extern "C" fn lime_approval_note(approval: *const lime_approval) -> *
     unsafe { get(approval, std::ptr::null(), |a| pointer(a.note.as_ref())) }
 }
 
-/// The requester's label.
+/// The label of whoever asked for it.
 ///
 /// Returns: text that is valid until the object is freed; NULL when the broker does not tell.
 #[unsafe(no_mangle)]

@@ -2,11 +2,10 @@
    Runs against the platform that the environment names. Nothing sleeps and nothing is timed; a watchdog
    ends a program that hangs. */
 #include "check.h"
-#include <dirent.h>
+#include "probe.h"
 #include <lime.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define BAD "\xc3\x28"
@@ -24,45 +23,16 @@ static lime_agent *new_agent(void) {
     return agent;
 }
 
-/* What a callback saw, and a place to wait for it. */
-struct probe {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int calls, drops, calls_after_drop, entered, released, left;
-    int32_t status, status_of_error;
-    uint64_t operation, operation_in_callback;
-    char request_id[128]; /* the one that counts; empty: any */
-    lime_site *site;
-    int32_t blocking[4];
-};
-
-#define PROBE {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .status = -1}
-
-static void add(struct probe *probe, int *field) {
-    pthread_mutex_lock(&probe->lock);
-    if (field == &probe->calls && probe->drops) probe->calls_after_drop++;
-    ++*field;
-    pthread_cond_broadcast(&probe->changed);
-    pthread_mutex_unlock(&probe->lock);
+static lime_sesame *new_sesame(void) {
+    lime_sesame *sesame = NULL;
+    CHECK(lime_sesame_new(NULL, &sesame, NULL) == LIME_OK && sesame);
+    return sesame;
 }
 
-static void await(struct probe *probe, const int *field, int least) {
-    pthread_mutex_lock(&probe->lock);
-    while (*field < least) pthread_cond_wait(&probe->changed, &probe->lock);
-    pthread_mutex_unlock(&probe->lock);
-}
-
-static void drop(void *user_data) {
-    struct probe *probe = user_data;
-    add(probe, &probe->drops);
-}
-
-static void finish(struct probe *probe, int32_t status, lime_error *error) {
-    probe->status = status;
-    probe->status_of_error = lime_error_status(error);
-    probe->operation_in_callback = probe->operation;
-    lime_error_free(error);
-    add(probe, &probe->calls);
+static lime_approval_request *new_approval_request(void) {
+    lime_approval_request *request = NULL;
+    CHECK(lime_approval_request_new("a", "b", &request, NULL) == LIME_OK && request);
+    return request;
 }
 
 static void on_request(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
@@ -98,6 +68,12 @@ static void on_approval(void *user_data, int32_t status, lime_approval_result *r
 static void on_profile(void *user_data, int32_t status, lime_agent_profile *profile, lime_error *error) {
     CHECK((status == LIME_OK) == (profile != NULL) && (status == LIME_OK) == (error == NULL));
     lime_agent_profile_free(profile);
+    finish(user_data, status, error);
+}
+
+static void on_decision(void *user_data, int32_t status, lime_approval *approval, lime_error *error) {
+    CHECK((status == LIME_OK) == (approval != NULL) && (status == LIME_OK) == (error == NULL));
+    lime_approval_free(approval);
     finish(user_data, status, error);
 }
 
@@ -142,24 +118,18 @@ static void sign_in(lime_site *site, struct probe *probe) {
     lime_agent_free(agent);
 }
 
-static int threads(void) {
-    int count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *entry; tasks && (entry = readdir(tasks));) count += entry->d_name[0] != '.';
-    if (tasks) closedir(tasks);
-    return count;
-}
-
 /* ---- */
 
 static void making_clients_starts_nothing(void) {
     int before = threads();
     lime_site *site = new_site();
     lime_agent *agent = new_agent();
+    lime_sesame *sesame = new_sesame();
     CHECK(threads() == before);
     CHECK(lime_site_state(site) == LIME_STREAM_IDLE);
     lime_site_free(site);
     lime_agent_free(agent);
+    lime_sesame_free(sesame);
     CHECK(threads() == before);
 }
 
@@ -174,6 +144,7 @@ static void versions_agree(void) {
 static void status_names(void) {
     CHECK_TEXT(lime_status_name(LIME_OK), "ok");
     CHECK_TEXT(lime_status_name(LIME_ERROR_WOULD_DEADLOCK), "would_deadlock");
+    CHECK_TEXT(lime_status_name(LIME_ERROR_APPROVAL_DENIED), "approval_denied");
     CHECK(strlen(lime_status_description(LIME_ERROR_POW_TIMEOUT)) > 10);
     int32_t unknown[] = {-1, 1, 9999, INT32_MAX, INT32_MIN};
     for (size_t at = 0; at < sizeof unknown / sizeof *unknown; at++) {
@@ -203,7 +174,22 @@ static void null_options(void) {
     CHECK(lime_agent_options_set_pow_threads(NULL, 1) == INVALID);
     CHECK(lime_agent_options_set_post_retry(NULL, LIME_POST_RETRY_SEED) == INVALID);
     CHECK(lime_agent_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
-    CHECK(probe.drops == 2);
+    CHECK(lime_sesame_options_set_api_key(NULL, "x") == INVALID);
+    CHECK(lime_sesame_options_set_base_url(NULL, "x") == INVALID);
+    CHECK(lime_sesame_options_set_timeout_ms(NULL, 1) == INVALID);
+    CHECK(lime_sesame_options_set_max_retries(NULL, 1) == INVALID);
+    CHECK(lime_sesame_options_set_poll_timeout_ms(NULL, 1) == INVALID);
+    CHECK(lime_sesame_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
+    CHECK(lime_approval_request_set_reason(NULL, "x") == INVALID);
+    CHECK(lime_approval_request_set_dedup_key(NULL, "x") == INVALID);
+    CHECK(lime_approval_request_set_callback_url(NULL, "x") == INVALID);
+    CHECK(lime_approval_request_set_severity(NULL, "x") == INVALID);
+    CHECK(lime_approval_request_set_context_json(NULL, "{}", 2) == INVALID);
+    CHECK(lime_webhook_verifier_add_secret(NULL, "x", 1) == INVALID);
+    CHECK(lime_webhook_verifier_set_tolerance_ms(NULL, 1) == INVALID);
+    CHECK(lime_webhook_verifier_set_replay_guard(NULL, 1, 1) == INVALID);
+    CHECK(lime_webhook_verifier_set_now_unix_seconds(NULL, 1) == INVALID);
+    CHECK(probe.drops == 3);
 }
 
 static void null_handles_in_calls(void) {
@@ -228,6 +214,18 @@ static void null_handles_in_calls(void) {
     CHECK(lime_agent_get_profile(NULL, &profile, NULL) == INVALID);
     CHECK(!request && !found && !event && !passport && !result && !profile);
 
+    lime_approval_request *asked = new_approval_request();
+    lime_approval *approval = NULL;
+    lime_webhook *webhook = NULL;
+    CHECK(lime_sesame_new(NULL, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_trigger(NULL, asked, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_get(NULL, "x", 0, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_wait(NULL, "x", 1, 1, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval(NULL, asked, 1, 1, &approval, NULL) == INVALID);
+    CHECK(lime_webhook_verify(NULL, NULL, NULL, 0, "x", 1, &webhook, NULL) == INVALID);
+    CHECK(lime_webhook_verifier_forget(NULL, "x", 1) == 0);
+    CHECK(!approval && !webhook);
+
     uint64_t number = 77;
     CHECK(lime_site_create_login_request_start(NULL, on_request, &probe, drop, &number, NULL) == INVALID);
     CHECK(lime_site_read_login_request_start(NULL, "x", on_found, &probe, drop, &number, NULL) == INVALID);
@@ -237,7 +235,12 @@ static void null_handles_in_calls(void) {
     CHECK(lime_site_on_state(NULL, count_state, &probe, drop, NULL) == INVALID);
     CHECK(lime_agent_login_start(NULL, "x", on_approval, &probe, drop, &number, NULL) == INVALID);
     CHECK(lime_agent_get_profile_start(NULL, on_profile, &probe, drop, &number, NULL) == INVALID);
-    CHECK(number == 77 && probe.calls == 0 && probe.drops == 8);
+    CHECK(lime_sesame_trigger_start(NULL, asked, on_decision, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_sesame_get_start(NULL, "x", 0, on_decision, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_sesame_wait_start(NULL, "x", 1, 1, on_decision, &probe, drop, &number, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval_start(NULL, asked, 1, 1, on_decision, &probe, drop, &number, NULL) == INVALID);
+    CHECK(number == 77 && probe.calls == 0 && probe.drops == 12);
+    lime_approval_request_free(asked);
 }
 
 static void null_arguments_in_calls(void) {
@@ -270,7 +273,37 @@ static void null_arguments_in_calls(void) {
     CHECK(lime_agent_login_start(agent, "x", NULL, &probe, drop, NULL, NULL) == INVALID);
     CHECK(lime_agent_login_start(agent, NULL, on_approval, &probe, drop, NULL, NULL) == INVALID);
     CHECK(lime_agent_get_profile_start(agent, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(probe.calls == 0 && probe.drops == 12);
+    lime_sesame *sesame = new_sesame();
+    lime_approval_request *asked = new_approval_request(), *made = NULL;
+    lime_approval *approval = NULL;
+    CHECK(lime_sesame_trigger(sesame, NULL, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_trigger(sesame, asked, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_get(sesame, NULL, 0, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_get(sesame, "x", 0, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_wait(sesame, NULL, 1, 1, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_wait(sesame, "x", 1, 1, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval(sesame, NULL, 1, 1, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval(sesame, asked, 1, 1, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_trigger_start(sesame, NULL, on_decision, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_trigger_start(sesame, asked, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_get_start(sesame, NULL, 0, on_decision, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_get_start(sesame, "x", 0, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_wait_start(sesame, NULL, 1, 1, on_decision, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_wait_start(sesame, "x", 1, 1, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval_start(sesame, NULL, 1, 1, on_decision, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_require_approval_start(sesame, asked, 1, 1, NULL, &probe, drop, NULL, NULL) == INVALID);
+    CHECK(lime_approval_request_new(NULL, "x", &made, NULL) == INVALID);
+    CHECK(lime_approval_request_new("x", NULL, &made, NULL) == INVALID);
+    CHECK(lime_approval_request_new("x", "x", NULL, NULL) == INVALID);
+    /* What a request need not have may be NULL. */
+    CHECK(lime_approval_request_set_reason(asked, NULL) == LIME_OK);
+    CHECK(lime_approval_request_set_dedup_key(asked, NULL) == LIME_OK);
+    CHECK(lime_approval_request_set_callback_url(asked, NULL) == LIME_OK);
+    CHECK(lime_approval_request_set_severity(asked, NULL) == LIME_OK);
+    CHECK(!approval && !made);
+    lime_approval_request_free(asked);
+    lime_sesame_free(sesame);
+    CHECK(probe.calls == 0 && probe.drops == 20);
     CHECK(lime_site_state(site) == LIME_STREAM_IDLE);
     lime_agent_free(agent);
     lime_site_free(site);
@@ -280,6 +313,7 @@ static void null_objects_have_no_properties(void) {
     int64_t number = 7;
     CHECK(lime_error_status(NULL) == 0 && lime_error_http_status(NULL) == 0 && lime_error_retry_after_ms(NULL) == -1);
     CHECK(!lime_error_message(NULL) && !lime_error_code(NULL) && !lime_error_detail_json(NULL) && !lime_error_request_id(NULL));
+    CHECK(!lime_error_approval_id(NULL));
     CHECK(lime_site_state(NULL) == -1 && !lime_site_last_error(NULL));
     CHECK(!lime_site_connections(NULL) && !lime_site_events(NULL) && !lime_site_malformed_frames(NULL));
     CHECK(!lime_login_request_request_id(NULL) && !lime_login_request_status_text(NULL));
@@ -301,6 +335,15 @@ static void null_objects_have_no_properties(void) {
     CHECK(!lime_sse_parser_last_event_id(NULL) && lime_sse_parser_retry_ms(NULL) == -1);
     CHECK(lime_login_frame_kind(NULL) == 0 && !lime_login_frame_request_id(NULL) && !lime_login_frame_passport(NULL));
     CHECK(!lime_login_frame_code(NULL) && !lime_login_frame_message(NULL));
+    CHECK(!lime_approval_approval_id(NULL) && !lime_approval_status_text(NULL));
+    CHECK(!lime_approval_is_approved(NULL) && !lime_approval_is_terminal(NULL));
+    CHECK(lime_approval_expires_at_unix_micros(NULL) == LIME_NO_TIME);
+    CHECK(lime_approval_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
+    CHECK(lime_approval_decided_at_unix_micros(NULL) == LIME_NO_TIME);
+    CHECK(lime_approval_decided_at_offset_seconds(NULL) == LIME_NO_OFFSET);
+    CHECK(!lime_approval_note(NULL) && !lime_approval_requester_label(NULL));
+    CHECK(!lime_webhook_payload_json(NULL) && !lime_webhook_text(NULL, "x") && !lime_webhook_approval_id(NULL));
+    CHECK(!lime_webhook_action(NULL) && !lime_webhook_status_text(NULL) && !lime_webhook_timestamp(NULL));
 }
 
 static void null_may_be_freed_and_closed(void) {
@@ -320,6 +363,13 @@ static void null_may_be_freed_and_closed(void) {
     lime_passport_free(NULL);
     lime_sse_parser_free(NULL);
     lime_login_frame_free(NULL);
+    lime_sesame_options_free(NULL);
+    lime_sesame_close(NULL);
+    lime_sesame_free(NULL);
+    lime_approval_request_free(NULL);
+    lime_approval_free(NULL);
+    lime_webhook_verifier_free(NULL);
+    lime_webhook_free(NULL);
 }
 
 static void ignore_event(void *user_data, const char *event, const char *data, size_t length, const char *id) {
@@ -367,6 +417,209 @@ static void bytes_and_lengths(void) {
     lime_sse_parser_free(parser);
 }
 
+static void json_of_a_context(void) {
+    lime_approval_request *request = new_approval_request();
+    const char *good[] = {"{}", " {\"a\": [1, null, {\"b\": 1.5}]}\n", "{\"\\u0000\":\"Zo\xc3\xab\"}",
+                          "{\"a\":1e400}" /* sent as it is */};
+    const char *bad[] = {"",      " ",        "[]",       "null",   "1",      "\"{}\"",     "{",
+                         "{}{}",  "{'a':1}",  "{\"a\":}", "{a:1}",  "{\"a\":NaN}",
+                         "{\"a\":\"" BAD "\"}", "\xef\xbb\xbf{}"};
+    for (size_t at = 0; at < sizeof good / sizeof *good; at++)
+        CHECK(lime_approval_request_set_context_json(request, good[at], strlen(good[at])) == LIME_OK);
+    for (size_t at = 0; at < sizeof bad / sizeof *bad; at++)
+        CHECK(lime_approval_request_set_context_json(request, bad[at], strlen(bad[at])) == INVALID);
+    CHECK(lime_approval_request_set_context_json(request, "{}\0", 3) == INVALID);
+    CHECK(lime_approval_request_set_context_json(request, NULL, 1) == INVALID);
+    CHECK(lime_approval_request_set_context_json(request, "{}", SIZE_MAX) == INVALID);
+    CHECK(lime_approval_request_set_context_json(request, NULL, 0) == LIME_OK);
+    lime_approval_request_free(request);
+}
+
+/* A signed body, and what verifies it. */
+struct signed_body {
+    lime_webhook_verifier *verifier;
+    char signature[LIME_WEBHOOK_SIGNATURE_SIZE];
+    const char *names[3], *values[3], *body;
+    size_t length;
+};
+
+static struct signed_body signed_body(void) {
+    struct signed_body made = {.verifier = lime_webhook_verifier_new(),
+                               .names = {"Host", LIME_WEBHOOK_SIGNATURE_HEADER, LIME_WEBHOOK_TIMESTAMP_HEADER},
+                               .values = {"localhost", NULL, "1750000000"},
+                               .body = "{\"approval_id\":\"ap_1\",\"action\":\"a.b\",\"status\":\"approved\","
+                                       "\"decided_at\":\"2025-06-15T15:06:39Z\",\"n\":7,\"nul\":\"a\\u0000b\"}"};
+    made.length = strlen(made.body);
+    CHECK(lime_webhook_sign(made.body, made.length, "whsec", 5, 1750000000, made.signature, sizeof made.signature, NULL) ==
+          LIME_OK);
+    CHECK(strlen(made.signature) == 64);
+    CHECK(lime_webhook_verifier_add_secret(made.verifier, "whsec", 5) == LIME_OK);
+    CHECK(lime_webhook_verifier_set_now_unix_seconds(made.verifier, 1750000000.5) == LIME_OK);
+    return made;
+}
+
+/* The status, and the code if there is one. */
+static int32_t verify(struct signed_body *made, const char **code, lime_webhook **webhook) {
+    static char last[32];
+    lime_error *error = NULL;
+    int32_t status = lime_webhook_verify(made->verifier, made->names, made->values, 3, made->body, made->length, webhook, &error);
+    snprintf(last, sizeof last, "%s", error && lime_error_code(error) ? lime_error_code(error) : "");
+    *code = last;
+    CHECK(lime_error_status(error) == status);
+    lime_error_free(error);
+    return status;
+}
+
+static void webhooks(void) {
+    struct signed_body made = signed_body();
+    lime_webhook *webhook = NULL, *none = NULL;
+    lime_error *error = NULL;
+    const char *code;
+    made.values[1] = made.signature;
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    CHECK_TEXT(lime_webhook_approval_id(webhook), "ap_1");
+    CHECK_TEXT(lime_webhook_action(webhook), "a.b");
+    CHECK_TEXT(lime_webhook_status_text(webhook), "approved");
+    CHECK_TEXT(lime_webhook_text(webhook, "decided_at"), "2025-06-15T15:06:39Z");
+    CHECK_TEXT(lime_webhook_text(webhook, "nul"), "a\xef\xbf\xbd" "b");
+    CHECK(!lime_webhook_text(webhook, "n") && !lime_webhook_text(webhook, "x") && !lime_webhook_text(webhook, ""));
+    CHECK(!lime_webhook_text(webhook, NULL) && !lime_webhook_text(webhook, BAD));
+    CHECK_TEXT(lime_webhook_payload_json(webhook), made.body);
+    CHECK(lime_webhook_timestamp(webhook) == 1750000000);
+    lime_webhook_verifier_free(made.verifier); /* the webhook lives on */
+    CHECK_TEXT(lime_webhook_status_text(webhook), "approved");
+    lime_webhook_free(webhook);
+    webhook = NULL;
+
+    made = signed_body();
+    made.values[1] = made.signature;
+    /* NULL, and more than there can be, are refused before anything else. */
+    CHECK(lime_webhook_verify(made.verifier, NULL, made.values, 3, "x", 1, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, NULL, 3, "x", 1, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, made.values, SIZE_MAX, "x", 1, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, made.values, SIZE_MAX / 8 + 1, "x", 1, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, made.values, 3, NULL, 1, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, made.values, 3, "x", SIZE_MAX, &none, NULL) == INVALID);
+    CHECK(lime_webhook_verify(made.verifier, made.names, made.values, 3, "x", 1, NULL, &error) == INVALID);
+    CHECK_TEXT(lime_error_message(error), "webhook is NULL");
+    lime_error_free(error);
+    made.names[0] = NULL;
+    CHECK(verify(&made, &code, &none) == INVALID);
+    made.names[0] = BAD; /* not ours to judge */
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    lime_webhook_free(webhook);
+    webhook = NULL;
+    /* A value that is NULL is a header that is not there. */
+    made.names[0] = LIME_WEBHOOK_SIGNATURE_HEADER;
+    made.values[0] = NULL;
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    made.values[1] = NULL;
+    CHECK(verify(&made, &code, &none) == LIME_ERROR_WEBHOOK);
+    CHECK_TEXT(code, LIME_REFUSAL_MISSING_HEADER);
+    made.values[0] = BAD;
+    CHECK(verify(&made, &code, &none) == LIME_ERROR_WEBHOOK);
+    CHECK_TEXT(code, LIME_REFUSAL_MALFORMED_HEADER);
+    CHECK(lime_webhook_verify(made.verifier, NULL, NULL, 0, NULL, 0, &none, NULL) == LIME_ERROR_WEBHOOK);
+    /* Without a secret nothing is trusted, and one that is empty spoils the others. */
+    lime_webhook_verifier *empty = lime_webhook_verifier_new();
+    for (int round = 0; round < 3; round++) {
+        CHECK(lime_webhook_verify(empty, NULL, NULL, 0, NULL, 0, &none, &error) == LIME_ERROR_WEBHOOK);
+        CHECK_TEXT(lime_error_code(error), LIME_REFUSAL_EMPTY_SECRET);
+        lime_error_free(error);
+        CHECK(lime_webhook_verifier_add_secret(empty, round ? "whsec" : NULL, round ? 5 : 0) == LIME_OK);
+    }
+    CHECK(lime_webhook_verifier_add_secret(empty, NULL, 1) == INVALID);
+    CHECK(lime_webhook_verifier_add_secret(empty, "x", SIZE_MAX) == INVALID);
+    lime_webhook_verifier_free(empty);
+    CHECK(!none);
+    lime_webhook_free(webhook);
+    lime_webhook_verifier_free(made.verifier);
+}
+
+static void a_guard_lets_in_once_and_forgets(void) {
+    struct signed_body made = signed_body();
+    lime_webhook *webhook = NULL, *none = NULL;
+    const char *code;
+    made.values[1] = made.signature;
+    CHECK(lime_webhook_verifier_forget(made.verifier, made.body, made.length) == 0); /* there is no guard */
+    CHECK(lime_webhook_verifier_set_replay_guard(made.verifier, 3600000, 0) == LIME_OK);
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    lime_webhook_free(webhook);
+    CHECK(verify(&made, &code, &none) == LIME_ERROR_WEBHOOK);
+    CHECK_TEXT(code, LIME_REFUSAL_REPLAYED);
+    CHECK(lime_webhook_verifier_forget(made.verifier, "x", 1) == 0);
+    CHECK(lime_webhook_verifier_forget(made.verifier, NULL, 1) == 0);
+    CHECK(lime_webhook_verifier_forget(made.verifier, NULL, 0) == 0);
+    CHECK(lime_webhook_verifier_forget(made.verifier, made.body, made.length) == 1);
+    CHECK(lime_webhook_verifier_forget(made.verifier, made.body, made.length) == 0);
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    lime_webhook_free(webhook);
+    /* Other settings leave the guard as it is; another guard knows nothing. */
+    CHECK(lime_webhook_verifier_set_tolerance_ms(made.verifier, UINT64_MAX) == LIME_OK);
+    CHECK(lime_webhook_verifier_add_secret(made.verifier, "other", 5) == LIME_OK);
+    CHECK(lime_webhook_verifier_set_now_unix_seconds(made.verifier, 1750000001) == LIME_OK);
+    CHECK(verify(&made, &code, &none) == LIME_ERROR_WEBHOOK);
+    CHECK_TEXT(code, LIME_REFUSAL_REPLAYED);
+    CHECK(lime_webhook_verifier_set_replay_guard(made.verifier, UINT64_MAX, SIZE_MAX) == LIME_OK);
+    CHECK(verify(&made, &code, &webhook) == LIME_OK);
+    lime_webhook_free(webhook);
+    CHECK(!none);
+    lime_webhook_verifier_free(made.verifier);
+}
+
+static void signing(void) {
+    char signature[LIME_WEBHOOK_SIGNATURE_SIZE] = "untouched";
+    lime_error *error = NULL;
+    size_t size = sizeof signature;
+    CHECK(lime_webhook_sign(NULL, 1, "s", 1, 0, signature, size, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", SIZE_MAX, "s", 1, 0, signature, size, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, NULL, 1, 0, signature, size, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, "s", SIZE_MAX, 0, signature, size, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, "s", 1, 0, NULL, size, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, "s", 1, 0, signature, size - 1, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, "s", 1, 0, signature, 0, NULL) == INVALID);
+    CHECK(lime_webhook_sign("x", 1, NULL, 0, 0, signature, size, &error) == LIME_ERROR_WEBHOOK);
+    CHECK_TEXT(lime_error_code(error), LIME_REFUSAL_EMPTY_SECRET);
+    CHECK_TEXT(signature, "untouched");
+    lime_error_free(error);
+    CHECK(lime_webhook_sign(NULL, 0, "s", 1, UINT64_MAX, signature, size, NULL) == LIME_OK);
+    CHECK(strlen(signature) == 64);
+}
+
+enum { VERIFYING = 8, ROUNDS = 500 };
+
+static void *verify_often(void *argument) {
+    struct signed_body *made = argument;
+    size_t accepted = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        lime_webhook *webhook = NULL;
+        if (lime_webhook_verify(made->verifier, made->names, made->values, 3, made->body, made->length, &webhook, NULL) ==
+            LIME_OK)
+            accepted++;
+        lime_webhook_free(webhook);
+    }
+    return (void *)accepted;
+}
+
+static void threads_share_a_verifier(void) {
+    struct signed_body made = signed_body();
+    made.values[1] = made.signature;
+    for (int guarded = 0; guarded < 2; guarded++) {
+        pthread_t ids[VERIFYING];
+        size_t accepted = 0;
+        if (guarded) CHECK(lime_webhook_verifier_set_replay_guard(made.verifier, 3600000, 10) == LIME_OK);
+        for (int at = 0; at < VERIFYING; at++) pthread_create(&ids[at], NULL, verify_often, &made);
+        for (int at = 0; at < VERIFYING; at++) {
+            void *count;
+            pthread_join(ids[at], &count);
+            accepted += (size_t)count;
+        }
+        CHECK(accepted == (guarded ? 1 : VERIFYING * ROUNDS));
+    }
+    CHECK(threads() == 1); /* nothing was started for it */
+    lime_webhook_verifier_free(made.verifier);
+}
+
 static void bad_utf8(void) {
     char nonce[LIME_POW_NONCE_SIZE];
     lime_site *site = new_site();
@@ -395,6 +648,26 @@ static void bad_utf8(void) {
     CHECK(lime_pow_solve(BAD, 2, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
     CHECK(lime_login_frame_parse(BAD, 2, &frame, NULL) == INVALID);
     CHECK(lime_timestamp_parse(BAD, &(int64_t){0}, NULL, NULL) == INVALID);
+    lime_sesame *sesame = new_sesame();
+    lime_sesame_options *sesame_options = lime_sesame_options_new();
+    lime_approval_request *asked = new_approval_request(), *made = NULL;
+    lime_approval *approval = NULL;
+    CHECK(lime_sesame_options_set_api_key(sesame_options, BAD) == INVALID);
+    CHECK(lime_sesame_options_set_base_url(sesame_options, BAD) == INVALID);
+    CHECK(lime_approval_request_new(BAD, "x", &made, NULL) == INVALID);
+    CHECK(lime_approval_request_new("x", BAD, &made, NULL) == INVALID);
+    CHECK(lime_approval_request_set_reason(asked, BAD) == INVALID);
+    CHECK(lime_approval_request_set_dedup_key(asked, BAD) == INVALID);
+    CHECK(lime_approval_request_set_callback_url(asked, BAD) == INVALID);
+    CHECK(lime_approval_request_set_severity(asked, BAD) == INVALID);
+    CHECK(lime_sesame_get(sesame, BAD, 0, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_wait(sesame, BAD, 1, 1, &approval, NULL) == INVALID);
+    CHECK(lime_sesame_get_start(sesame, BAD, 0, on_decision, NULL, NULL, NULL, NULL) == INVALID);
+    CHECK(lime_sesame_wait_start(sesame, BAD, 1, 1, on_decision, NULL, NULL, NULL, NULL) == INVALID);
+    CHECK(!made && !approval);
+    lime_approval_request_free(asked);
+    lime_sesame_options_free(sesame_options);
+    lime_sesame_free(sesame);
     lime_error_free(error);
     lime_site_options_free(site_options);
     lime_agent_options_free(agent_options);
@@ -408,10 +681,17 @@ static void unknown_numbers(void) {
     lime_site *site = new_site();
     lime_site_options *site_options = lime_site_options_new();
     lime_agent_options *agent_options = lime_agent_options_new();
+    lime_sesame *sesame = new_sesame();
+    lime_sesame_options *sesame_options = lime_sesame_options_new();
+    lime_webhook_verifier *verifier = lime_webhook_verifier_new();
     lime_passport *passport = NULL;
+    lime_approval *approval = NULL;
     char *json = NULL;
     for (size_t at = 0; at < sizeof wrong / sizeof *wrong; at++) {
         struct probe probe = PROBE;
+        CHECK(lime_sesame_options_set_log_callback(sesame_options, wrong[at], NULL, &probe, drop) == INVALID);
+        CHECK(lime_sesame_get(sesame, "x", wrong[at], &approval, NULL) == INVALID);
+        CHECK(lime_sesame_get_start(sesame, "x", wrong[at], on_decision, &probe, drop, NULL, NULL) == INVALID);
         CHECK(lime_site_options_set_post_retry(site_options, wrong[at]) == INVALID);
         CHECK(lime_site_options_set_require_issuer(site_options, wrong[at]) == INVALID);
         CHECK(lime_site_options_set_log_callback(site_options, wrong[at], NULL, &probe, drop) == INVALID);
@@ -420,15 +700,23 @@ static void unknown_numbers(void) {
         CHECK(lime_pow_solve("x", 1, 1, wrong[at], 1, 1, nonce, sizeof nonce, NULL) == INVALID);
         CHECK(lime_site_verify_passport(site, "x", NULL, wrong[at], &passport, NULL) == INVALID);
         CHECK(lime_passport_verify("x", "{}", 2, "x", NULL, wrong[at], 0, &passport, NULL) == INVALID);
-        CHECK(probe.drops == 1);
+        CHECK(probe.drops == 3 && probe.calls == 0);
     }
     CHECK(lime_pow_solve("x", 1, 1, LIME_POW_DIGEST_AUTO, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
     CHECK(lime_envelope_open(-1, "{}", 2, &json, NULL) == INVALID);
     CHECK(lime_envelope_open(70000, "{}", 2, &json, NULL) == INVALID);
     volatile double zero = 0;
     double times[] = {-1, 1e300, 1 / zero, zero / zero};
-    for (size_t at = 0; at < sizeof times / sizeof *times; at++)
+    for (size_t at = 0; at < sizeof times / sizeof *times; at++) {
         CHECK(lime_passport_verify("x", "{}", 2, "x", NULL, 0, times[at], &passport, NULL) == INVALID);
+        CHECK(lime_webhook_verifier_set_now_unix_seconds(verifier, times[at]) == INVALID);
+    }
+    CHECK(lime_sesame_options_set_timeout_ms(sesame_options, 0) == INVALID);
+    CHECK(lime_sesame_options_set_poll_timeout_ms(sesame_options, 0) == INVALID);
+    CHECK(!approval);
+    lime_webhook_verifier_free(verifier);
+    lime_sesame_options_free(sesame_options);
+    lime_sesame_free(sesame);
     CHECK(lime_site_options_set_timeout_ms(site_options, 0) == INVALID);
     CHECK(lime_agent_options_set_timeout_ms(agent_options, 0) == INVALID);
     lime_site_options_free(site_options);
@@ -475,6 +763,11 @@ static void bad_base_urls(void) {
         CHECK(lime_site_options_set_base_url(options, urls[at]) == LIME_OK);
         CHECK(lime_site_new(options, &site, NULL) == INVALID && !site);
         lime_site_options_free(options);
+        lime_sesame_options *sesame_options = lime_sesame_options_new();
+        lime_sesame *sesame = NULL;
+        CHECK(lime_sesame_options_set_base_url(sesame_options, urls[at]) == LIME_OK);
+        CHECK(lime_sesame_new(sesame_options, &sesame, NULL) == INVALID && !sesame);
+        lime_sesame_options_free(sesame_options);
     }
 }
 
@@ -880,11 +1173,6 @@ static void eight_threads(void) {
     lime_site_free(site);
 }
 
-static int ended_well(pid_t child) {
-    int status = -1;
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /* In a forked child: 0 if everything works there. */
 static int use_in_child(lime_site *site, lime_agent *agent) {
     alarm(60);
@@ -1017,6 +1305,11 @@ int main(void) {
     RUN(null_objects_have_no_properties);
     RUN(null_may_be_freed_and_closed);
     RUN(bytes_and_lengths);
+    RUN(json_of_a_context);
+    RUN(webhooks);
+    RUN(a_guard_lets_in_once_and_forgets);
+    RUN(signing);
+    RUN(threads_share_a_verifier);
     RUN(bad_utf8);
     RUN(unknown_numbers);
     RUN(errors_are_told_and_outlive_the_client);

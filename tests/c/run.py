@@ -134,6 +134,8 @@ class Sandbox:
             "LIME_API_BASE": self.info["lime_api_base"],
             "LIME_SITE_TOKEN": self.info["site_token"],
             "LIME_AGENT_TOKEN": self.info["agent_token"],
+            "SESAME_BROKER_URL": self.info["sesame_url"],
+            "SESAME_API_KEY": self.info["sesame_api_key"],
         }
 
     def __enter__(self) -> "Sandbox":
@@ -324,42 +326,39 @@ AT = {
 }
 
 
+LOGIN = [
+    "request created",
+    "challenge solved and approved",
+    "event received",
+    "passport verified",
+    "profile read",
+]
+
+
 def examples(tests: Tests) -> None:
-    program = tests.compile(ROOT / "examples/login/main.c")
+    """The programs that people read, with the arguments and the steps that the demo has."""
+    login = str(tests.compile(ROOT / "examples/login/main.c"))
+    gate = str(tests.compile(ROOT / "examples/approval_gate/main.c"))
     with Sandbox(tests.sandbox) as sandbox:
-        steps = [
-            "request created",
-            "challenge solved and approved",
-            "event received",
-            "passport verified",
-            "profile read",
-        ]
-        done = subprocess.run(
-            [program],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            env={**os.environ, **sandbox.environment},
-        )
-        printed = [line.split("\t")[0] for line in done.stdout.splitlines()]
-        good = done.returncode == 0 and printed == steps
-        tests.result(
-            "example:login", None if good else f"ended with {done.returncode}: {done.stdout}{done.stderr}"
-        )
+        sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
+        sandbox.control("POST", "/rules", [{"action": "db.*", "decision": "denied"}])
+        for name, command, steps, code in (
+            ("login", [login], LOGIN, 0),
+            ("approval_gate-approved", [gate], ["approval granted", "operation run"], 0),
+            ("approval_gate-denied", [gate, "db.delete"], ["approval denied"], 3),
+            ("approval_gate-refused", [gate, ""], [], 1),
+        ):
+            environment = {**os.environ, **sandbox.environment}
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment)
+            printed = [line.split("\t")[0] for line in done.stdout.splitlines()]
+            good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
+            why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
+            tests.result(f"example:{name}", None if good else why)
         if valgrind := shutil.which("valgrind"):
-            tests.step(
-                "example:login-valgrind",
-                [
-                    valgrind,
-                    "-q",
-                    "--leak-check=full",
-                    "--show-leak-kinds=definite",
-                    "--errors-for-leak-kinds=definite",
-                    "--error-exitcode=99",
-                    str(program),
-                ],
-                sandbox.environment,
-            )
+            leaks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
+            checked = [valgrind, "-q", *leaks, "--error-exitcode=99"]
+            tests.step("example:login-valgrind", [*checked, login], sandbox.environment)
+            tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
 
 
 GROUPS = (headers, symbols, vectors, boundary, login, examples)

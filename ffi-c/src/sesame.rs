@@ -120,7 +120,7 @@ pub unsafe extern "C" fn lime_sesame_trigger_start(
 /// Reads where an approval stands. Blocks until the broker answers.
 ///
 /// Parameters: `approval_id`: the approval. `wait_for_decision`: 1 to let the broker hold its answer until
-/// there is a decision, for 25 to 30 s at most, else 0. `approval`: gets the result, to be freed with
+/// there is a decision, for 25 to 30 s at most (it is asked once then), else 0. `approval`: gets the result, to be freed with
 /// lime_approval_free(). `error`: NULL, or gets the error.
 ///
 /// Returns: LIME_OK; LIME_ERROR_NOT_FOUND when the broker does not know the approval or it is no approval
@@ -240,14 +240,14 @@ pub unsafe extern "C" fn lime_sesame_wait_start(
 /// The whole gate: asks, waits, and succeeds only if a human granted it. Blocks. Run the operation when it
 /// returns LIME_OK and in no other case, whatever the error is.
 ///
-/// Parameters: `request`: what is asked for. `timeout_ms`, `poll_interval_ms`: for the wait, as in
-/// lime_sesame_wait(). `approval`: gets the approval that was granted, to be freed with
+/// Parameters: `request`: what is asked for. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(); the
+/// time is for asking and waiting together. `approval`: gets the approval that was granted, to be freed with
 /// lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
 /// is about, once there is one.
 ///
 /// Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
-/// them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (it is
-/// still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
+/// them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (if
+/// the error has an approval's id, that is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
 /// return.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_sesame_require_approval(

@@ -6,9 +6,12 @@ Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and bu
 """
 
 import argparse
+import http.server
 import json
 import os
+import queue
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -136,6 +139,7 @@ class Sandbox:
             "LIME_AGENT_TOKEN": self.info["agent_token"],
             "SESAME_BROKER_URL": self.info["sesame_url"],
             "SESAME_API_KEY": self.info["sesame_api_key"],
+            "SESAME_WEBHOOK_SECRET": self.info["webhook_secret"],
         }
 
     def __enter__(self) -> "Sandbox":
@@ -254,39 +258,52 @@ def boundary(tests: Tests) -> None:
         tests.run("boundary", [str(program)], environment=sandbox.environment)
 
 
+def story(
+    tests: Tests, group: str, program: Path, sandbox: Sandbox, places: dict, **environment: str
+) -> None:
+    """A program that says where it is, `at <place> <arguments>`: what happens there happens here, and the
+    program gets a line for it, or more. A failure of it ends the story."""
+    process = subprocess.Popen(
+        [program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **sandbox.environment, **environment},
+    )
+    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog.start()
+    for line in process.stdout:
+        word, _, rest = line.strip().partition(" ")
+        if word == "at":
+            place, *arguments = rest.split()
+            try:
+                process.stdin.write(f"{places[place](sandbox, *arguments) or 'go'}\n")
+            except Exception as why:
+                tests.result(f"{group}:{rest}", repr(why))
+                break
+            process.stdin.flush()
+        elif word == "ok":
+            tests.result(rest)
+        elif word == "FAIL":
+            tests.result(rest.split(": ")[0], rest)
+        else:
+            print(line, end="")
+    process.stdin.close()
+    code = process.wait()
+    watchdog.cancel()
+    tests.result(f"{group}:ends", None if code == 0 else f"the program ended with {code}")
+
+
 def login(tests: Tests) -> None:
-    """The story with faults: the program says where it is, and the platform is changed there."""
+    """The story of a login with faults."""
     program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
     with Sandbox(tests.sandbox) as sandbox:
-        story = subprocess.Popen(
-            [program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **sandbox.environment},
-        )
-        watchdog = threading.Timer(LIMIT, story.kill)
-        watchdog.start()
-        for line in story.stdout:
-            word, _, rest = line.strip().partition(" ")
-            if word == "at":
-                try:
-                    AT[rest](sandbox)
-                    story.stdin.write("go\n")
-                except Exception as why:  # the story ends, and the failure is told
-                    tests.result(f"login:{rest}", repr(why))
-                    break
-                story.stdin.flush()
-            elif word == "ok":
-                tests.result(rest)
-            elif word == "FAIL":
-                tests.result(rest.split(":")[0], rest)
-            else:
-                print(line, end="")
-        story.stdin.close()
-        code = story.wait()
-        watchdog.cancel()
-        tests.result("login:ends", None if code == 0 else f"the program ended with {code}")
+        places = {
+            "first-login": first_login_goes_wrong,
+            "before-second-login": keys_rotate,
+            "before-expiry": request_expires,
+        }
+        story(tests, "login", program, sandbox, places)
         routes = [
             (request["route"], request["status"])
             for request in sandbox.control("GET", "/received")["received"]
@@ -319,10 +336,152 @@ def request_expires(sandbox: Sandbox) -> None:
         sandbox.control("POST", f"/login-requests/{request['login_request_id']}/expire")
 
 
-AT = {
-    "first-login": first_login_goes_wrong,
-    "before-second-login": keys_rotate,
-    "before-expiry": request_expires,
+def sesame(tests: Tests) -> None:
+    """The story of a gate, with a human, rules, faults, and a receiver of webhooks."""
+    program = tests.compile(HERE / "sesame.c", "-std=c11", "-D_DEFAULT_SOURCE")
+    # A thousand polls need as many descriptors; the sandbox inherits what this process may have.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with Sandbox(tests.sandbox) as sandbox, Receiver() as receiver:
+        places = {**BROKER, "webhook": lambda _: receiver.next()}
+        story(tests, "sesame", program, sandbox, places, CALLBACK_URL=receiver.url)
+
+
+class Receiver:
+    """A web server that takes webhooks."""
+
+    def __init__(self) -> None:
+        received: queue.SimpleQueue[tuple[list[tuple[str, str]], str]] = queue.SimpleQueue()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                received.put((self.headers.items(), body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.received = received
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> "Receiver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def next(self) -> str:
+        """The next delivery, as the program reads it: how many headers, each in two lines, the body."""
+        headers, body = self.received.get(timeout=60)
+        assert "\n" not in body
+        return "\n".join([str(len(headers)), *(text for header in headers for text in header), body])
+
+
+def pending(sandbox: Sandbox, action: str) -> list[str]:
+    """The approvals of an action that nobody has decided; there is one at least."""
+    found = sandbox.control("GET", "/approvals?status=pending&min=1&wait_ms=30000")["approvals"]
+    ids = [approval["approval_id"] for approval in found if approval["action"] == action]
+    return ids or pending(sandbox, action)
+
+
+def asked(sandbox: Sandbox, approval_id: str) -> None:
+    approval = sandbox.control("GET", f"/approvals/{approval_id}")
+    wanted = {
+        "action": "first.refund",
+        "summary": "Refund €42",
+        "reason": "charged twice",
+        "severity": "high",
+        "dedup_key": "refund-1",
+        "callback_url": None,
+        "status": "pending",
+    }
+    assert {name: approval[name] for name in wanted} == wanted, approval
+    body = sandbox.control("GET", "/received?route=trigger_approval")["received"][0]["body"]
+    context = {"amount": 4200, "exact": 123456789012345678901234567890, "who": "Zoë"}
+    assert json.loads(body)["context"] == context, body
+
+
+def decide(sandbox: Sandbox, approval_id: str, decision: str) -> None:
+    body = {"decision": decision, "note": "Decided by a test"}
+    sandbox.control("POST", f"/approvals/{approval_id}/decision", body)
+
+
+def decide_all(sandbox: Sandbox, action: str, decision: str) -> None:
+    sandbox.control("POST", "/rules", {"action": action, "decision": decision})
+
+
+def expire(sandbox: Sandbox, action: str) -> str:
+    [approval_id] = pending(sandbox, action)
+    sandbox.control("POST", f"/approvals/{approval_id}/expire")
+    return approval_id
+
+
+def rule(sandbox: Sandbox, action: str, decision: str) -> None:
+    sandbox.control(
+        "POST",
+        "/rules",
+        {"action": action, "decision": decision, "delay_ms": 20, "count": 1, "note": "Decided by a test"},
+    )
+
+
+def hold(sandbox: Sandbox, seconds: str) -> None:
+    sandbox.control("PATCH", "/settings", {"long_poll_seconds": float(seconds)})
+
+
+def polls(sandbox: Sandbox, number: str) -> None:
+    sandbox.control("GET", f"/polls?min={number}&max={number}&wait_ms=60000")
+
+
+def reads(sandbox: Sandbox, number: str) -> None:
+    after = sandbox.control("GET", "/received")["received"][-1]["n"]
+    sandbox.control("GET", f"/received?route=read_approval&after={after}&min={number}&wait_ms=30000")
+
+
+def faults_of_polls(sandbox: Sandbox) -> None:
+    sandbox.control(
+        "POST",
+        "/faults",
+        [
+            {"route": "read_approval", "status": 503},
+            {"route": "read_approval", "action": "drop_before", "reset": True},
+            {"route": "read_approval", "action": "garbage"},
+            {"route": "read_approval", "status": 429, "headers": {"retry-after": "0"}},
+        ],
+    )
+
+
+def lose(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/faults", {"route": "trigger_approval", "action": "drop_after"})
+
+
+def count(sandbox: Sandbox, action: str, number: str) -> None:
+    found = sandbox.control("GET", "/approvals")["approvals"]
+    assert sum(approval["action"] == action for approval in found) == int(number), found
+
+
+def resend(sandbox: Sandbox, approval_id: str) -> None:
+    first = sandbox.control("GET", f"/webhooks?approval_id={approval_id}&min=1&wait_ms=30000")["webhooks"][0]
+    sandbox.control("POST", f"/webhooks/{first['n']}/resend")
+
+
+BROKER = {
+    "asked": asked,
+    "count": count,
+    "decide": decide,
+    "decide-all": decide_all,
+    "expire": expire,
+    "faults": faults_of_polls,
+    "hold": hold,
+    "lose": lose,
+    "polls": polls,
+    "reads": reads,
+    "resend": resend,
+    "rule": rule,
 }
 
 
@@ -361,7 +520,7 @@ def examples(tests: Tests) -> None:
             tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
 
 
-GROUPS = (headers, symbols, vectors, boundary, login, examples)
+GROUPS = (headers, symbols, vectors, boundary, login, sesame, examples)
 
 
 def main() -> int:

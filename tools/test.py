@@ -99,7 +99,7 @@ def main() -> None:
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
-    stage("Python", [*pytest, "tests/python"], "Python")
+    stage("Python", [*pytest, "tests/python", "tests/seeds"], "Python")
     stage("published packages", [*pytest, "tests/published"], "published")
     # With a picture of the page, which is how the README's was made.
     screenshot = ROOT / "build/sandbox.png"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     Stamp = tuple[int, int | None]
     State = tuple[str, str, Stamp | None, Stamp | None, str | None, str | None]
 
-_TERMINAL = ("approved", "denied", "expired")
+# Terminal states: no further decision can change them.
+TERMINAL_STATUSES = frozenset({"approved", "denied", "expired"})
 
 
 class _Approval:
@@ -37,7 +38,7 @@ class _Approval:
     @property
     def is_terminal(self) -> bool:
         """Whether no further decision can change it."""
-        return self.status in _TERMINAL
+        return self.status in TERMINAL_STATUSES
 
     def _apply(self, state: State) -> None:
         _, self.status, expires_at, decided_at, self.requester_label, self.note = state

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sesame_sdk.approval import TERMINAL_STATUSES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from typing_extensions import Self
-
-# Terminal states: no further decision can change them.
-TERMINAL_STATUSES = frozenset({"approved", "denied", "expired"})
 
 try:
     from pydantic import BaseModel, ConfigDict

@@ -53,9 +53,8 @@ format: setup ## Format Rust and Python
 header: setup ## Write include/lime.h anew from ffi-c
 	@cargo run --quiet --locked -p lime-header -- --write
 
-wheel: setup ## Build the Python wheel into dist/
-	@$(VENV)/maturin build --quiet --locked --profile $(PROFILE) --manifest-path bindings-python/Cargo.toml --out dist
-	@ls dist/*.whl
+wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
+	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist
 
 install: setup ## Install header, libraries and lime.pc into PREFIX=dir
 	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)

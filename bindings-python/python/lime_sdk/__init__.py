@@ -74,4 +74,5 @@ __all__ = [
     "verify_passport",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+# The native module comes this way too, so that where it cannot be loaded the reason is one to act on.
+__getattr__, __dir__ = loader(globals(), _MODULES, ("_native",))

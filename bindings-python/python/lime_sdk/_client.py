@@ -23,16 +23,21 @@ def carrier_for(http_client: httpx.AsyncClient | None) -> HttpxTransport | None:
     return HttpxTransport(http_client)
 
 
-async def call(carrier: HttpxTransport | None, start: Callable[..., int], *args: Any) -> Any:
-    """Make a native call on the running loop."""
+async def call(
+    carrier: HttpxTransport | None,
+    start: Callable[..., int],
+    *args: Any,
+    report: Callable[[], None] | None = None,
+) -> Any:
+    """Make a native call on the running loop; ``report`` is called now and then while it runs."""
     if carrier is None:
-        return await _bridge.current().call(False, start, *args)
+        return await _bridge.current().call(False, report, start, *args)
     from lime_sdk._http import is_of_the_network
 
     last: list[Exception] = []
     before = carrier.watch(last)
     try:
-        return await _bridge.current().call(True, start, *args)
+        return await _bridge.current().call(True, report, start, *args)
     except Exception as error:
         cause = carrier.cause_of(error, last)
         if cause is None:

@@ -75,7 +75,7 @@ class ApprovalDenied(ApprovalError):
         super().__init__(message)
         self.approval_id = approval_id
         self.status = status
-        self.reason = status if reason is None else reason
+        self.reason: str | None = status if reason is None else reason
         self.note = note
 
 
@@ -103,7 +103,7 @@ class WebhookVerificationError(ApprovalError):
 class WebhookBodyError(WebhookVerificationError, TypeError):
     """The body is not the raw bytes of the request but something a framework made of them."""
 
-    reason = "invalid_argument"
+    reason: str | None = "invalid_argument"
 
 
 _CLASSES: dict[str, type[ApprovalError]] = {

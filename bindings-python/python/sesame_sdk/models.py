@@ -11,7 +11,7 @@ from sesame_sdk.approval import TERMINAL_STATUSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, ClassVar
 
     from typing_extensions import Self
 
@@ -80,7 +80,7 @@ else:
     class TriggerResponse(BaseModel):  # type: ignore[no-redef]
         """Answer to POST /v1/approvals (202)."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         status: str
@@ -88,7 +88,7 @@ else:
     class ApprovalState(BaseModel):  # type: ignore[no-redef]
         """Answer to GET /v1/approvals/{id} (200)."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         status: str
@@ -97,7 +97,7 @@ else:
     class WebhookPayload(BaseModel):  # type: ignore[no-redef]
         """What the broker sends to a ``callback_url`` on every decision."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         action: str

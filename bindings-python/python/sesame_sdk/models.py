@@ -11,7 +11,7 @@ from sesame_sdk.approval import TERMINAL_STATUSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar
+    from typing import Any
 
     from typing_extensions import Self
 
@@ -76,6 +76,7 @@ except ImportError:
             self.decided_at = decided_at
 
 else:
+    from typing import ClassVar
 
     class TriggerResponse(BaseModel):  # type: ignore[no-redef]
         """Answer to POST /v1/approvals (202)."""

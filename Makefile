@@ -15,7 +15,7 @@ PREFIX ?= $(CURDIR)/dist/prefix
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser build demo test bench check format header wheel install sandbox clean
+.PHONY: help setup browser typing build demo test bench check format header wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, v
 bench: build ## Measure what the tests do not: proof of work, passports, calls, import
 	@$(VENV)/python tools/bench.py
 
-check: build ## Formats, lints, types, generated files up to date
+typing:
+	@tools/setup_typing.sh
+
+check: build typing ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
 format: setup ## Format Rust and Python

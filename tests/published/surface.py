@@ -31,6 +31,15 @@ def signature(function: Any) -> list[list[str]] | None:
     ]
 
 
+def hints(value: Any) -> bool:
+    """Whether what the annotations name can be looked up, as pydantic, FastAPI and containers do."""
+    try:
+        typing.get_type_hints(value)
+    except NameError:
+        return False
+    return True
+
+
 def member(kind: type, name: str) -> dict[str, Any]:
     """One attribute of a class: what it is and how it is called."""
     raw = inspect.getattr_static(kind, name)
@@ -40,7 +49,10 @@ def member(kind: type, name: str) -> dict[str, Any]:
         # Slots are descriptors, one for each instance attribute.
         return {"is": shape if shape == "property" or inspect.isdatadescriptor(raw) else repr(value)}
     plain = shape if shape != "attribute" else "method"
-    return {"is": plain, "async": inspect.iscoroutinefunction(value), "signature": signature(value)}
+    return {
+        **{"is": plain, "async": inspect.iscoroutinefunction(value)},
+        **{"signature": signature(value), "hints": hints(value)},
+    }
 
 
 def default(field: dataclasses.Field[Any]) -> str:
@@ -54,6 +66,7 @@ def described_class(kind: type) -> dict[str, Any]:
         "is": "class",
         "mro": [base.__name__ for base in kind.__mro__ if base is not object],
         "signature": signature(kind),
+        "hints": hints(kind) and hints(kind.__init__),
         "members": {},
     }
     for name in dir(kind):
@@ -92,6 +105,7 @@ def described(value: Any) -> dict[str, Any]:
             "is": "function",
             "async": inspect.iscoroutinefunction(value),
             "signature": signature(value),
+            "hints": hints(value),
         }
     return {"is": "value", "type": type(value).__name__}
 

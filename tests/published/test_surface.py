@@ -70,6 +70,8 @@ def differences_of_surface(published: Any, ours: Any, path: str) -> Iterator[str
             for exact in ("async", "type", "dataclass", "model", "model_config"):
                 if there.get(exact) != here.get(exact):
                     yield f"{where}.{exact}"
+            if there.get("hints") and not here.get("hints"):
+                yield f"{where}.hints"
             yield from differences_of_surface(there.get("members", {}), here.get("members", {}), where)
 
 
@@ -179,6 +181,8 @@ def test_the_comparison_sees_what_differs() -> None:
     assert changed(mro=["C", "X", "B"]) == []
     assert changed(mro=["C"]) == ["m.C.__mro__"]
     assert changed(**{"is": "property"}) == ["m.C.f"]
+    method["hints"] = True
+    assert changed(hints=False) == ["m.C.f.hints"]
     assert changed(**{"async": False}) == ["m.C.f.async"]
     for signature in (
         [["a", "KEYWORD_ONLY", "=2"]],

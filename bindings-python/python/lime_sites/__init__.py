@@ -74,4 +74,5 @@ __all__ = [
     "__version__",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES)

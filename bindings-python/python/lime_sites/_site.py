@@ -199,6 +199,9 @@ class LimeSite:
     async def read_login_request(self, request_id: str) -> LoginRequestStatus:
         """Read where a login request of this site stands.
 
+        Args:
+            request_id: The login request.
+
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """

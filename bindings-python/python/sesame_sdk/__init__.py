@@ -85,4 +85,5 @@ __all__ = [
 
 _SUBMODULES = ("approval", "approvals", "client", "decorator", "exceptions", "models", "webhook")
 
-__getattr__, __dir__ = loader(globals(), _MODULES, _SUBMODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES, _SUBMODULES)

@@ -35,7 +35,7 @@ class _Approval:
 
     def __init__(self, approval_id: str, status: str, expires_at: datetime | None) -> None:
         self.approval_id = approval_id
-        self.status = status
+        self.status: str = status
         self.expires_at = expires_at
         self.decided_at: datetime | None = None
         self.requester_label: str | None = None

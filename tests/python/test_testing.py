@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from lime_agents import ApiError
 from lime_sdk.testing import LimeSandbox, SandboxError, find_binary
@@ -75,6 +77,15 @@ def test_it_ends_with_a_program_that_forgets_it() -> None:
     waiter = threading.Event()
     while not gone():  # it may still be on its way
         waiter.wait(0.01)
+
+
+def test_a_forked_child_does_not_end_it(running: LimeSandbox) -> None:
+    child = os.fork()
+    if child == 0:
+        running.close()  # as the fixtures of a child that leaves by an exception do
+        os._exit(0)
+    os.waitpid(child, 0)
+    running.reset()
 
 
 def test_a_login_from_both_sides(running: LimeSandbox) -> None:
@@ -414,6 +425,21 @@ def test_fixtures_with_an_asynchronous_runner(
         """
     )
     run(pytester, "-W", "error", *arguments).assert_outcomes(passed=3)
+
+
+def test_the_readme_s_tests_pass(pytester: pytest.Pytester) -> None:
+    readme = (ROOT / "bindings-python/README.md").read_text()
+    section = readme.split("## Testing your own code")[1]
+    code = """
+        from sesame_sdk import require_approval
+
+        @require_approval("payments.refund", summary="Refund")
+        def issue_refund(amount, customer_id):
+            return "refunded"
+    """
+    pytester.makepyfile(textwrap.dedent(code) + section.split("```python\n")[1].split("```")[0])
+    options = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
+    run(pytester, "-p", "no:anyio", *options).assert_outcomes(passed=5)
 
 
 def test_the_plugin_costs_other_tests_nothing(pytester: pytest.Pytester) -> None:

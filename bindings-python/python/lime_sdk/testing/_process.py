@@ -65,6 +65,7 @@ class Process:
 
     def __init__(self, binary: str, arguments: Sequence[str]) -> None:
         # A file, not a pipe: nobody reads it while the sandbox runs, and a full pipe would stop it.
+        self._owner = os.getpid()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 – open as long as the sandbox runs
         try:
             self._popen = subprocess.Popen(
@@ -106,7 +107,9 @@ class Process:
 
     def end(self) -> None:
         """End it and wait until it has ended; a second time does nothing."""
-        # A signal, not the end of its input: children that were forked from us hold the pipe, too.
+        if os.getpid() != self._owner:
+            return  # a child that was forked from us, on its way out: the sandbox is not its to end
+        # A signal, not the end of its input: such children hold the pipe, too.
         self._popen.terminate()
         try:
             self._popen.wait(_END_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import itertools
 import logging
 import math
 import os
@@ -372,7 +373,7 @@ def test_waits_report_their_progress(sandbox: Sandbox, site: SyncLimeSite) -> No
     def check(timeout: float) -> None:
         assert seen[0] == WaitProgress(0.0, None if timeout == math.inf else timeout)
         assert len(seen) > 2
-        for earlier, later in zip(seen, seen[1:], strict=False):
+        for earlier, later in itertools.pairwise(seen):
             assert later.elapsed > earlier.elapsed
             assert later.left is None or later.left == pytest.approx(timeout - later.elapsed)
         seen.clear()

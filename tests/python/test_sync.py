@@ -15,6 +15,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ from conftest import Sandbox
 import lime_sites
 from lime_agents import AgentProfile, ApprovalResult, LimeAgent, LoginProgress, SyncLimeAgent
 from lime_sites import LimeSite, LoginTimeoutError, SyncLimeSite, WaitProgress
-from sesame_sdk import AsyncSesame, Sesame
+from sesame_sdk import AsyncSesame, Sesame, require_approval
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def test_coroutine_functions_are_refused(site: SyncLimeSite) -> None:
 
     for register in (site.on_login, site.on_state):
         with pytest.raises(TypeError, match="plain functions"):
-            register(handler)  # type: ignore[operator]
+            register(handler)
     assert site.stream_status.state == "idle"
 
 
@@ -309,11 +310,8 @@ def test_ctrl_c_is_heard(sandbox: Sandbox, call: str) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     route = "challenge" if "login(request_id)" in call and "Agent" in call else "events"
-    sandbox.control("GET", f"/received?route={route}&min=0")
     while not sandbox.received(route):
         pass
-    import time
-
     sent = time.monotonic()
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=30)
@@ -394,6 +392,18 @@ def test_waits_report_their_progress(sandbox: Sandbox, site: SyncLimeSite) -> No
         client.approvals.trigger("a", "b").wait(timeout=None, on_progress=show)
     check(math.inf)
 
+    ran = []
+    with Sesame() as client:
+
+        @require_approval("a", client=client, timeout=60, on_progress=show)
+        def gated() -> None:
+            ran.append(1)
+
+        with pytest.raises(Enough):
+            gated()
+    check(60)
+    assert ran == []
+
     async def main() -> None:
         async with LimeSite() as waiting, AsyncSesame() as client:
             with pytest.raises(Enough):
@@ -426,6 +436,7 @@ def test_a_forked_child_has_a_stream_of_its_own_when_it_asks(sandbox: Sandbox, s
             request = site.create_login_request()
             assert site.stream_status.state == "idle", "a call does not ask for the stream"
             got.clear()
+            open_stream(site)
             sandbox.expire(request.request_id)
             assert site.wait_for_login(request.request_id) is None
             assert got.wait(20)

@@ -197,6 +197,9 @@ class SyncLimeSite:
     def read_login_request(self, request_id: str) -> LoginRequestStatus:
         """Read where a login request of this site stands.
 
+        Args:
+            request_id: The login request, as :meth:`create_login_request` gave it.
+
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """

@@ -11,11 +11,12 @@ export PYTHON ?= python3
 
 VENV := .venv/bin
 PREFIX ?= $(CURDIR)/dist/prefix
+MINUTES ?= 1
 # dev: quick to build, for tests. release: with link-time optimisation, for people.
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser typing build demo test bench check format header wheel install sandbox clean
+.PHONY: help setup browser typing build demo test fuzz bench check format header wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ demo: build browser ## Sign an agent in and have a refund approved, in every lan
 
 test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
+
+fuzz: setup ## Run the fuzz targets, each for MINUTES
+	@fuzz/run.sh $(MINUTES)
 
 bench: build ## Measure what the tests do not: proof of work, passports, calls, import
 	@$(VENV)/python tools/bench.py

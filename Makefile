@@ -39,7 +39,7 @@ demo: build browser ## Sign an agent in and have a refund approved, in every lan
 test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
 
-bench: build ## Measure what the tests do not: proof of work, passports, calls, import
+bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
 check: build ## Formats, lints, types, generated files up to date

@@ -43,7 +43,7 @@ test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, v
 fuzz: setup ## Run the fuzz targets, each for MINUTES
 	@fuzz/run.sh $(MINUTES)
 
-bench: build ## Measure what the tests do not: proof of work, passports, calls, import
+bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
 typing:

@@ -203,12 +203,16 @@ def test_multiprocessing(sandbox: Sandbox, tmp_path: Path, method: str) -> None:
     program.write_text(
         textwrap.dedent(
             f"""
-            import asyncio, multiprocessing
+            import asyncio, multiprocessing, threading
             from lime_agents import LimeAgent, SyncLimeAgent
             from lime_sites import SyncLimeSite
 
             def work(_):
                 with SyncLimeSite() as site, SyncLimeAgent() as agent:
+                    # Else the platform may deliver to the other worker's stream alone.
+                    opened = threading.Event()
+                    site.on_state(lambda status: opened.set() if status.state == "open" else None)
+                    assert opened.wait(30)
                     request = site.create_login_request()
                     agent.login(request.request_id)
                     assert site.wait_for_login(request.request_id, timeout=30) is not None

@@ -24,10 +24,28 @@ mod sesame;
 mod site;
 mod webhook;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
+
+/// Python objects that are kept in statics are one interpreter's. CPython sees to that from 3.12 on, where
+/// an interpreter has a lock of its own; pyo3 does not. `lime_sdk._lazy` says what to do about it.
+fn refuse_a_second_interpreter(py: Python<'_>) -> PyResult<()> {
+    static OWNER: AtomicUsize = AtomicUsize::new(0);
+    // Each interpreter has a `sys` of its own, for as long as it lives.
+    let own = py.import("sys")?.as_ptr() as usize;
+    match OWNER.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
+        Err(owner) if owner != own => {
+            Err(PyImportError::new_err("lime_sdk._native does not support loading in subinterpreters"))
+        }
+        _ => Ok(()),
+    }
+}
 
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    refuse_a_second_interpreter(module.py())?;
     module.add("VERSION", lime_core::VERSION)?;
     module.add("ERROR_KINDS", error::kinds())?;
     module.add_class::<queue::Queue>()?;

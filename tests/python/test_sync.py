@@ -234,6 +234,30 @@ def test_every_state_handler_is_told_the_state_as_it_is(sandbox: Sandbox, site: 
     open_stream(site)
 
 
+def test_closing_does_not_wait_for_a_log_handler(sandbox: Sandbox, site: SyncLimeSite) -> None:
+    """The caller may hold the lock that it waits for."""
+    lock, logging_now = threading.Lock(), threading.Event()
+
+    class Locking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logging_now.set()
+            with lock:
+                pass
+
+    open_stream(site)
+    request_id = site.create_login_request().request_id
+    handler = Locking()
+    logging.getLogger("lime").addHandler(handler)
+    try:
+        with lock:
+            sandbox.fault("events", action="cut")
+            sandbox.expire(request_id)
+            assert logging_now.wait(30)
+            site.close()
+    finally:
+        logging.getLogger("lime").removeHandler(handler)
+
+
 def test_coroutine_functions_are_refused(site: SyncLimeSite) -> None:
     async def handler(*_: object) -> None: ...
 
@@ -248,7 +272,11 @@ def test_the_thread_ends_with_the_site(sandbox: Sandbox) -> None:
     for _ in range(20):
         with SyncLimeSite() as site:
             open_stream(site)
-    assert set(threading.enumerate()) == before
+            made = set(threading.enumerate()) - before
+            assert len(made) == 1
+        for thread in made:
+            thread.join(30)
+    assert set(threading.enumerate()) <= before
 
 
 def test_threads_that_register_at_once_share_one_stream(sandbox: Sandbox) -> None:

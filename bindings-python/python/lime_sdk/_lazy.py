@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 _SUBINTERPRETERS = (
-    "lime does not work in subinterpreters: its native library belongs to the main interpreter of the "
-    "process. Use it there, or in a process of its own (multiprocessing). For mod_wsgi, set "
+    "lime does not work in subinterpreters: its native library belongs to one interpreter of the process. "
+    "Use it in the main one only, or in processes of their own (multiprocessing). For mod_wsgi, set "
     "WSGIApplicationGroup %{GLOBAL}; for uWSGI, single-interpreter."
 )
 
@@ -24,7 +24,7 @@ def _import(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        # pyo3 says so, and from 3.12 on CPython of interpreters with a lock of their own.
+        # Our own word or, of an interpreter with a lock of its own, CPython's.
         if "subinterpreters" in str(error) and str(error) != _SUBINTERPRETERS:
             raise ImportError(_SUBINTERPRETERS, name=error.name) from error
         raise

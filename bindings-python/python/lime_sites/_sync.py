@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lime_sdk._progress import WaitProgress
-    from lime_sites._thread import HandlerThread
+    from lime_sites._thread import Call, HandlerThread
 
     LoginHandler = Callable[[str, str | None], object]
     StateHandler = Callable[[StreamStatus], object]
@@ -297,19 +297,17 @@ class SyncLimeSite:
             raise
         return thread.queue
 
-    def _on_event(self, request_id: str, passport: str | None) -> None:
+    def _on_event(self, call: Call, request_id: str, passport: str | None) -> None:
         for handler in list(self._handlers):
-            if self._closed:
-                return
             try:
-                handler(request_id, passport)
+                call(handler, request_id, passport)
             except (Exception, SystemExit):  # which would end the thread, and nothing else
                 _bridge.logger().exception("on_login handler failed for request_id=%s", request_id)
 
-    def _on_state(self, number: int, status: tuple[Any, ...]) -> None:
+    def _on_state(self, call: Call, number: int, status: tuple[Any, ...]) -> None:
         try:
-            if (handler := self._state_handlers.get(number)) is not None and not self._closed:
-                handler(StreamStatus(*status))
+            if (handler := self._state_handlers.get(number)) is not None:
+                call(handler, StreamStatus(*status))
         except (Exception, SystemExit):
             _bridge.logger().exception("on_state handler failed")
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    # Calls a handler with arguments, unless it is too late for that.
+    Call = Callable[..., None]
+
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
 _EVENT, _STATE, _LOG = 1, 2, 6
 
@@ -31,10 +34,16 @@ class HandlerThread:
         self,
         name: str,
         context: contextvars.Context,
-        on_event: Callable[[str, str | None], None],
-        on_state: Callable[[int, tuple[Any, ...]], None],
+        on_event: Callable[[Call, str, str | None], None],
+        on_state: Callable[[Call, int, tuple[Any, ...]], None],
     ) -> None:
         """Start the thread; the handlers run in a copy of the context.
+
+        Args:
+            name: The thread's name.
+            context: The context.
+            on_event: Called with each event; what it is given first calls a handler.
+            on_state: Called with each change of the stream's state, and the number it was watched by.
 
         Raises:
             RuntimeError: The system or the ending interpreter gives no more threads.
@@ -44,15 +53,26 @@ class HandlerThread:
         self._on_event = on_event
         self._on_state = on_state
         self._ended = False
+        self._running = threading.Lock()
         self._thread = threading.Thread(target=context.copy().run, args=(self._run,), name=name, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Hand on nothing more, and wait for what is being handed on, unless that is what calls."""
+        """Let no handler begin any more, and wait for the one that runs, unless that is the caller.
+
+        It does not wait for a log record to be written: the caller may hold the lock that a log handler
+        of the host's waits for.
+        """
         self._ended = True
         self.queue.wake()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            with self._running:
+                pass
+
+    def _call(self, handler: Callable[..., object], *args: object) -> None:
+        with self._running:
+            if self._goes_on:
+                handler(*args)
 
     @property
     def _goes_on(self) -> bool:
@@ -73,9 +93,9 @@ class HandlerThread:
     def _hand_on(self, item: tuple[Any, ...]) -> None:
         try:
             if item[0] == _EVENT:
-                self._on_event(item[2], item[3])
+                self._on_event(self._call, item[2], item[3])
             elif item[0] == _STATE:
-                self._on_state(item[1], item[2])
+                self._on_state(self._call, item[1], item[2])
             elif item[0] == _LOG:
                 _bridge.write_records([item[1:]])
         except Exception as error:

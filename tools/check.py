@@ -29,6 +29,10 @@ CHECKS = {
         *("--cache-dir", "build/cache/mypy"),
         *(argument for package in PACKAGES for argument in ("-p", package)),
     ],
+    "mypy lime_sandbox": [
+        *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
+        *("--cache-dir", "build/cache/mypy", "sandbox/python/lime_sandbox"),
+    ],
     # One at a time: two programs that are called main are one module to mypy.
     **{
         f"mypy {example.parent.name}/{example.name}": [

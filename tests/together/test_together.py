@@ -24,7 +24,11 @@ BIN = Path(sys.executable).parent
 LOGINS = 200
 WORKERS = 4
 
-GUNICORN = [str(BIN / "gunicorn"), "--workers", str(WORKERS), "--log-level", "warning", "--bind", "fd://{fd}"]
+GUNICORN = [
+    *(str(BIN / "gunicorn"), "--workers", str(WORKERS), "--log-level", "warning", "--bind", "fd://{fd}"),
+    # It would be in the home directory, and one for both servers.
+    "--no-control-socket",
+]
 ASGI = ["--worker-class", "uvicorn_worker.UvicornWorker"]
 UVICORN = [str(BIN / "uvicorn"), "--workers", str(WORKERS), "--log-level", "warning", "--fd", "{fd}"]
 SERVERS = {

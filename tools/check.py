@@ -47,7 +47,8 @@ CHECKS = {
         *("--cache-dir", "build/cache/mypy"),
         # Strict but for what the documents leave out themselves: annotations of their own functions.
         *("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls"),
-        *("--no-warn-return-any", "--check-untyped-defs", "build/seeds"),
+        # And one overrides login as it was published: ours takes on_progress, too.
+        *("--no-warn-return-any", "--check-untyped-defs", "--disable-error-code=override", "build/seeds"),
     ],
     "pyright": [*PYRIGHT, "-p", "bindings-python/pyproject.toml"],
     "pyright seeds and examples": [*PYRIGHT, "-p", "tests/typing"],

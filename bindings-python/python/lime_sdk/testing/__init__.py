@@ -27,4 +27,5 @@ _MODULES = {
 
 __all__ = ["LimeSandbox", "Rule", "SandboxError", "find_binary"]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES)

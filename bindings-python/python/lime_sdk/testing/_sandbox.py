@@ -13,7 +13,7 @@ from lime_sdk.testing._process import Process, SandboxError, find_binary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Any, Literal
 
@@ -211,19 +211,19 @@ class LimeSandbox:
         }
 
     @contextmanager
-    def in_environment(self) -> Iterator[Self]:
+    def in_environment(self) -> Generator[Self]:
         """Point this process at it, and the client that ``@require_approval`` shares, for a ``with`` block."""
         from sesame_sdk import decorator
 
         before = {name: os.environ.get(name) for name in self.environment}
-        shared = decorator._default_client
+        shared = decorator._default_client  # pyright: ignore[reportPrivateUsage]
         os.environ.update(self.environment)
         # It was made from the environment as it was.
-        decorator._default_client = None
+        decorator._default_client = None  # pyright: ignore[reportPrivateUsage]
         try:
             yield self
         finally:
-            decorator._default_client = shared
+            decorator._default_client = shared  # pyright: ignore[reportPrivateUsage]
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
@@ -240,25 +240,29 @@ class LimeSandbox:
         """
         from lime_sites import LimeSite
 
-        return LimeSite(**{"site_token": self.site_token, "base_url": self.api_base, **settings})
+        own: dict[str, Any] = {"site_token": self.site_token, "base_url": self.api_base}
+        return LimeSite(**{**own, **settings})
 
     def agent(self, **settings: Any) -> LimeAgent:
         """A ``LimeAgent`` of the first agent, with settings as for ``LimeAgent``."""
         from lime_agents import LimeAgent
 
-        return LimeAgent(**{"agent_token": self.agent_token, "base_url": self.api_base, **settings})
+        own: dict[str, Any] = {"agent_token": self.agent_token, "base_url": self.api_base}
+        return LimeAgent(**{**own, **settings})
 
     def sesame(self, **settings: Any) -> Sesame:
         """A ``Sesame`` with the first API key, and settings as for ``Sesame``."""
         from sesame_sdk import Sesame
 
-        return Sesame(**{"api_key": self.sesame_api_key, "base_url": self.sesame_url, **settings})
+        own: dict[str, Any] = {"api_key": self.sesame_api_key, "base_url": self.sesame_url}
+        return Sesame(**{**own, **settings})
 
     def async_sesame(self, **settings: Any) -> AsyncSesame:
         """An ``AsyncSesame`` with the first API key, and settings as for ``AsyncSesame``."""
         from sesame_sdk import AsyncSesame
 
-        return AsyncSesame(**{"api_key": self.sesame_api_key, "base_url": self.sesame_url, **settings})
+        own: dict[str, Any] = {"api_key": self.sesame_api_key, "base_url": self.sesame_url}
+        return AsyncSesame(**{**own, **settings})
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ PREFIX ?= $(CURDIR)/dist/prefix
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser build demo test bench check format header wheel install sandbox clean
+.PHONY: help setup browser build demo test bench fuzz check format header wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, v
 
 bench: build ## Measure what the tests do not: proof of work, passports, calls, import
 	@$(VENV)/python tools/bench.py
+
+fuzz: ## Feed what nobody wrote by hand to webhook verification, for MINUTES=1
+	@fuzz/run.sh $(or $(MINUTES),1)
 
 check: build ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py

@@ -11,11 +11,12 @@ export PYTHON ?= python3
 
 VENV := .venv/bin
 PREFIX ?= $(CURDIR)/dist/prefix
+MINUTES ?= 1
 # dev: quick to build, for tests. release: with link-time optimisation, for people.
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser build demo test bench fuzz check format header wheel install sandbox clean
+.PHONY: help setup browser typing build demo test fuzz bench check format header wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +40,16 @@ demo: build browser ## Sign an agent in and have a refund approved, in every lan
 test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
 
-bench: build ## Measure what the tests do not: proof of work, passports, calls, import
+fuzz: setup ## Run the fuzz targets, each for MINUTES
+	@fuzz/run.sh $(MINUTES)
+
+bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
-fuzz: ## Feed what nobody wrote by hand to webhook verification, for MINUTES=1
-	@fuzz/run.sh $(or $(MINUTES),1)
+typing:
+	@tools/setup_typing.sh
 
-check: build ## Formats, lints, types, generated files up to date
+check: build typing ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
 format: setup ## Format Rust and Python
@@ -56,9 +60,8 @@ format: setup ## Format Rust and Python
 header: setup ## Write include/lime.h anew from ffi-c
 	@cargo run --quiet --locked -p lime-header -- --write
 
-wheel: setup ## Build the Python wheel into dist/
-	@$(VENV)/maturin build --quiet --locked --profile $(PROFILE) --manifest-path bindings-python/Cargo.toml --out dist
-	@ls dist/*.whl
+wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
+	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist
 
 install: setup ## Install header, libraries and lime.pc into PREFIX=dir
 	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)

@@ -3,99 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lime_sdk.testing import LimeSandbox
+
 ROOT = Path(__file__).resolve().parents[1]
-BINARY = Path(os.environ.get("LIME_SANDBOX_BINARY", ROOT / "target/debug/lime-sandbox"))
+if "LIME_SANDBOX_BINARY" not in os.environ and (ROOT / "target/debug/lime-sandbox").exists():
+    os.environ["LIME_SANDBOX_BINARY"] = str(ROOT / "target/debug/lime-sandbox")
 
 
-class Sandbox:
-    """A running `lime-sandbox` and its control API."""
+class Sandbox(LimeSandbox):
+    """The sandbox that users test with, plus what only our tests do to it."""
 
     def __init__(self, *arguments: str, port: int = 0) -> None:
-        command = [str(BINARY), "--port", str(port), "--json", "--exit-with-parent", *arguments]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self._process.stdout is not None
-        info = json.loads(self._process.stdout.readline())
-        self.api_base: str = info["lime_api_base"]
-        self.site_token: str = info["site_token"]
-        self.agent_token: str = info["agent_token"]
-        self.control_url: str = info["control_url"]
-        self.sesame_url: str = info["sesame_url"]
-        self.sesame_api_key: str = info["sesame_api_key"]
-        self.webhook_secret: str = info["webhook_secret"]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "LIME_API_BASE": self.api_base,
-            "LIME_SITE_TOKEN": self.site_token,
-            "LIME_AGENT_TOKEN": self.agent_token,
-            "SESAME_BROKER_URL": self.sesame_url,
-            "SESAME_API_KEY": self.sesame_api_key,
-            "SESAME_WEBHOOK_SECRET": self.webhook_secret,
-        }
-
-    def control(self, method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            self.control_url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            text = response.read()
-        return json.loads(text) if text else None
-
-    def fault(self, route: str, **rule: Any) -> None:
-        self.control("POST", "/faults", {"route": route, **rule})
-
-    def received(self, route: str) -> list[dict[str, Any]]:
-        found = self.control("GET", "/received")
-        entries = found["received"] if isinstance(found, dict) else found
-        return [entry for entry in entries if entry["route"] == route]
+        """Start one with options as on the command line, and its own defaults."""
+        names = [name.removeprefix("--").replace("-", "_") for name in arguments[::2]]
+        options: dict[str, Any] = {"difficulty": None, **dict(zip(names, arguments[1::2], strict=True))}
+        super().__init__(port=port, **options)
 
     def approve(self, request_id: str) -> None:
-        self.control("POST", f"/login-requests/{request_id}/approve", {})
-
-    def expire(self, request_id: str) -> None:
-        self.control("POST", f"/login-requests/{request_id}/expire", {})
+        self.approve_login(request_id)
 
     def push_raw(self, raw: str) -> None:
         self.control("POST", "/events", {"raw": raw})
 
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-        self.close()
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    running = Sandbox("--difficulty", "8")
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    # The client that gates share was made from another test's environment.
-    monkeypatch.setattr("sesame_sdk.decorator._default_client", None)
-    yield running
-    running.close()
+def sandbox() -> Iterator[Sandbox]:
+    # One for each test, unlike lime_sandbox: many of them count connections and requests.
+    with Sandbox("--difficulty", "8") as running, running.in_environment():
+        yield running
 
 
 async def until_open(site: Any) -> None:

@@ -1,6 +1,6 @@
 """Figures of this machine, for a first orientation: rates of the hot paths, and what an import costs.
 
-Release code, since that is what people install. Machines are noisy: compare ratios, not figures.
+From the release wheels, since that is what people install. Machines are noisy: compare ratios, not figures.
 """
 
 from __future__ import annotations
@@ -9,31 +9,33 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import wheel
+
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5
+NATIVE = "lime_sdk/_native.abi3.so"
 
 
-def prepare() -> Path:
-    """Build the native module and the sandbox with optimisation, and put the module beside its package."""
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--locked", "--release", "-p", "lime-python", "-p", "lime-sandbox"],
-        cwd=ROOT,
-        check=True,
-    )
-    stage = ROOT / "build/bench"
-    if stage.exists():
-        subprocess.run(["rm", "-rf", str(stage)], check=True)
-    subprocess.run(["cp", "-r", str(ROOT / "bindings-python/python"), str(stage)], check=True)
-    native = ROOT / "target/release/lib_native.so"
-    (stage / "lime_sdk/_native.abi3.so").write_bytes(native.read_bytes())
-    return stage
+def prepare() -> tuple[Path, Path, Path]:
+    """Build the wheels as people install them, and lay them out: the packages, the sandbox, the wheel."""
+    out = ROOT / "build/bench"
+    shutil.rmtree(out, ignore_errors=True)
+    sdk, sandbox = wheel.build(out / "dist", "release")
+    for built, name in ((sdk, "packages"), (sandbox, "sandbox")):
+        with zipfile.ZipFile(built) as archive:
+            archive.extractall(out / name)
+    (binary,) = (out / "sandbox").glob("*.data/scripts/lime-sandbox")
+    binary.chmod(0o755)
+    return out / "packages", binary, sdk
 
 
 def rate(work: Callable[[], int]) -> float:
@@ -103,26 +105,74 @@ async def passports(info: dict[str, str], count: int) -> float:
         return count / (time.perf_counter() - started)
 
 
-def import_cost(stage: Path) -> float:
+def python(program: str, packages: Path) -> str:
+    """What a program prints in an interpreter of its own that has the wheel's packages."""
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
+    # Without this environment's own packages, whose start-up files would be measured too.
+    command = [sys.executable, "-S", "-c", program]
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    return done.stdout
+
+
+def import_cost(packages: Path) -> float:
     """Milliseconds of importing both packages beyond a bare interpreter, best of many."""
 
     def best(program: str) -> float:
         times = []
         for _ in range(15):
             started = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": str(stage)}
-            )
+            python(program, packages)
             times.append(time.perf_counter() - started)
         return min(times) * 1000
 
     return best("import lime_sites, lime_agents") - best("pass")
 
 
+def memory(packages: Path, program: str) -> float:
+    """Megabytes of its own (pages shared with nobody) that a program ends with, median of several."""
+    tail = """
+import re
+with open("/proc/self/smaps_rollup") as file:
+    found = re.findall(r"^Private_(?:Clean|Dirty): +([0-9]+) kB", file.read(), re.M)
+print(sum(map(int, found)) / 1e3)
+"""
+    return statistics.median(float(python(program + tail, packages)) for _ in range(REPEATS))
+
+
+def memories(packages: Path, info: dict[str, str]) -> list[tuple[str, float, str]]:
+    """What clients cost beyond an interpreter that does the same without them."""
+    bare = memory(packages, "")
+    loaded = memory(packages, "import lime_sites; lime_sites.LimeSite\n")
+    loop = "import asyncio, sys\nloop = asyncio.new_event_loop()\n"
+    idle = memory(packages, loop + "loop.run_until_complete(asyncio.sleep(0))")
+    client = f"""
+from lime_sites import LimeSite
+
+async def main():
+    global site
+    opened = asyncio.Event()
+    site = LimeSite(site_token={info["site_token"]!r}, base_url={info["lime_api_base"]!r})
+    site.on_state(lambda status: status.state == "open" and opened.set())
+    await asyncio.wait_for(opened.wait(), 30)
+    await site.create_login_request()
+
+loop.run_until_complete(main())
+"""
+    return [
+        ("memory: import lime_sites and use LimeSite's name", loaded - bare, "MB"),
+        (
+            "memory: a LimeSite with its stream open, beyond asyncio",
+            memory(packages, loop + client) - idle,
+            "MB",
+        ),
+    ]
+
+
 def main() -> None:
     """Measure and print."""
-    stage = prepare()
-    sys.path.insert(0, str(stage))
+    packages, binary, sdk = prepare()
+    sys.path.insert(0, str(packages))
     rows: list[tuple[str, float, str]] = []
     plain = rate(plain_pow)
     rows.append(("proof of work, one text after the other in Python", plain, "hashes/s"))
@@ -130,7 +180,7 @@ def main() -> None:
         ours = rate(our_pow(digest))
         rows.append((f"proof of work, {digest} digest, one thread ({ours / plain:.0f} ×)", ours, "hashes/s"))
 
-    command = [str(ROOT / "target/release/lime-sandbox"), "--port", "0", "--json", "--exit-with-parent"]
+    command = [str(binary), "--port", "0", "--json", "--exit-with-parent"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdin is not None
@@ -139,11 +189,19 @@ def main() -> None:
     for at_once, total in ((1, 5_000), (100, 20_000)):
         figure = asyncio.run(calls(info, at_once, total))
         rows.append((f"create_login_request, {at_once} at a time", figure, "calls/s"))
+    used = memories(packages, info)
     process.stdin.close()
     process.wait()
-    rows.append(("import lime_sites, lime_agents", import_cost(stage), "ms"))
-    size = (stage / "lime_sdk/_native.abi3.so").stat().st_size
-    rows.append(("native module, linked with optimisation", size / 1e6, "MB"))
+    installed = sum(path.stat().st_size for path in packages.rglob("*") if path.suffix != ".pyc")
+    rows += [
+        ("import lime_sites, lime_agents", import_cost(packages), "ms"),
+        *used,
+        ("wheel lime-sdk", sdk.stat().st_size / 1e6, "MB"),
+        ("  installed", installed / 1e6, "MB"),
+        ("  of which the native module", (packages / NATIVE).stat().st_size / 1e6, "MB"),
+        ("wheel lime-sandbox", next(sdk.parent.glob("lime_sandbox-*.whl")).stat().st_size / 1e6, "MB"),
+        ("  installed binary", binary.stat().st_size / 1e6, "MB"),
+    ]
     for name, figure, unit in rows:
         print(f"{name:<62}{figure:>14,.1f} {unit}")
     results = ROOT / "build/bench.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
+PYRIGHT = ["node", "tests/typing/node_modules/pyright/index.js", "--pythonpath", str(BIN / "python")]
+# Where pyright looks for a package that it is to verify.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings-python/python")}
 CHECKS = {
     "rustfmt": ["cargo", "fmt", "--all", "--check"],
     "clippy": [
@@ -33,6 +37,21 @@ CHECKS = {
         ]
         for example in sorted((ROOT / "examples").glob("*/*.py"))
     },
+    "the seed documents' programs": [str(BIN / "python"), "tests/seeds/programs.py", "build/seeds"],
+    "mypy seeds": [
+        *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
+        *("--cache-dir", "build/cache/mypy"),
+        # Strict but for what the documents leave out themselves: annotations of their own functions.
+        *("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls"),
+        *("--no-warn-return-any", "--check-untyped-defs", "build/seeds"),
+    ],
+    "pyright": [*PYRIGHT, "-p", "bindings-python/pyproject.toml"],
+    "pyright seeds and examples": [*PYRIGHT, "-p", "tests/typing"],
+    # What an editor knows of everything public, and what is misspelt is not taken for something.
+    **{
+        f"types of {name} are known": [*PYRIGHT, "--ignoreexternal", "--verifytypes", name]
+        for name in PACKAGES
+    },
     "stubs": [
         *(str(BIN / "python"), "-m", "mypy.stubtest", "lime_sdk._native"),
         *("--mypy-config-file", "bindings-python/pyproject.toml", "--ignore-disjoint-bases"),
@@ -46,7 +65,7 @@ def main() -> None:
     failed = []
     for name, command in CHECKS.items():
         started = time.perf_counter()
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
         verdict = "ok" if result.returncode == 0 else "FAILED"
         print(f"  {verdict:<7}{name:<40}{time.perf_counter() - started:6.1f} s", flush=True)
         if result.returncode != 0:

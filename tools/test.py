@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import interpreters
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -64,7 +67,51 @@ def count(language: str, output: str) -> None:
             failed[language] += int(found[2])
 
 
-def vectors_are_run_by_all() -> None:
+def python_from_the_wheel() -> list[str]:
+    """Run tests/python on every interpreter, two at a time; answers their names."""
+    name = "Python from the wheel"
+    print(f"\n━━ {name}", flush=True)
+    started = time.perf_counter()
+    try:
+        prepared = interpreters.prepare()
+    except (OSError, subprocess.CalledProcessError, SystemExit) as error:
+        print(error)
+        broken.append(name)
+        return []
+
+    def run(version: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+        command, folder = prepared[version]
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "LIME_SANDBOX_BINARY")
+        }
+        return version, subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for version, done in pool.map(run, prepared):
+            print(f"   Python {version}\n{done.stdout}", flush=True)
+            count(f"Python {version}", done.stdout)
+            if done.returncode != 0:
+                broken.append(f"{name}: {version}")
+            ran = prepared[version][1] / "build/parity/python.txt"
+            if ran.exists():
+                PARITY.mkdir(parents=True, exist_ok=True)
+                # The name up to the first dot is the language.
+                (PARITY / f"python{version.replace('.', '')}.txt").write_text(ran.read_text())
+    print(f"   {time.perf_counter() - started:.1f} s", flush=True)
+    return [f"python{version.replace('.', '')}" for version in prepared]
+
+
+def vectors_are_run_by_all(languages: list[str]) -> None:
     """Every language has run every case of every shared vector file."""
     print("\n━━ parity of the languages", flush=True)
     ran: dict[str, set[str]] = {}
@@ -79,9 +126,9 @@ def vectors_are_run_by_all() -> None:
         if path.name != "keys.json"
         for case in json.loads(path.read_text())["cases"]
     }
-    for language in ("rust", "c", "python"):
+    for language in languages:
         found = ran.get(language, set())
-        print(f"   {language:<8}{len(found & wanted)} of {len(wanted)} vectors")
+        print(f"   {language:<11}{len(found & wanted)} of {len(wanted)} vectors")
         if found != wanted:
             broken.append(f"parity: {language}")
             print(f"   differs: {sorted(found ^ wanted)[:5]} …")
@@ -99,18 +146,20 @@ def main() -> None:
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
-    stage("Python", [*pytest, "tests/python"], "Python")
+    pythons = python_from_the_wheel()
+    stage("seed documents", [*pytest, "tests/seeds"], "documents")
     stage("published packages", [*pytest, "tests/published"], "published")
     # With a picture of the page, which is how the README's was made.
     screenshot = ROOT / "build/sandbox.png"
     stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
+    stage("together", [*pytest, "tests/together"], "together")
     stage("demo", ["make", "demo"])
-    vectors_are_run_by_all()
+    vectors_are_run_by_all(["rust", "c", *pythons])
 
     print(f"\n━━ {time.perf_counter() - started:.0f} s")
     for language in passed | failed:
-        print(f"   {language:<10}{passed[language]} passed, {failed[language]} failed")
+        print(f"   {language:<12}{passed[language]} passed, {failed[language]} failed")
     for name in broken:
         print(f"   FAILED    {name}")
     print(f"{sum(passed.values())} passed, {sum(failed.values())} failed")

@@ -1,4 +1,4 @@
-//! The agent's client.
+//! The agent's client. Each call has two forms: one for an event loop, and one that blocks.
 
 use std::sync::Arc;
 
@@ -7,9 +7,12 @@ use lime_core::{AgentConfig, LimeAgent, Operation, PowChoice};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::blocking::{self, Records};
 use crate::host::HostTransport;
 use crate::logging::{self, Home};
-use crate::queue::{Item, Outcome, Queue};
+use crate::outcome::Outcome;
+use crate::progress::Progress;
+use crate::queue::{Item, Queue};
 use crate::site::post_retry;
 use crate::{convert, error};
 
@@ -17,6 +20,7 @@ use crate::{convert, error};
 pub(crate) struct Agent {
     client: LimeAgent,
     home: Home,
+    records: Arc<Records>,
     transport: Option<Py<HostTransport>>,
 }
 
@@ -37,7 +41,7 @@ impl Agent {
         post_retry: &str,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
-        let home = Home::default();
+        let (home, records) = (Home::default(), Arc::default());
         let config = AgentConfig {
             agent_token,
             base_url,
@@ -51,19 +55,51 @@ impl Agent {
             pow_threads,
             post_retry: self::post_retry(post_retry)?,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
-            logger: logging::logger(&home),
+            logger: logging::logger(&home, &records),
             ..AgentConfig::default()
         };
         let agent = LimeAgent::new(config).map_err(|error| error::raise(py, &error))?;
-        Ok(Self { client: agent, home, transport })
+        Ok(Self { client: agent, home, records, transport })
     }
 
-    fn login(&self, py: Python<'_>, queue: &Queue, token: u64, request_id: &str) -> u64 {
-        self.start(py, queue, token, |agent| agent.login(request_id), Outcome::Approval)
+    /// For one login, from here on.
+    fn progress(&self) -> Progress {
+        Progress(self.client.progress())
+    }
+
+    #[pyo3(signature = (queue, token, request_id, progress=None))]
+    fn login(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        request_id: &str,
+        progress: Option<&Progress>,
+    ) -> u64 {
+        let progress = progress.map_or_else(|| self.client.progress(), |progress| Arc::clone(&progress.0));
+        let login = |agent: &LimeAgent| agent.login_with_progress(request_id, progress);
+        self.start(py, queue, token, login, Outcome::Approval)
     }
 
     fn get_profile(&self, py: Python<'_>, queue: &Queue, token: u64) -> u64 {
         self.start(py, queue, token, LimeAgent::get_profile, Outcome::Profile)
+    }
+
+    #[pyo3(signature = (request_id, progress=None, report=None))]
+    fn login_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: &str,
+        progress: Option<&Progress>,
+        report: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let progress = progress.map_or_else(|| self.client.progress(), |progress| Arc::clone(&progress.0));
+        let login = || self.client.login_with_progress(request_id, progress);
+        blocking::wait(py, &self.records, report, login, Outcome::Approval)
+    }
+
+    fn get_profile_blocking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        blocking::wait(py, &self.records, None, || self.client.get_profile(), Outcome::Profile)
     }
 
     /// Refuses further calls. May wait for the library's threads to end, which need nothing of Python.

@@ -11,6 +11,8 @@ use lime_core::{Error, ErrorKind, Operation, cancel_operation};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::outcome::Outcome;
+
 /// How often a waiting thread looks up: for signals, and for log records.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -67,12 +69,15 @@ impl Drop for Waiting {
 }
 
 /// Starts a call and waits for its result. A signal handler that raises (Ctrl-C) cancels the call and
-/// its exception is returned; so does a log handler that raises.
-pub(crate) fn wait<T: Send + 'static>(
-    py: Python<'_>,
+/// its exception is returned; so does a log handler that raises, and `report`, which is called at every
+/// look up.
+pub(crate) fn wait<'py, T: Send + 'static>(
+    py: Python<'py>,
     records: &Records,
+    report: Option<&Bound<'py, PyAny>>,
     call: impl FnOnce() -> Operation<T> + Send,
-) -> PyResult<Result<T, Error>> {
+    outcome: fn(Result<T, Error>) -> Outcome,
+) -> PyResult<Bound<'py, PyAny>> {
     let _waiting = Waiting::on(records);
     let (sender, results) = mpsc::sync_channel(1);
     let operation = py.detach(|| {
@@ -85,17 +90,21 @@ pub(crate) fn wait<T: Send + 'static>(
     loop {
         let received =
             py.detach(|| results.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
+        let waiting = matches!(received, Err(RecvTimeoutError::Timeout));
+        let told = || match report {
+            Some(report) if waiting => report.call0().map(|_| ()),
+            _ => Ok(()),
+        };
         // Before the result is looked at: an exception that a handler has raised must come out.
-        if let Err(exception) = records.write(py).and_then(|()| py.check_signals()) {
+        if let Err(exception) = records.write(py).and_then(|()| py.check_signals()).and_then(|()| told()) {
             cancel_operation(operation);
             return Err(exception);
         }
-        match received {
-            Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(Error::new(ErrorKind::Internal, "The call was lost")));
-            }
-        }
+        let result = match received {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => Err(Error::new(ErrorKind::Internal, "The call was lost")),
+        };
+        return outcome(result).value(py)?.map_err(PyErr::from_value);
     }
 }

@@ -3,7 +3,6 @@
 use lime_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
 
 use crate::convert;
 
@@ -52,16 +51,4 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 /// The error to raise from a native function of Sesame.
 pub(crate) fn raise_sesame(py: Python<'_>, error: &Error) -> PyErr {
     sesame_exception(py, error).map_or_else(|other| other, PyErr::from_value)
-}
-
-/// `(value, None)` or `(None, exception)`: how a finished call reaches the event loop.
-pub(crate) fn outcome<'py, T>(
-    py: Python<'py>,
-    result: Result<T, Error>,
-    convert: impl FnOnce(Python<'py>, T) -> PyResult<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    match result {
-        Ok(value) => (convert(py, value)?, py.None()).into_pyobject(py),
-        Err(error) => (py.None(), exception(py, &error)?).into_pyobject(py),
-    }
 }

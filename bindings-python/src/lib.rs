@@ -3,6 +3,11 @@
 //! No thread of the library ever touches Python. Whatever happens on them is put into the queue of an
 //! event loop ([`queue`]), which wakes the loop once for many things; so there is no lock order to get
 //! wrong, nothing to attach to at interpreter exit, and the loop's own thread does all the Python.
+//!
+//! `gil_used = false`: every class here is frozen and what changes in it is behind a mutex or an atomic,
+//! numbers come from one atomic counter ([`queue::new_id`]), and no lock of ours is held while Python
+//! runs. That was read, not run: no free-threaded interpreter was at hand, and abi3 wheels do not load
+//! in one (before abi3t), so that nobody gets there without building from source.
 
 mod agent;
 mod blocking;
@@ -10,7 +15,9 @@ mod convert;
 mod error;
 mod host;
 mod logging;
+mod outcome;
 mod pow;
+mod progress;
 mod queue;
 mod sans_io;
 mod sesame;
@@ -25,6 +32,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ERROR_KINDS", error::kinds())?;
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Permit>()?;
+    module.add_class::<progress::Progress>()?;
     module.add_class::<site::Site>()?;
     module.add_class::<agent::Agent>()?;
     module.add_class::<sesame::Sesame>()?;
@@ -32,6 +40,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<host::HostTransport>()?;
     module.add_class::<sans_io::EventParser>()?;
     module.add_function(wrap_pyfunction!(queue::cancel, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::new_id, module)?)?;
     module.add_function(wrap_pyfunction!(logging::set_log_level, module)?)?;
     module.add_function(wrap_pyfunction!(pow::solve_pow, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::open_envelope, module)?)?;

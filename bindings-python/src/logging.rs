@@ -23,14 +23,8 @@ pub(crate) fn set_log_level(level: i32) {
 /// The queue of the loop that a client worked for last.
 pub(crate) type Home = Arc<ArcSwapOption<Shared>>;
 
-/// The logger of a client that works for event loops.
-pub(crate) fn logger(home: &Home) -> Logger {
-    let home = Arc::clone(home);
-    filtered(move |level, message| to_loop(&home, level, message))
-}
-
 /// The logger of a client that works for event loops and for threads that wait.
-pub(crate) fn logger_of_both(home: &Home, records: &Arc<Records>) -> Logger {
+pub(crate) fn logger(home: &Home, records: &Arc<Records>) -> Logger {
     let (home, records) = (Arc::clone(home), Arc::clone(records));
     filtered(move |level, message| {
         if let Err(message) = records.push(level as i32, message) {

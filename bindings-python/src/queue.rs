@@ -1,41 +1,56 @@
-//! The way from the library's threads to a Python event loop: a queue and one end of a socket pair
-//! that the loop watches. Many things that happen at once cost one wake-up.
+//! The way from the library's threads to a Python event loop, or to a thread that runs handlers: a queue
+//! and one end of a socket pair that is watched. Many things that happen at once cost one wake-up.
+//!
+//! A queue is one process's. A forked child has a copy whose lock may be held for ever and whose socket
+//! wakes the parent: nothing is put into it there, and it is not dropped.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lime_core::transport::{Request, TimeLimit};
-use lime_core::{
-    AgentProfile, Approval, ApprovalResult, Delivery, Error, LoginEvent, LoginRequest, LoginRequestStatus,
-    Passport, StreamStatus,
-};
+use lime_core::{Delivery, StreamStatus};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::{convert, error};
-
-/// The result of a call.
-pub(crate) enum Outcome {
-    LoginRequest(Result<LoginRequest, Error>),
-    LoginRequestStatus(Result<LoginRequestStatus, Error>),
-    Passport(Result<Passport, Error>),
-    LoginEvent(Result<LoginEvent, Error>),
-    Approval(Result<ApprovalResult, Error>),
-    Profile(Result<AgentProfile, Error>),
-    SesameApproval(Result<Approval, Error>),
-}
+use crate::outcome::Outcome;
 
 /// Something for the loop to do. The first number of its tuple is its kind, see `lime_sdk._bridge`.
 pub(crate) enum Item {
-    Done { token: u64, outcome: Outcome },
-    Event { site: u64, delivery: Delivery },
-    State { site: u64, status: StreamStatus },
-    HttpBegin { transport: u64, exchange: u64, operation: Option<u64>, request: Request, stream: bool },
-    HttpResume { transport: u64, exchange: u64 },
-    HttpAbort { transport: u64, exchange: u64 },
-    Log { level: i32, message: String },
+    Done {
+        token: u64,
+        outcome: Outcome,
+    },
+    Event {
+        site: u64,
+        delivery: Delivery,
+    },
+    /// `handler` is the number that the watch was asked for with.
+    State {
+        handler: u64,
+        status: StreamStatus,
+    },
+    HttpBegin {
+        transport: u64,
+        exchange: u64,
+        operation: Option<u64>,
+        request: Request,
+        stream: bool,
+    },
+    HttpResume {
+        transport: u64,
+        exchange: u64,
+    },
+    HttpAbort {
+        transport: u64,
+        exchange: u64,
+    },
+    Log {
+        level: i32,
+        message: String,
+    },
 }
 
 #[derive(Default)]
@@ -49,6 +64,7 @@ struct Items {
 
 /// The library's side of a queue.
 pub(crate) struct Shared {
+    process: u32,
     items: Mutex<Items>,
     wake: UnixStream,
     watched: UnixStream,
@@ -65,7 +81,15 @@ impl Shared {
         self.add(item, false);
     }
 
+    pub(crate) fn belongs_to_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     fn add(&self, item: Item, wake: bool) -> bool {
+        if !self.belongs_to_this_process() {
+            std::mem::forget(item); // a place in a queue would be given back under the parent's locks
+            return false;
+        }
         let wake = {
             let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
             if items.closed {
@@ -75,10 +99,14 @@ impl Shared {
             wake && !std::mem::replace(&mut items.woken, true)
         };
         if wake {
-            // Full means that the loop has plenty to wake up for; closed, that nobody waits.
-            let _ = (&self.wake).write(&[1]);
+            self.wake();
         }
         true
+    }
+
+    fn wake(&self) {
+        // Full means that the loop has plenty to wake up for; closed, that nobody waits.
+        let _ = (&self.wake).write(&[1]);
     }
 
     fn take(&self) -> Vec<Item> {
@@ -93,6 +121,10 @@ impl Shared {
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        if !self.0.belongs_to_this_process() {
+            std::mem::forget(Arc::clone(&self.0));
+            return;
+        }
         let mut items = self.0.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.closed = true;
         let waiting = std::mem::take(&mut items.waiting);
@@ -104,10 +136,25 @@ impl Drop for Queue {
 /// A place in a site's event queue, given back when the handlers are done.
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Permit {
-    _delivery: Delivery,
+    process: u32,
+    delivery: Option<Delivery>,
 }
 
-/// The queue of one event loop.
+impl Permit {
+    fn new(delivery: Delivery) -> Self {
+        Self { process: std::process::id(), delivery: Some(delivery) }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget(self.delivery.take()); // its queue is the parent's
+        }
+    }
+}
+
+/// The queue of one event loop, or of one thread that runs handlers.
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Queue(pub(crate) Arc<Shared>);
 
@@ -118,12 +165,17 @@ impl Queue {
         let (wake, watched) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         watched.set_nonblocking(true)?;
-        Ok(Self(Arc::new(Shared { items: Mutex::default(), wake, watched })))
+        Ok(Self(Arc::new(Shared { process: std::process::id(), items: Mutex::default(), wake, watched })))
     }
 
     /// The descriptor that is readable when there is something to take.
     fn fileno(&self) -> i32 {
         self.0.watched.as_raw_fd()
+    }
+
+    /// Makes the descriptor readable, though there may be nothing to take.
+    fn wake(&self) {
+        self.0.wake();
     }
 
     /// Everything that has happened, as tuples that begin with their kind.
@@ -145,49 +197,17 @@ impl Queue {
 fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
     match item {
         Item::Done { token, outcome } => {
-            let outcome = match outcome {
-                Outcome::LoginRequest(result) => error::outcome(py, result, |py, request| {
-                    tupled(py, (request.request_id, request.status, convert::timestamp(request.expires_at)))
-                }),
-                Outcome::LoginRequestStatus(result) => error::outcome(py, result, |py, status| {
-                    tupled(py, (status.request_id, status.status, status.expires_at.map(convert::timestamp)))
-                }),
-                Outcome::Passport(result) => error::outcome(py, result, |py, passport| {
-                    Ok(convert::dict(py, &passport.claims)?.into_any())
-                }),
-                Outcome::LoginEvent(result) => {
-                    error::outcome(py, result, |py, event| tupled(py, (event.request_id, event.passport)))
-                }
-                Outcome::Approval(result) => error::outcome(py, result, |py, approval| {
-                    let expires_at = convert::timestamp(approval.expires_at);
-                    tupled(
-                        py,
-                        (
-                            approval.request_id,
-                            approval.site_id,
-                            approval.status,
-                            expires_at,
-                            approval.approved_agent_id,
-                        ),
-                    )
-                }),
-                Outcome::Profile(result) => {
-                    error::outcome(py, result, |py, profile| Ok(convert::dict(py, &profile.data)?.into_any()))
-                }
-                Outcome::SesameApproval(Ok(approval)) => {
-                    (crate::sesame::approval(py, approval)?, py.None()).into_pyobject(py)
-                }
-                Outcome::SesameApproval(Err(error)) => {
-                    (py.None(), error::sesame_exception(py, &error)?).into_pyobject(py)
-                }
-            }?;
+            let outcome = match outcome.value(py)? {
+                Ok(value) => (value, py.None()),
+                Err(exception) => (py.None().into_bound(py), exception.unbind()),
+            };
             (0, token, outcome).into_pyobject(py)
         }
         Item::Event { site, delivery } => {
             let (request_id, passport) = (delivery.event.request_id.clone(), delivery.event.passport.clone());
-            (1, site, request_id, passport, Permit { _delivery: delivery }).into_pyobject(py)
+            (1, site, request_id, passport, Permit::new(delivery)).into_pyobject(py)
         }
-        Item::State { site, status } => (2, site, crate::site::status(py, &status)?).into_pyobject(py),
+        Item::State { handler, status } => (2, handler, crate::site::status(py, &status)?).into_pyobject(py),
         Item::HttpBegin { transport, exchange, operation, request, stream } => {
             let (head, body) = request.into_parts();
             let headers = PyList::empty(py);
@@ -208,12 +228,11 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
     }
 }
 
-fn tupled<'py, T>(py: Python<'py>, value: T) -> PyResult<Bound<'py, PyAny>>
-where
-    T: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
-    PyErr: From<T::Error>,
-{
-    Ok(value.into_pyobject(py)?.into_any())
+/// A number that was not given before in this process, whichever threads ask.
+#[pyfunction]
+pub(crate) fn new_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Cancels a call by its number; it completes as cancelled unless it is complete already.

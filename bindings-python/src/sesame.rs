@@ -9,7 +9,8 @@ use pyo3::types::PyTuple;
 use crate::blocking::{self, Records};
 use crate::host::HostTransport;
 use crate::logging::{self, Home};
-use crate::queue::{Item, Outcome, Queue};
+use crate::outcome::Outcome;
+use crate::queue::{Item, Queue};
 use crate::{convert, error};
 
 #[pyclass(frozen, module = "lime_sdk._native")]
@@ -45,7 +46,7 @@ impl Sesame {
             max_retries: u32::try_from(max_retries.max(0)).unwrap_or(u32::MAX),
             poll_timeout: convert::seconds("poll_timeout", poll_timeout)?,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
-            logger: logging::logger_of_both(&home, &records),
+            logger: logging::logger(&home, &records),
             ..SesameConfig::default()
         };
         let client = lime_core::Sesame::new(config).map_err(|error| error::raise_sesame(py, &error))?;
@@ -74,9 +75,9 @@ impl Sesame {
         Ok(self.start(py, queue, token, |sesame| sesame.wait(approval_id, options)))
     }
 
-    fn trigger_blocking<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyTuple>> {
+    fn trigger_blocking<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyAny>> {
         let request = self::request(py, request)?;
-        self.block(py, |sesame| sesame.trigger(request))
+        self.block(py, None, |sesame| sesame.trigger(request))
     }
 
     fn get_blocking<'py>(
@@ -84,19 +85,21 @@ impl Sesame {
         py: Python<'py>,
         approval_id: &str,
         wait: bool,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        self.block(py, |sesame| sesame.get(approval_id, wait))
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, |sesame| sesame.get(approval_id, wait))
     }
 
+    #[pyo3(signature = (approval_id, timeout, poll_interval, report=None))]
     fn wait_blocking<'py>(
         &self,
         py: Python<'py>,
         approval_id: &str,
         timeout: f64,
         poll_interval: f64,
-    ) -> PyResult<Bound<'py, PyTuple>> {
+        report: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let options = self::options(timeout, poll_interval)?;
-        self.block(py, |sesame| sesame.wait(approval_id, options))
+        self.block(py, report, |sesame| sesame.wait(approval_id, options))
     }
 
     /// Refuses further calls. May wait for the library's threads to end, which need nothing of Python.
@@ -128,12 +131,10 @@ impl Sesame {
     fn block<'py>(
         &self,
         py: Python<'py>,
+        report: Option<&Bound<'py, PyAny>>,
         call: impl FnOnce(&lime_core::Sesame) -> Operation<Approval> + Send,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        match blocking::wait(py, &self.records, || call(&self.client))? {
-            Ok(state) => approval(py, state),
-            Err(error) => Err(error::raise_sesame(py, &error)),
-        }
+    ) -> PyResult<Bound<'py, PyAny>> {
+        blocking::wait(py, &self.records, report, || call(&self.client), Outcome::SesameApproval)
     }
 }
 

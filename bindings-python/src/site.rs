@@ -1,4 +1,4 @@
-//! The site's client.
+//! The site's client. Each call has two forms: one for an event loop, and one that blocks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,18 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::blocking::{self, Records};
 use crate::host::HostTransport;
 use crate::logging::{self, Home};
-use crate::queue::{Item, Outcome, Queue, Shared};
+use crate::outcome::Outcome;
+use crate::queue::{Item, Queue, Shared};
 use crate::{convert, error};
 
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Site {
     client: LimeSite,
-    id: u64,
     home: Home,
+    records: Arc<Records>,
     transport: Option<Py<HostTransport>>,
 }
 
@@ -40,7 +42,7 @@ impl Site {
         post_retry: &str,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
-        let home = Home::default();
+        let (home, records) = (Home::default(), Arc::default());
         let config = SiteConfig {
             site_token,
             base_url,
@@ -52,7 +54,7 @@ impl Site {
             require_issuer,
             post_retry: self::post_retry(post_retry)?,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
-            logger: logging::logger(&home),
+            logger: logging::logger(&home, &records),
             ..SiteConfig::default()
         };
         let queue = Arc::clone(&home);
@@ -62,7 +64,7 @@ impl Site {
             }
         };
         let site = LimeSite::with_event_sink(config, sink).map_err(|error| error::raise(py, &error))?;
-        Ok(Self { client: site, id, home, transport })
+        Ok(Self { client: site, home, records, transport })
     }
 
     /// Starts the event stream; its events, and log records, go to this queue.
@@ -71,12 +73,12 @@ impl Site {
         py.detach(|| self.client.start_events()).map_err(|error| error::raise(py, &error))
     }
 
-    /// Sends every change of the event stream's state to the queue.
-    fn watch_state(&self, py: Python<'_>, queue: &Queue) -> PyResult<()> {
-        let (queue, id) = (Arc::clone(&queue.0), self.id);
+    /// Sends the event stream's state as it is, and every change of it, to the queue, with this number.
+    fn watch_state(&self, py: Python<'_>, queue: &Queue, handler: u64) -> PyResult<()> {
+        let queue = Arc::clone(&queue.0);
         let watch = move || {
             self.client.on_state(move |status| {
-                queue.push(Item::State { site: id, status: status.clone() });
+                queue.push(Item::State { handler, status: status.clone() });
             })
         };
         py.detach(watch).map_err(|error| error::raise(py, &error))
@@ -135,9 +137,42 @@ impl Site {
         request_id: &str,
         timeout: f64,
     ) -> PyResult<u64> {
-        // A hundred years stand for ever; a timer cannot count to infinity.
-        let timeout = convert::seconds("timeout", timeout)?.min(Duration::from_secs(100 * 365 * 86_400));
+        let timeout = patience(timeout)?;
         Ok(self.start(py, queue, token, |site| site.wait_for_login(request_id, timeout), Outcome::LoginEvent))
+    }
+
+    fn create_login_request_blocking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, LimeSite::create_login_request, Outcome::LoginRequest)
+    }
+
+    fn read_login_request_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, |site| site.read_login_request(request_id), Outcome::LoginRequestStatus)
+    }
+
+    #[pyo3(signature = (jwt, expected_request_id))]
+    fn verify_passport_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        jwt: &str,
+        expected_request_id: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, |site| site.verify_passport(jwt, check(expected_request_id)), Outcome::Passport)
+    }
+
+    #[pyo3(signature = (request_id, timeout, report=None))]
+    fn wait_for_login_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: &str,
+        timeout: f64,
+        report: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = patience(timeout)?;
+        self.block(py, report, |site| site.wait_for_login(request_id, timeout), Outcome::LoginEvent)
     }
 
     /// Ends the event stream and refuses further calls. May wait for the library's threads to end,
@@ -163,7 +198,8 @@ impl Site {
         call: impl FnOnce(&LimeSite) -> Operation<T> + Send,
         outcome: fn(lime_core::Result<T>) -> Outcome,
     ) -> u64 {
-        if self.home.load().is_none() {
+        // In a forked child the queue that it worked for is the parent's.
+        if !self.home.load().as_ref().is_some_and(|home| home.belongs_to_this_process()) {
             self.work_for(&queue.0);
         }
         let queue = Arc::clone(&queue.0);
@@ -172,6 +208,21 @@ impl Site {
         };
         py.detach(|| call(&self.client).start_undispatched(done))
     }
+
+    fn block<'py, T: Send + 'static>(
+        &self,
+        py: Python<'py>,
+        report: Option<&Bound<'py, PyAny>>,
+        call: impl FnOnce(&LimeSite) -> Operation<T> + Send,
+        outcome: fn(lime_core::Result<T>) -> Outcome,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        blocking::wait(py, &self.records, report, || call(&self.client), outcome)
+    }
+}
+
+/// A hundred years stand for ever; a timer cannot count to infinity.
+fn patience(timeout: f64) -> PyResult<Duration> {
+    Ok(convert::seconds("timeout", timeout)?.min(Duration::from_secs(100 * 365 * 86_400)))
 }
 
 fn check(expected_request_id: Option<&str>) -> PassportCheck {

@@ -55,7 +55,9 @@ pub mod site;
 pub mod timestamp;
 pub mod transport;
 
-pub use agent::{AgentProfile, ApprovalResult, LimeAgent, pow::PowDigest};
+pub use agent::{
+    AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, pow::PowDigest,
+};
 pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig};
 pub use error::{Error, ErrorKind};
 pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from lime_agents._agent import (
         LimeAgent,
     )
+    from lime_agents._sync import (
+        SyncLimeAgent,
+    )
     from lime_agents._types import (
         AgentProfile,
         ApprovalResult,
@@ -23,10 +26,12 @@ if TYPE_CHECKING:
         RateLimitError,
     )
     from lime_sdk._native import VERSION as __version__
+    from lime_sdk._progress import LoginProgress
 
 # Importing the package loads nothing; the first use of a name loads the module that has it.
 _MODULES = {
     "LimeAgent": "lime_agents._agent",
+    "SyncLimeAgent": "lime_agents._sync",
     "AgentProfile": "lime_agents._types",
     "ApprovalResult": "lime_agents._types",
     "ApiError": "lime_sdk._errors",
@@ -35,6 +40,7 @@ _MODULES = {
     "OutcomeUnknownError": "lime_sdk._errors",
     "PowTimeoutError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
+    "LoginProgress": "lime_sdk._progress",
     "__version__": "lime_sdk._native:VERSION",
 }
 
@@ -45,10 +51,13 @@ __all__ = [
     "AuthenticationError",
     "LimeAgent",
     "LimeError",
+    "LoginProgress",
     "OutcomeUnknownError",
     "PowTimeoutError",
     "RateLimitError",
+    "SyncLimeAgent",
     "__version__",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES)

@@ -9,11 +9,14 @@ from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Literal
 
     import httpx
     from typing_extensions import Self
+
+    from lime_sdk._progress import LoginProgress
 
 
 class LimeAgent:
@@ -85,13 +88,20 @@ class LimeAgent:
     ) -> None:
         await self.aclose()
 
-    async def login(self, request_id: str) -> ApprovalResult:
+    async def login(
+        self,
+        request_id: str,
+        *,
+        on_progress: Callable[[LoginProgress], object] | None = None,
+    ) -> ApprovalResult:
         """Confirm a site's login request: fetch its challenge, solve it, send the approval.
 
         The event loop stays free while the proof of work is computed.
 
         Args:
             request_id: The login request, from the site.
+            on_progress: Called on the loop's thread with a :class:`LoginProgress`, at once, a few times
+                a second, and when the login has succeeded. What it raises ends the login.
 
         Raises:
             PowTimeoutError: The challenge was not solved within ``pow_timeout``.
@@ -101,17 +111,47 @@ class LimeAgent:
             ApiError: Any other error that the platform reports; ``INVALID_REQUEST_ID`` for an id
                 that is empty or no id at all.
             LimeError: The platform could not be reached or understood.
+
+        Example::
+
+            with rich.progress.Progress() as bars:
+                bar = bars.add_task("login", total=None)
+
+                def show(progress: LoginProgress) -> None:
+                    bars.update(
+                        bar,
+                        description=progress.stage,
+                        completed=progress.hashes,
+                        total=progress.expected,
+                    )
+
+                await agent.login(request_id, on_progress=show)
         """
-        return await self._login(request_id)
+        return await self._login(request_id, on_progress)
 
-    async def approve(self, request_id: str) -> ApprovalResult:
+    async def approve(
+        self,
+        request_id: str,
+        *,
+        on_progress: Callable[[LoginProgress], object] | None = None,
+    ) -> ApprovalResult:
         """The same as :meth:`login`, by its earlier name."""
-        return await self._login(request_id)
+        return await self._login(request_id, on_progress)
 
-    async def _login(self, request_id: str) -> ApprovalResult:
+    async def _login(
+        self, request_id: str, on_progress: Callable[[LoginProgress], object] | None
+    ) -> ApprovalResult:
+        progress = reporter = None
+        if on_progress is not None:
+            from lime_sdk._progress import LoginReporter
+
+            progress = self._native.progress()
+            reporter = LoginReporter(on_progress, progress)
         found, site_id, status, expires_at, agent_id = await call(
-            self._carrier, self._native.login, request_id
+            self._carrier, self._native.login, request_id, progress, report=reporter
         )
+        if reporter is not None:
+            reporter.done()
         return ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
 
     async def get_profile(self) -> AgentProfile:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lime_sdk import _times
+# Not for type checkers only: pydantic and FastAPI look up what the fields' annotations name.
+from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from lime_sdk import _times
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,15 @@ class ApprovalResult:
 
     @classmethod
     def from_api(cls, data: dict[str, Any]) -> ApprovalResult:
-        """Read the platform's ``data`` object."""
+        """Read the platform's ``data`` object.
+
+        Args:
+            data: The object, as the platform sends it.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: ``expires_at`` is no point in time.
+        """
         return cls(
             request_id=str(data["request_id"]),
             site_id=str(data["site_id"]),
@@ -66,7 +73,14 @@ class AgentProfile:
 
     @classmethod
     def from_api(cls, data: dict[str, Any]) -> AgentProfile:
-        """Read the platform's ``data`` object; today's platform says ``user_id`` for the owner."""
+        """Read the platform's ``data`` object; today's platform says ``user_id`` for the owner.
+
+        Args:
+            data: The object, as the platform sends it.
+
+        Raises:
+            KeyError: It does not name the agent and the owner.
+        """
         owner_id = data.get("owner_id") or data.get("user_id")
         if owner_id is None:
             raise KeyError("owner_id")

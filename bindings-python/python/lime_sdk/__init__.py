@@ -74,4 +74,6 @@ __all__ = [
     "verify_passport",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    # The native module comes this way too, so that where it cannot be loaded the reason is one to act on.
+    __getattr__, __dir__ = loader(globals(), _MODULES, ("_native",))

@@ -6,7 +6,6 @@ asyncio is imported when a client is used, not before: it costs more than all th
 from __future__ import annotations
 
 import contextvars
-import itertools
 import os
 import weakref
 
@@ -53,7 +52,8 @@ def logger() -> logging.Logger:
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
 _DONE, _EVENT, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG = range(7)
 
-new_id = itertools.count(1).__next__
+# The native one: itertools.count gives a number twice to two threads of a free-threaded 3.13.
+new_id = _native.new_id
 
 
 # By its number, which is all that the native side knows of it.
@@ -94,8 +94,17 @@ class Bridge:
         self._sites.pop(number, None)
         self._natives.pop(number, None)
 
-    async def call(self, keep_context: bool, start: Callable[..., int], *args: Any) -> Any:
-        """Start a native call and wait for its result; cancelling the wait cancels the call."""
+    async def call(
+        self,
+        keep_context: bool,
+        report: Callable[[], None] | None,
+        start: Callable[..., int],
+        *args: Any,
+    ) -> Any:
+        """Start a native call and wait for its result; cancelling the wait cancels the call.
+
+        ``report`` is called ten times a second meanwhile; what it raises cancels the call too.
+        """
         set_log_level(self._logger)
         token = new_id()
         future = self._loop.create_future()
@@ -106,6 +115,8 @@ class Bridge:
             if keep_context:
                 self._contexts[operation] = contextvars.copy_context()
             try:
+                if report is not None:
+                    await _reporting(future, report)
                 return await future
             except BaseException:
                 if not future.done() or future.cancelled():
@@ -152,6 +163,14 @@ class Bridge:
                 carrier.resume(item[2])
             elif kind == _HTTP_ABORT:
                 carrier.abort(item[2])
+
+
+async def _reporting(future: asyncio.Future[Any], report: Callable[[], None]) -> None:
+    import asyncio
+
+    # Not wait_for, which would cancel the future that it waits for.
+    while not (await asyncio.wait((future,), timeout=0.1))[0]:
+        report()
 
 
 def _close_all(natives: dict[int, _native.Site]) -> None:

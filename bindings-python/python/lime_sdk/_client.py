@@ -23,18 +23,28 @@ def carrier_for(http_client: httpx.AsyncClient | None) -> HttpxTransport | None:
     return HttpxTransport(http_client)
 
 
-async def call(carrier: HttpxTransport | None, start: Callable[..., int], *args: Any) -> Any:
-    """Make a native call on the running loop."""
+async def call(
+    carrier: HttpxTransport | None,
+    start: Callable[..., int],
+    *args: Any,
+    report: Callable[[], None] | None = None,
+) -> Any:
+    """Make a native call on the running loop; ``report`` is called now and then while it runs."""
     if carrier is None:
-        return await _bridge.current().call(False, start, *args)
-    try:
-        return await _bridge.current().call(True, start, *args)
-    except Exception as error:
-        from lime_sdk._http import is_of_the_network
+        return await _bridge.current().call(False, report, start, *args)
+    from lime_sdk._http import is_of_the_network
 
-        cause = carrier.cause_of(str(error))
-        if cause is not None and not is_of_the_network(cause):
-            raise cause from None  # the injected client's own fault, as it is
-        if cause is not None:
-            raise error from cause
-        raise
+    last: list[Exception] = []
+    before = carrier.watch(last)
+    try:
+        return await _bridge.current().call(True, report, start, *args)
+    except Exception as error:
+        cause = carrier.cause_of(error, last)
+        if cause is None:
+            raise
+        # The injected client's own fault, as it is; unless something may have happened before it.
+        if not is_of_the_network(cause) and getattr(error, "kind", None) != "outcome_unknown":
+            raise cause from None
+        raise error from cause
+    finally:
+        carrier.watch(before)

@@ -32,6 +32,16 @@ class LimeError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        """Make the error; the library does, and tests of programs.
+
+        Args:
+            message: What happened, for people.
+            code: The platform's own code.
+            http_status: Status of the answer that the error was read from.
+            detail: The platform's ``detail`` object.
+            request_id: The login request that the failed call was about.
+            retry_after: Seconds that the platform asked to wait before the next try.
+        """
         self.message = message
         self.code = code
         self.http_status = http_status
@@ -86,6 +96,16 @@ class ApiError(LimeError):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        """Make the error; the library does, and tests of programs.
+
+        Args:
+            code: The platform's own code.
+            message: What happened, for people.
+            http_status: Status of the answer that the error was read from.
+            detail: The platform's ``detail`` object.
+            request_id: The login request that the failed call was about.
+            retry_after: Seconds that the platform asked to wait before the next try.
+        """
         super().__init__(
             message,
             code=code,

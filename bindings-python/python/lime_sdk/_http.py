@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import httpx
 
 _TOKEN_HEADERS = (b"x-site-token", b"x-agent-token")
+# What the client raised last for the call that this context belongs to.
+_last_failure: contextvars.ContextVar[list[Exception] | None] = contextvars.ContextVar(
+    "lime_http_last_failure", default=None
+)
+# Errors that stand for the client's own.
+_OF_TRANSPORT = ("transport", "transport_timeout", "outcome_unknown")
 # Ours to state: the rest of the headers is the injected client's.
 _EVENT_STREAM_SILENCE = 310.0
 _EVENT_STREAM_CONNECT = 30.0
@@ -78,9 +84,22 @@ class HttpxTransport:
         if tasks:
             await asyncio.wait(tasks)
 
-    def cause_of(self, message: str) -> Exception | None:
-        """The client's own exception behind one of ours, found by its text."""
-        return next((failure for failure in self._failures if _describe(failure) == message), None)
+    @staticmethod
+    def watch(last: list[Exception] | None) -> list[Exception] | None:
+        """Note in this list what the client raises for the calls of this context; give the one before it."""
+        before = _last_failure.get()
+        # No token to be reset: a coroutine that is thrown away ends in whatever context that happens in.
+        _last_failure.set(last)
+        return before
+
+    def cause_of(self, error: Exception, last: list[Exception]) -> Exception | None:
+        """The client's own exception behind one of ours."""
+        if getattr(error, "kind", None) not in _OF_TRANSPORT:
+            return None
+        if last:
+            return last[0]
+        # Signing keys are fetched for all who wait for them, in nobody's context.
+        return next((failure for failure in self._failures if _describe(failure) == str(error)), None)
 
     def _forget(self, exchange: int) -> None:
         self._tasks.pop(exchange, None)
@@ -113,7 +132,10 @@ class HttpxTransport:
             finally:
                 await response.aclose()
         except Exception as error:
-            self._failures.append(error)
+            if (last := _last_failure.get()) is None:
+                self._failures.append(error)
+            else:
+                last[:] = [error]
             native.fail(exchange, _describe(error), _reach(error), _timed_out(error))
         except BaseException:
             native.fail(exchange, "The request was cancelled", "maybe_sent", False)

@@ -11,6 +11,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_SUBINTERPRETERS = (
+    "lime does not work in subinterpreters: its native library belongs to the main interpreter of the "
+    "process. Use it there, or in a process of its own (multiprocessing). For mod_wsgi, set "
+    "WSGIApplicationGroup %{GLOBAL}; for uWSGI, single-interpreter."
+)
+
+
+def _import(module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        # pyo3 says so, and from 3.12 on CPython of interpreters with a lock of their own.
+        if "subinterpreters" in str(error) and str(error) != _SUBINTERPRETERS:
+            raise ImportError(_SUBINTERPRETERS, name=error.name) from error
+        raise
+
+
 def loader(
     namespace: dict[str, Any], modules: dict[str, str], submodules: tuple[str, ...] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -25,16 +44,14 @@ def loader(
     """
 
     def load(name: str) -> Any:
-        from importlib import import_module
-
         found = modules.get(name)
         if found is None and name in submodules:
-            return import_module(f"{namespace['__name__']}.{name}")
+            return _import(f"{namespace['__name__']}.{name}")
         if found is None:
             raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
 
         module, _, other = found.partition(":")
-        value = namespace[name] = getattr(import_module(module), other or name)
+        value = namespace[name] = getattr(_import(module), other or name)
         return value
 
     def listing() -> list[str]:

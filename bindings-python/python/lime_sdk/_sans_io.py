@@ -78,6 +78,10 @@ def verify_passport(
 def open_envelope(http_status: int, body: bytes) -> dict[str, Any]:
     """Take the ``data`` out of an answer of the platform.
 
+    Args:
+        http_status: The answer's status.
+        body: The answer's body.
+
     Raises:
         LimeError: The error that the platform reports, as the subclass that fits.
     """
@@ -87,14 +91,21 @@ def open_envelope(http_status: int, body: bytes) -> dict[str, Any]:
 def parse_frame(data: str) -> tuple[str, ...]:
     """What the data of one event says: its kind, then its texts.
 
-    One of ``("keepalive",)``, ``("approved", request_id, passport)``, ``("expired", request_id)``,
-    ``("error", code, message)``, ``("ignored",)``, ``("malformed", reason)``.
+    Args:
+        data: The data, as :class:`EventParser` gives it.
+
+    Returns:
+        One of ``("keepalive",)``, ``("approved", request_id, passport)``, ``("expired", request_id)``,
+        ``("error", code, message)``, ``("ignored",)``, ``("malformed", reason)``.
     """
     return _native.parse_frame(data)
 
 
 def parse_timestamp(text: str) -> datetime:
     """Read ISO 8601 with ``Z`` or an offset as an aware datetime.
+
+    Args:
+        text: The text; without a zone it is taken for UTC.
 
     Raises:
         ValueError: The text is no point in time.

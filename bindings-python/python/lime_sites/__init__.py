@@ -18,8 +18,12 @@ if TYPE_CHECKING:
         RequestExpiredError,
     )
     from lime_sdk._native import VERSION as __version__
+    from lime_sdk._progress import WaitProgress
     from lime_sites._site import (
         LimeSite,
+    )
+    from lime_sites._sync import (
+        SyncLimeSite,
     )
     from lime_sites._types import (
         LoginRequestResult,
@@ -39,8 +43,10 @@ _MODULES = {
     "PassportExpiredError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
     "RequestExpiredError": "lime_sdk._errors",
+    "WaitProgress": "lime_sdk._progress",
     "__version__": "lime_sdk._native:VERSION",
     "LimeSite": "lime_sites._site",
+    "SyncLimeSite": "lime_sites._sync",
     "LoginRequestResult": "lime_sites._types",
     "LoginRequestStatus": "lime_sites._types",
     "LoginResult": "lime_sites._types",
@@ -63,7 +69,10 @@ __all__ = [
     "RateLimitError",
     "RequestExpiredError",
     "StreamStatus",
+    "SyncLimeSite",
+    "WaitProgress",
     "__version__",
 ]
 
-__getattr__, __dir__ = loader(globals(), _MODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Self
 
+    from lime_sdk._progress import WaitProgress
+
     LoginHandler = Callable[[str, str | None], Awaitable[None]]
     StateHandler = Callable[[StreamStatus], Awaitable[None] | None]
     AnyStateHandler = TypeVar("AnyStateHandler", bound=StateHandler)
@@ -173,7 +175,7 @@ class LimeSite:
                     self._tell, handler, self._native.stream_status(), context=self._context.copy()
                 )
             else:
-                self._native.watch_state(bridge.queue)
+                self._native.watch_state(bridge.queue, self._id)
         self._state_handlers.append(handler)
         return handler
 
@@ -197,18 +199,29 @@ class LimeSite:
     async def read_login_request(self, request_id: str) -> LoginRequestStatus:
         """Read where a login request of this site stands.
 
+        Args:
+            request_id: The login request.
+
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """
         found, status, expires_at = await self._call(self._native.read_login_request, request_id)
         return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
-    async def wait_for_login(self, request_id: str, *, timeout: float = 120.0) -> str | None:
+    async def wait_for_login(
+        self,
+        request_id: str,
+        *,
+        timeout: float = 120.0,
+        on_progress: Callable[[WaitProgress], object] | None = None,
+    ) -> str | None:
         """Wait until this login request ends.
 
         Args:
             request_id: The login request. An event that came in the last two minutes counts.
             timeout: Seconds to wait.
+            on_progress: Called on the loop's thread with a :class:`WaitProgress`, at once and a few
+                times a second. What it raises ends the wait.
 
         Returns:
             The passport, not verified yet; ``None`` when the request expired.
@@ -216,7 +229,13 @@ class LimeSite:
         Raises:
             LoginTimeoutError: Nothing happened in time.
         """
-        _, passport = await self._call(self._native.wait_for_login, request_id, timeout)
+        report = None
+        if on_progress is not None:
+            from lime_sdk._progress import WaitReporter
+
+            report = WaitReporter(on_progress, timeout)
+        wait = self._native.wait_for_login
+        _, passport = await self._call(wait, request_id, timeout, report=report)
         return passport  # type: ignore[no-any-return]
 
     async def verify_passport(
@@ -267,13 +286,15 @@ class LimeSite:
         if bridge is not None:
             bridge.remove_site(self._id)
 
-    async def _call(self, start: Callable[..., int], *args: Any) -> Any:
+    async def _call(
+        self, start: Callable[..., int], *args: Any, report: Callable[[], None] | None = None
+    ) -> Any:
         if self._carrier is not None:
             import asyncio
 
             if asyncio.get_running_loop() is not self._loop:
                 raise RuntimeError("A LimeSite with an http_client works on the event loop it was made in")
-        return await call(self._carrier, start, *args)
+        return await call(self._carrier, start, *args, report=report)
 
     def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None:
         self._events.append((request_id, passport, permit))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lime_sdk import _times
+# Not for type checkers only: pydantic and FastAPI look up what the fields' annotations name.
+from typing import Any, Literal
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Literal
+from lime_sdk import _times
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,15 @@ class LoginRequestResult:
 
     @classmethod
     def from_api(cls, data: dict[str, Any]) -> LoginRequestResult:
-        """Read the platform's ``data`` object."""
+        """Read the platform's ``data`` object.
+
+        Args:
+            data: The object, as the platform sends it.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: ``expires_at`` is no point in time.
+        """
         return cls(
             request_id=str(data["login_request_id"]),
             status=str(data["status"]),
@@ -69,7 +76,11 @@ class LoginResult:
     def from_sse(cls, data: dict[str, Any]) -> LoginResult:
         """Read the data of an ``approved`` event.
 
+        Args:
+            data: The object, as the platform sends it.
+
         Raises:
+            KeyError: It does not name a login request.
             ValueError: There is no passport in it.
         """
         jwt = data.get("agent_passport_jwt")

@@ -8,6 +8,7 @@ from lime_sdk._lazy import loader
 TYPE_CHECKING = False  # typing itself would be most of what this import costs
 if TYPE_CHECKING:
     from lime_sdk._native import VERSION as __version__
+    from lime_sdk._progress import WaitProgress
     from sesame_sdk.approval import Approval, AsyncApproval
     from sesame_sdk.client import AsyncSesame, Sesame
     from sesame_sdk.decorator import require_approval
@@ -45,6 +46,7 @@ _MODULES = {
     "SesameRateLimitError": "sesame_sdk.exceptions",
     "SesameTimeoutError": "sesame_sdk.exceptions",
     "TriggerResponse": "sesame_sdk.models",
+    "WaitProgress": "lime_sdk._progress",
     "WebhookBodyError": "sesame_sdk.exceptions",
     "WebhookPayload": "sesame_sdk.models",
     "WebhookVerificationError": "sesame_sdk.exceptions",
@@ -71,6 +73,7 @@ __all__ = [
     "SesameRateLimitError",
     "SesameTimeoutError",
     "TriggerResponse",
+    "WaitProgress",
     "WebhookBodyError",
     "WebhookPayload",
     "WebhookVerificationError",
@@ -82,4 +85,5 @@ __all__ = [
 
 _SUBMODULES = ("approval", "approvals", "client", "decorator", "exceptions", "models", "webhook")
 
-__getattr__, __dir__ = loader(globals(), _MODULES, _SUBMODULES)
+if not TYPE_CHECKING:  # which would take any name for one of the package's
+    __getattr__, __dir__ = loader(globals(), _MODULES, _SUBMODULES)

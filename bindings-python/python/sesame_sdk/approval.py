@@ -9,13 +9,25 @@ from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lime_sdk._progress import WaitProgress, WaitReporter
     from sesame_sdk.approvals import Approvals, AsyncApprovals
 
     # approval_id, status, expires_at, decided_at, requester_label, note
     Stamp = tuple[int, int | None]
     State = tuple[str, str, Stamp | None, Stamp | None, str | None, str | None]
 
-_TERMINAL = ("approved", "denied", "expired")
+# Terminal states: no further decision can change them.
+TERMINAL_STATUSES = frozenset({"approved", "denied", "expired"})
+
+
+def _reporter(on_progress: Callable[[WaitProgress], object] | None, timeout: float) -> WaitReporter | None:
+    if on_progress is None:
+        return None
+    from lime_sdk._progress import WaitReporter
+
+    return WaitReporter(on_progress, timeout)
 
 
 class _Approval:
@@ -23,7 +35,7 @@ class _Approval:
 
     def __init__(self, approval_id: str, status: str, expires_at: datetime | None) -> None:
         self.approval_id = approval_id
-        self.status = status
+        self.status: str = status
         self.expires_at = expires_at
         self.decided_at: datetime | None = None
         self.requester_label: str | None = None
@@ -37,7 +49,7 @@ class _Approval:
     @property
     def is_terminal(self) -> bool:
         """Whether no further decision can change it."""
-        return self.status in _TERMINAL
+        return self.status in TERMINAL_STATUSES
 
     def _apply(self, state: State) -> None:
         _, self.status, expires_at, decided_at, self.requester_label, self.note = state
@@ -81,7 +93,13 @@ class Approval(_Approval):
         self._apply(self._approvals._state(self.approval_id, wait))  # pyright: ignore[reportPrivateUsage]
         return self
 
-    def wait(self, timeout: float | None = 300.0, poll_interval: float = 2.0) -> Approval:
+    def wait(
+        self,
+        timeout: float | None = 300.0,
+        poll_interval: float = 2.0,
+        *,
+        on_progress: Callable[[WaitProgress], object] | None = None,
+    ) -> Approval:
         """Block until it is decided, whichever way. Ctrl-C interrupts it.
 
         Broker restarts, broken connections and polls that hang are ridden out.
@@ -90,6 +108,8 @@ class Approval(_Approval):
             timeout: Seconds to wait at most; ``None`` waits for ever.
             poll_interval: The least time in seconds between two questions to the broker. It matters
                 only when the broker does not hold its answers back.
+            on_progress: Called on this thread with a :class:`WaitProgress`, at once and a few times a
+                second, until it is decided. What it raises ends the wait.
 
         Raises:
             ApprovalTimeout: Nobody decided in time.
@@ -100,13 +120,15 @@ class Approval(_Approval):
 
             if approval.wait(timeout=60).approved:
                 run_deletion()
+
+            with rich.status.Status("waiting") as status:
+                approval.wait(on_progress=lambda wait: status.update(f"{wait.left:.0f} s left"))
         """
         if not self.is_terminal:
-            self._apply(
-                self._approvals._decided(  # pyright: ignore[reportPrivateUsage]
-                    self.approval_id, math.inf if timeout is None else timeout, poll_interval
-                )
-            )
+            patience = math.inf if timeout is None else timeout
+            report = _reporter(on_progress, patience)
+            decided = self._approvals._decided  # pyright: ignore[reportPrivateUsage]
+            self._apply(decided(self.approval_id, patience, poll_interval, report))
         return self
 
 
@@ -125,15 +147,20 @@ class AsyncApproval(_Approval):
         self._apply(await self._approvals._state(self.approval_id, wait))  # pyright: ignore[reportPrivateUsage]
         return self
 
-    async def wait(self, timeout: float | None = 300.0, poll_interval: float = 2.0) -> AsyncApproval:
+    async def wait(
+        self,
+        timeout: float | None = 300.0,
+        poll_interval: float = 2.0,
+        *,
+        on_progress: Callable[[WaitProgress], object] | None = None,
+    ) -> AsyncApproval:
         """Wait until it is decided; see :meth:`Approval.wait`. The loop stays free meanwhile.
 
         Cancelling ends the question to the broker at once.
         """
         if not self.is_terminal:
-            self._apply(
-                await self._approvals._decided(  # pyright: ignore[reportPrivateUsage]
-                    self.approval_id, math.inf if timeout is None else timeout, poll_interval
-                )
-            )
+            patience = math.inf if timeout is None else timeout
+            report = _reporter(on_progress, patience)
+            decided = self._approvals._decided  # pyright: ignore[reportPrivateUsage]
+            self._apply(await decided(self.approval_id, patience, poll_interval, report))
         return self

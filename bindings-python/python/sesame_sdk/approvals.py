@@ -6,6 +6,7 @@ from sesame_sdk.approval import Approval, AsyncApproval
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from lime_sdk import _native
@@ -96,9 +97,11 @@ class Approvals:
         self._set_log_level()
         return self._native.get_blocking(approval_id, wait)
 
-    def _decided(self, approval_id: str, timeout: float, poll_interval: float) -> State:
+    def _decided(
+        self, approval_id: str, timeout: float, poll_interval: float, report: Callable[[], None] | None
+    ) -> State:
         self._set_log_level()
-        return self._native.wait_blocking(approval_id, timeout, poll_interval)
+        return self._native.wait_blocking(approval_id, timeout, poll_interval, report)
 
     def _made(self, state: State) -> Approval:
         approval = Approval(state[0], state[1], self)
@@ -162,14 +165,17 @@ class AsyncApprovals:
         state: State = await self._call(self._native.get, approval_id, wait)
         return state
 
-    async def _decided(self, approval_id: str, timeout: float, poll_interval: float) -> State:
-        state: State = await self._call(self._native.wait, approval_id, timeout, poll_interval)
+    async def _decided(
+        self, approval_id: str, timeout: float, poll_interval: float, report: Callable[[], None] | None
+    ) -> State:
+        wait = self._native.wait
+        state: State = await self._call(wait, approval_id, timeout, poll_interval, report=report)
         return state
 
-    async def _call(self, start: Any, *args: Any) -> Any:
+    async def _call(self, start: Any, *args: Any, report: Callable[[], None] | None = None) -> Any:
         from lime_sdk._client import call
 
-        return await call(self._carrier, start, *args)
+        return await call(self._carrier, start, *args, report=report)
 
     def _made(self, state: State) -> AsyncApproval:
         approval = AsyncApproval(state[0], state[1], self)

@@ -78,7 +78,7 @@ class Sesame:
             ValueError: There is no API key, or a setting makes no sense.
         """
         self._native = _native_client(api_key, base_url, timeout, max_retries, poll_timeout)
-        self.approvals = Approvals(self._native)
+        self.approvals: Approvals = Approvals(self._native)
 
     def close(self) -> None:
         """Refuse further calls."""
@@ -87,12 +87,7 @@ class Sesame:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
 
@@ -134,7 +129,7 @@ class AsyncSesame:
         self._carrier = carrier_for(http_client)
         transport = None if self._carrier is None else self._carrier.native
         self._native = _native_client(api_key, base_url, timeout, max_retries, poll_timeout, transport)
-        self.approvals = AsyncApprovals(self._native, self._carrier)
+        self.approvals: AsyncApprovals = AsyncApprovals(self._native, self._carrier)
 
     async def aclose(self) -> None:
         """Refuse further calls. An injected ``http_client`` stays open."""

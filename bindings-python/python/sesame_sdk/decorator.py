@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, Literal, TypeVar
 
+    from lime_sdk._progress import WaitProgress
+
     F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = ["require_approval"]
@@ -56,6 +58,7 @@ def require_approval(
     redact: Iterable[str] | Callable[[dict[str, Any]], dict[str, Any]] = (),
     bind: Iterable[str] | None = None,
     journal: str | os.PathLike[str] | None = None,
+    on_progress: Callable[[WaitProgress], object] | None = None,
 ) -> Callable[[F], F]:
     """Gate a function behind a human approval.
 
@@ -104,6 +107,8 @@ def require_approval(
         journal: A folder in which each approval that has let a call through is noted, before the call
             runs. Processes that share it let each approval through once between them, whatever is
             started again or crashes: at most once, never twice.
+        on_progress: Called with a :class:`WaitProgress` a few times a second while the decision is waited
+            for, see :meth:`Approval.wait`. What it raises is raised from the call, which does not run.
 
     Raises:
         ApprovalDenied: (from the call) Denied, expired, arguments changed, or approval already used.
@@ -141,6 +146,7 @@ def require_approval(
         redact=redact if callable(redact) else _names(redact),
         bind=None if bind is None else _names(bind),
         journal=journal,
+        on_progress=on_progress,
     )
     return gate.around
 
@@ -160,6 +166,7 @@ class _Gate:
         self.redact: Any = settings.pop("redact")
         self.bind: tuple[str, ...] | None = settings.pop("bind")
         self.journal: str | os.PathLike[str] | None = settings.pop("journal")
+        self.on_progress: Any = settings.pop("on_progress")
         # In the order in which they are worked out: `when` first, since it may end the matter.
         self.given: dict[str, Any] = settings
 
@@ -280,6 +287,8 @@ class _Gate:
         """What to wait with. Only what was set: a client of the program's own may know no more."""
         interval = settings["poll_interval"]
         more = {} if interval == _DEFAULT_POLL_INTERVAL else {"poll_interval": interval}
+        if self.on_progress is not None:
+            more["on_progress"] = self.on_progress
         return {"timeout": self.timeout, **more}
 
 

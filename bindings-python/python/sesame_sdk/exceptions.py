@@ -72,10 +72,19 @@ class ApprovalDenied(ApprovalError):
         reason: Literal["denied", "expired", "args_changed", "already_used"] | str | None = None,
         note: str | None = None,
     ) -> None:
+        """Make the error; the library does, and tests of programs.
+
+        Args:
+            message: What happened, for people.
+            approval_id: The approval.
+            status: Where it stands.
+            reason: Why it does not count; ``status`` if left out.
+            note: What the human wrote beside the decision.
+        """
         super().__init__(message)
         self.approval_id = approval_id
         self.status = status
-        self.reason = status if reason is None else reason
+        self.reason: str | None = status if reason is None else reason
         self.note = note
 
 
@@ -83,6 +92,12 @@ class ApprovalTimeout(ApprovalError):
     """Nobody decided within the caller's timeout. A decision that comes later does not run this call."""
 
     def __init__(self, message: str, *, approval_id: str | None = None) -> None:
+        """Make the error; the library does, and tests of programs.
+
+        Args:
+            message: What happened, for people.
+            approval_id: The approval.
+        """
         super().__init__(message)
         self.approval_id = approval_id
 
@@ -103,7 +118,7 @@ class WebhookVerificationError(ApprovalError):
 class WebhookBodyError(WebhookVerificationError, TypeError):
     """The body is not the raw bytes of the request but something a framework made of them."""
 
-    reason = "invalid_argument"
+    reason: str | None = "invalid_argument"
 
 
 _CLASSES: dict[str, type[ApprovalError]] = {

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sesame_sdk.approval import TERMINAL_STATUSES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from typing_extensions import Self
-
-# Terminal states: no further decision can change them.
-TERMINAL_STATUSES = frozenset({"approved", "denied", "expired"})
 
 try:
     from pydantic import BaseModel, ConfigDict
@@ -77,11 +76,12 @@ except ImportError:
             self.decided_at = decided_at
 
 else:
+    from typing import ClassVar
 
     class TriggerResponse(BaseModel):  # type: ignore[no-redef]
         """Answer to POST /v1/approvals (202)."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         status: str
@@ -89,7 +89,7 @@ else:
     class ApprovalState(BaseModel):  # type: ignore[no-redef]
         """Answer to GET /v1/approvals/{id} (200)."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         status: str
@@ -98,7 +98,7 @@ else:
     class WebhookPayload(BaseModel):  # type: ignore[no-redef]
         """What the broker sends to a ``callback_url`` on every decision."""
 
-        model_config = ConfigDict(extra="ignore")
+        model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
         approval_id: str
         action: str

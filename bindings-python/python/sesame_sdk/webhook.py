@@ -63,7 +63,14 @@ class ReplayGuard:
         self._native = _native.ReplayGuard(horizon, max(1, capacity))
 
     def forget(self, body: bytes | str) -> bool:
-        """Let a body in again, since it could not be handled. Returns whether it had been let in."""
+        """Let a body in again, since it could not be handled.
+
+        Args:
+            body: The raw body that had been let in.
+
+        Returns:
+            Whether it had been.
+        """
         return self._native.forget(_raw(body))
 
 

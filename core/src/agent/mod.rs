@@ -1,6 +1,7 @@
 //! The agent's side of LIME: confirm a login request, read the agent's own profile.
 
 pub mod pow;
+mod progress;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::runtime::WeakRuntime;
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields};
 use pow::PowDigest;
+pub use progress::{LoginProgress, LoginSnapshot, LoginStage};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-agent-token");
 
@@ -149,9 +151,25 @@ impl LimeAgent {
     /// [`ErrorKind::OutcomeUnknown`] when an approval was sent and its answer got lost: the site may
     /// have let the agent in.
     pub fn login(&self, request_id: &str) -> Operation<ApprovalResult> {
+        self.login_with_progress(request_id, self.progress())
+    }
+
+    /// A progress for one login of this agent, to be given to
+    /// [`login_with_progress`](Self::login_with_progress). Its clock runs from here on.
+    pub fn progress(&self) -> Arc<LoginProgress> {
+        Arc::new(LoginProgress::new(self.0.pow_timeout))
+    }
+
+    /// Like [`login`](Self::login), and any thread can see in `progress` how far it has come. It costs the
+    /// login nothing, however often it is looked at.
+    pub fn login_with_progress(
+        &self,
+        request_id: &str,
+        progress: Arc<LoginProgress>,
+    ) -> Operation<ApprovalResult> {
         let request_id = request_id.trim().to_owned();
         self.0.lease.operation(&self.0, |agent, runtime| async move {
-            let login = agent.login(&runtime, &request_id).await;
+            let login = agent.login(&runtime, &request_id, &progress).await;
             login.map_err(
                 |error| if request_id.is_empty() { error } else { error.with_request_id(request_id) },
             )
@@ -184,13 +202,19 @@ struct Challenge {
 }
 
 impl Inner {
-    async fn login(&self, runtime: &WeakRuntime, request_id: &str) -> Result<ApprovalResult> {
+    async fn login(
+        &self,
+        runtime: &WeakRuntime,
+        request_id: &str,
+        progress: &Arc<LoginProgress>,
+    ) -> Result<ApprovalResult> {
         let segment = base_url::segment(request_id)?;
         let challenge = self.challenge(runtime, &segment).await?;
         let (digests, learning) = self.digests();
         let mut refused = None;
         for digest in digests {
-            let nonce = self.solve(runtime, &challenge, digest).await?;
+            let nonce = self.solve(runtime, &challenge, digest, progress).await?;
+            progress.enter(LoginStage::Approve);
             match self.approve(runtime, &segment, &nonce).await {
                 // The challenge stays valid for another try.
                 Err(error) if error.code() == Some("INVALID_POW") => refused = Some(error),
@@ -220,7 +244,13 @@ impl Inner {
         })
     }
 
-    async fn solve(&self, runtime: &WeakRuntime, challenge: &Challenge, digest: PowDigest) -> Result<String> {
+    async fn solve(
+        &self,
+        runtime: &WeakRuntime,
+        challenge: &Challenge,
+        digest: PowDigest,
+        progress: &Arc<LoginProgress>,
+    ) -> Result<String> {
         let permits = runtime.upgrade().ok_or_else(Error::closed)?.pow_permits();
         let _permit = permits.acquire_owned().await.map_err(|_| Error::closed())?;
         let cancel = Arc::new(AtomicBool::new(false));
@@ -228,7 +258,11 @@ impl Inner {
         let _cancel_on_drop = SetOnDrop(Arc::clone(&cancel));
         let (text, difficulty) = (challenge.text.clone(), challenge.difficulty);
         let options = pow::Options { digest, timeout: self.pow_timeout, threads: self.pow_threads };
-        let search = tokio::task::spawn_blocking(move || pow::solve(&text, difficulty, options, &cancel));
+        let progress = Arc::clone(progress);
+        let search = tokio::task::spawn_blocking(move || {
+            progress.search(difficulty);
+            pow::solve_counted(&text, difficulty, options, &cancel, &progress.tried)
+        });
         search.await.unwrap_or_else(|_| Err(Error::internal("The proof of work ended early")))
     }
 

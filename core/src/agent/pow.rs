@@ -67,6 +67,22 @@ const STRIDE: u64 = 4096;
 /// assert_eq!(pow::solve("abc", 0, options, &AtomicBool::new(false)).unwrap(), "0");
 /// ```
 pub fn solve(challenge: &str, difficulty: i64, options: Options, cancel: &AtomicBool) -> Result<String> {
+    solve_counted(challenge, difficulty, options, cancel, &AtomicU64::new(0))
+}
+
+/// Like [`solve`], and another thread can see in `tried` how many nonces were taken up so far. It is the
+/// counter that the search itself takes its nonces from, a few thousand at a time: reading it costs the
+/// search nothing. It should begin at 0: smaller nonces are not looked at.
+///
+/// # Errors
+/// As [`solve`].
+pub fn solve_counted(
+    challenge: &str,
+    difficulty: i64,
+    options: Options,
+    cancel: &AtomicBool,
+    tried: &AtomicU64,
+) -> Result<String> {
     if difficulty <= 0 {
         return Ok("0".to_owned());
     }
@@ -78,14 +94,8 @@ pub fn solve(challenge: &str, difficulty: i64, options: Options, cancel: &Atomic
     let zero_bits = difficulty as u32;
     let prefix = options.digest.prefix(challenge);
     let deadline = Instant::now().checked_add(options.timeout);
-    let search = Search {
-        prefix: &prefix,
-        zero_bits,
-        deadline,
-        cancel,
-        next: AtomicU64::new(0),
-        found: AtomicU64::new(u64::MAX),
-    };
+    let search =
+        Search { prefix: &prefix, zero_bits, deadline, cancel, next: tried, found: AtomicU64::new(u64::MAX) };
     if options.threads <= 1 {
         search.run();
     } else {
@@ -114,7 +124,7 @@ struct Search<'a> {
     zero_bits: u32,
     deadline: Option<Instant>,
     cancel: &'a AtomicBool,
-    next: AtomicU64,
+    next: &'a AtomicU64,
     found: AtomicU64,
 }
 
@@ -178,6 +188,16 @@ mod tests {
     fn a_set_cancel_flag_ends_the_search() {
         let error = solve("x", 200, options(PowDigest::Seed, 2), &AtomicBool::new(true)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn the_nonces_that_were_taken_up_are_counted() {
+        let tried = AtomicU64::new(0);
+        let search = options(PowDigest::Seed, 2);
+        let nonce = solve_counted("x", 14, search, &AtomicBool::new(false), &tried).unwrap();
+        let (nonce, tried): (u64, u64) = (nonce.parse().unwrap(), tried.into_inner());
+        // Each of the two threads may have taken one stride more than was needed.
+        assert!((nonce + 1..=nonce + 3 * STRIDE).contains(&tried), "{tried} for nonce {nonce}");
     }
 
     #[test]

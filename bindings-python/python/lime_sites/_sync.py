@@ -1,0 +1,321 @@
+"""The client of a site's backend that blocks."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import os
+
+from lime_sdk import _bridge, _native
+from lime_sdk._times import from_native
+from lime_sites._types import (
+    LoginRequestResult,
+    LoginRequestStatus,
+    PassportVerificationResult,
+    StreamStatus,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Literal, TypeVar
+
+    from typing_extensions import Self
+
+    from lime_sdk._progress import WaitProgress
+    from lime_sites._thread import HandlerThread
+
+    LoginHandler = Callable[[str, str | None], object]
+    StateHandler = Callable[[StreamStatus], object]
+    AnyLoginHandler = TypeVar("AnyLoginHandler", bound=LoginHandler)
+    AnyStateHandler = TypeVar("AnyStateHandler", bound=StateHandler)
+
+
+class SyncLimeSite:
+    """Creates login requests, receives passports, verifies them, blocking: for Flask, Django, scripts.
+
+    Make one per site token and process, anywhere; any number of threads may use it at once. While a
+    call blocks, other threads run and Ctrl-C is heard. :class:`~lime_sites.LimeSite` is for event loops.
+
+    The event stream starts with the first handler or the first wait, and with it a thread of this site,
+    on which all handlers run. Both go on until the site is closed. A forked child can use the site too;
+    it has no stream until it registers a handler or waits, and then one of its own, with all handlers.
+
+    Example::
+
+        with SyncLimeSite(site_token="st_...") as site:
+            request = site.create_login_request()
+            passport = site.wait_for_login(request.request_id)
+            if passport is not None:
+                verified = site.verify_passport(passport, expected_request_id=request.request_id)
+                print(verified.claims["agent_id"])
+    """
+
+    def __init__(
+        self,
+        *,
+        site_token: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 3,
+        sse_backoff_base: float = 0.5,
+        event_queue_limit: int = 1024,
+        jwks_cache_ttl: float | None = None,
+        require_issuer: bool = False,
+        post_retry: Literal["seed", "today"] = "seed",
+    ) -> None:
+        """Make the client; nothing is started or sent yet.
+
+        Args:
+            site_token: The site's secret, ``st_...``; else ``LIME_SITE_TOKEN``.
+            base_url: The API root with ``/api/v1``; else ``LIME_API_BASE``, else
+                ``https://lime.pics/api/v1``.
+            timeout: Seconds that one attempt of a request may take.
+            max_retries: Further attempts on transport errors and HTTP 408, 429, 500, 502, 503, 504.
+            sse_backoff_base: Seconds before the first reconnect of the event stream; doubles to 8.
+            event_queue_limit: Events that may wait for handlers before the stream is read no further.
+            jwks_cache_ttl: Seconds that signing keys are kept; else ``LIME_JWKS_CACHE_TTL_SECONDS``,
+                else 300.
+            require_issuer: Refuse passports without an ``iss`` claim.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+
+        Raises:
+            AuthenticationError: There is no site token.
+            ValueError: A setting makes no sense.
+        """
+        self._id = _bridge.new_id()
+        self._native = _native.Site(
+            id=self._id,
+            site_token=site_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            sse_backoff_base=sse_backoff_base,
+            event_queue_limit=event_queue_limit,
+            jwks_cache_ttl=jwks_cache_ttl,
+            require_issuer=require_issuer,
+            post_retry=post_retry,
+            transport=None,
+        )
+        self._handlers: list[LoginHandler] = []
+        self._state_handlers: dict[int, StateHandler] = {}
+        self._context = contextvars.copy_context()
+        self._threads: dict[int, HandlerThread] = {}
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def on_login(self, handler: AnyLoginHandler) -> AnyLoginHandler:
+        """Register a handler for the end of every login request of this site; starts the event stream.
+
+        It is called with the request's id and the passport, or ``None`` when the request expired.
+        Handlers run on a thread of the site's own, in the context that the site was made in, one after
+        the other, in order; one that raises is logged and the next one still runs. While they are busy,
+        the stream goes on being read. A handler may call every method of the site.
+
+        Args:
+            handler: ``def handler(request_id: str, passport: str | None)``.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+
+        Raises:
+            TypeError: It is a coroutine function, which nobody here would await.
+            LimeError: The site is closed.
+
+        Example::
+
+            @site.on_login
+            def signed_in(request_id: str, passport: str | None) -> None:
+                if passport is not None:
+                    verified = site.verify_passport(passport, expected_request_id=request_id)
+                    sessions[request_id] = verified.claims["agent_id"]
+        """
+        _refuse_coroutines(handler)
+        self._handlers.append(handler)
+        try:
+            self._listen()
+        except BaseException:
+            self._handlers.remove(handler)
+            raise
+        return handler
+
+    def on_state(self, handler: AnyStateHandler) -> AnyStateHandler:
+        """Register a handler for every change of the event stream's state; starts the stream.
+
+        It is first called with the state as it is, on the thread of :meth:`on_login`'s handlers.
+
+        Args:
+            handler: Takes a :class:`StreamStatus`.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+
+        Raises:
+            TypeError: It is a coroutine function.
+            LimeError: The site is closed.
+        """
+        _refuse_coroutines(handler)
+        queue = self._listen()
+        number = _bridge.new_id()
+        self._state_handlers[number] = handler
+        try:
+            self._native.watch_state(queue, number)
+        except BaseException:
+            del self._state_handlers[number]
+            raise
+        return handler
+
+    @property
+    def stream_status(self) -> StreamStatus:
+        """Where the event stream stands."""
+        return StreamStatus(*self._native.stream_status())  # type: ignore[arg-type]
+
+    def create_login_request(self) -> LoginRequestResult:
+        """Create a login request, to be handed to the agent by its ``request_id``.
+
+        Raises:
+            AuthenticationError: The platform does not take the token.
+            RateLimitError: Too many requests.
+            ApiError: Any other error that the platform reports.
+            LimeError: The platform could not be reached or understood.
+        """
+        _bridge.set_log_level()
+        request_id, status, expires_at = self._native.create_login_request_blocking()
+        return LoginRequestResult(request_id, status, from_native(expires_at))
+
+    def read_login_request(self, request_id: str) -> LoginRequestStatus:
+        """Read where a login request of this site stands.
+
+        Args:
+            request_id: The login request, as :meth:`create_login_request` gave it.
+
+        Raises:
+            ApiError: It is not a request of this site, or another error that the platform reports.
+        """
+        _bridge.set_log_level()
+        found, status, expires_at = self._native.read_login_request_blocking(request_id)
+        return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
+
+    def wait_for_login(
+        self,
+        request_id: str,
+        *,
+        timeout: float = 120.0,
+        on_progress: Callable[[WaitProgress], object] | None = None,
+    ) -> str | None:
+        """Block until this login request ends; starts the event stream. Ctrl-C interrupts it.
+
+        Args:
+            request_id: The login request. An event that came in the last two minutes counts.
+            timeout: Seconds to wait.
+            on_progress: Called on this thread with a :class:`WaitProgress`, at once and a few times a
+                second. What it raises ends the wait.
+
+        Returns:
+            The passport, not verified yet; ``None`` when the request expired.
+
+        Raises:
+            LoginTimeoutError: Nothing happened in time.
+        """
+        self._listen()
+        report = None
+        if on_progress is not None:
+            from lime_sdk._progress import WaitReporter
+
+            report = WaitReporter(on_progress, timeout)
+        return self._native.wait_for_login_blocking(request_id, timeout, report)[1]
+
+    def verify_passport(
+        self,
+        jwt: str,
+        *,
+        expected_request_id: str | None = None,
+    ) -> PassportVerificationResult:
+        """Verify an agent's passport with the platform's signing keys.
+
+        Args:
+            jwt: The passport.
+            expected_request_id: The login request that it must be for. Always pass it.
+
+        Raises:
+            InvalidPassportError: It must not be trusted.
+            PassportExpiredError: It has expired.
+            LimeError: The signing keys could not be had.
+        """
+        claims = self._native.verify_passport_cached(jwt, expected_request_id)
+        if claims is None:
+            _bridge.set_log_level()
+            claims = self._native.verify_passport_blocking(jwt, expected_request_id)
+        return PassportVerificationResult(valid=True, claims=claims)
+
+    def close(self) -> None:
+        """End the event stream and refuse further calls.
+
+        Waits for a handler that is running, unless it is the caller; none begins after that.
+        """
+        self._closed = True
+        self._native.close()
+        if (thread := self._threads.get(os.getpid())) is not None:
+            thread.end()
+
+    def _listen(self) -> _native.Queue:
+        """Start the event stream of this process and the thread for its handlers, once."""
+        _bridge.set_log_level()
+        process = os.getpid()
+        if self._closed:
+            # Without a thread; the native client says that it is closed.
+            queue = _native.Queue()
+            self._native.start_events(queue)
+            return queue
+        if (running := self._threads.get(process)) is not None:
+            return running.queue
+        from lime_sites._thread import HandlerThread
+
+        thread = HandlerThread(f"lime-site-{self._id}", self._context, self._on_event, self._on_state)
+        # One step, which only one of several threads wins: no lock, which a fork could leave held.
+        if (other := self._threads.setdefault(process, thread)) is not thread:
+            thread.end()
+            return other.queue
+        try:
+            # The parent's, which told its own thread.
+            for number in list(self._state_handlers):
+                self._native.watch_state(thread.queue, number)
+            self._native.start_events(thread.queue)
+        except BaseException:
+            thread.end()  # closed by another thread meanwhile
+            raise
+        return thread.queue
+
+    def _on_event(self, request_id: str, passport: str | None) -> None:
+        for handler in list(self._handlers):
+            if self._closed:
+                return
+            try:
+                handler(request_id, passport)
+            except (Exception, SystemExit):  # which would end the thread, and nothing else
+                _bridge.logger().exception("on_login handler failed for request_id=%s", request_id)
+
+    def _on_state(self, number: int, status: tuple[Any, ...]) -> None:
+        try:
+            if (handler := self._state_handlers.get(number)) is not None and not self._closed:
+                handler(StreamStatus(*status))
+        except (Exception, SystemExit):
+            _bridge.logger().exception("on_state handler failed")
+
+
+def _refuse_coroutines(handler: object) -> None:
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(
+            "The handlers of a SyncLimeSite are plain functions; LimeSite takes coroutine functions"
+        )

@@ -1,0 +1,85 @@
+"""The thread that the handlers of a blocking site run on."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import select
+import threading
+from collections import deque
+
+from lime_sdk import _bridge, _native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+# First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
+_EVENT, _STATE, _LOG = 1, 2, 6
+
+
+class HandlerThread:
+    """Takes what a site's queue brings and hands it on, one thing at a time.
+
+    It waits in ``select``, not in the native library, and is a daemon: whatever it is busy with, the
+    interpreter can end. It holds its site until the site is closed. It is one process's; a forked child
+    makes another one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: contextvars.Context,
+        on_event: Callable[[str, str | None], None],
+        on_state: Callable[[int, tuple[Any, ...]], None],
+    ) -> None:
+        """Start the thread; the handlers run in a copy of the context.
+
+        Raises:
+            RuntimeError: The system or the ending interpreter gives no more threads.
+        """
+        self.process = os.getpid()
+        self.queue = _native.Queue()
+        self._on_event = on_event
+        self._on_state = on_state
+        self._ended = False
+        self._thread = threading.Thread(target=context.copy().run, args=(self._run,), name=name, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Hand on nothing more, and wait for what is being handed on, unless that is what calls."""
+        self._ended = True
+        self.queue.wake()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    @property
+    def _goes_on(self) -> bool:
+        # A handler may have forked, and returned in the child.
+        return not self._ended and self.process == os.getpid()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self.queue.fileno(), select.POLLIN)
+        # The queue stays alive as long as it is watched, however that ends.
+        while self._goes_on:
+            poll.poll()
+            # One after the other out of here: each gives its place in the queue back when it is done.
+            items = deque(self.queue.take())
+            while items and self._goes_on:
+                self._hand_on(items.popleft())
+
+    def _hand_on(self, item: tuple[Any, ...]) -> None:
+        try:
+            if item[0] == _EVENT:
+                self._on_event(item[2], item[3])
+            elif item[0] == _STATE:
+                self._on_state(item[1], item[2])
+            elif item[0] == _LOG:
+                _bridge.write_records([item[1:]])
+        except Exception as error:
+            # A logging filter of the host's, say: it must not cost what comes after it.
+            threading.excepthook(
+                threading.ExceptHookArgs((type(error), error, error.__traceback__, self._thread))
+            )

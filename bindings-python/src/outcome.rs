@@ -1,0 +1,72 @@
+//! What a finished call gives, as Python sees it: the same for a loop's queue and for a thread that waits.
+
+use lime_core::{
+    AgentProfile, Approval, ApprovalResult, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::{convert, error, sesame};
+
+/// The result of a call.
+pub(crate) enum Outcome {
+    LoginRequest(Result<LoginRequest, Error>),
+    LoginRequestStatus(Result<LoginRequestStatus, Error>),
+    Passport(Result<Passport, Error>),
+    LoginEvent(Result<LoginEvent, Error>),
+    Approval(Result<ApprovalResult, Error>),
+    Profile(Result<AgentProfile, Error>),
+    SesameApproval(Result<Approval, Error>),
+}
+
+/// A value, or the exception to raise.
+type Value<'py> = Result<Bound<'py, PyAny>, Bound<'py, PyAny>>;
+
+impl Outcome {
+    /// The value, or the exception to raise. `Err` is a failure to make either.
+    pub(crate) fn value(self, py: Python<'_>) -> PyResult<Value<'_>> {
+        match self {
+            Self::LoginRequest(result) => lime(py, result, |request| {
+                tupled(py, (request.request_id, request.status, convert::timestamp(request.expires_at)))
+            }),
+            Self::LoginRequestStatus(result) => lime(py, result, |status| {
+                tupled(py, (status.request_id, status.status, status.expires_at.map(convert::timestamp)))
+            }),
+            Self::Passport(result) => {
+                lime(py, result, |passport| Ok(convert::dict(py, &passport.claims)?.into_any()))
+            }
+            Self::LoginEvent(result) => {
+                lime(py, result, |event| tupled(py, (event.request_id, event.passport)))
+            }
+            Self::Approval(result) => lime(py, result, |approval| {
+                let expires_at = convert::timestamp(approval.expires_at);
+                let ApprovalResult { request_id, site_id, status, approved_agent_id, .. } = approval;
+                tupled(py, (request_id, site_id, status, expires_at, approved_agent_id))
+            }),
+            Self::Profile(result) => {
+                lime(py, result, |profile| Ok(convert::dict(py, &profile.data)?.into_any()))
+            }
+            Self::SesameApproval(Ok(approval)) => Ok(Ok(sesame::approval(py, approval)?.into_any())),
+            Self::SesameApproval(Err(error)) => Ok(Err(error::sesame_exception(py, &error)?)),
+        }
+    }
+}
+
+fn lime<'py, T>(
+    py: Python<'py>,
+    result: Result<T, Error>,
+    convert: impl FnOnce(T) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Value<'py>> {
+    match result {
+        Ok(value) => convert(value).map(Ok),
+        Err(error) => error::exception(py, &error).map(Err),
+    }
+}
+
+fn tupled<'py, T>(py: Python<'py>, value: T) -> PyResult<Bound<'py, PyAny>>
+where
+    T: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
+    PyErr: From<T::Error>,
+{
+    Ok(value.into_pyobject(py)?.into_any())
+}

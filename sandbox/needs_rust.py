@@ -1,0 +1,1 @@
+../packaging/needs_rust.py

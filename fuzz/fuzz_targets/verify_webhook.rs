@@ -10,17 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
 use lime_core::clock::ManualClock;
 use lime_core::sesame::webhook::{self, Refusal};
 use lime_core::{Error, ErrorKind, ReplayGuard, Timestamp, WebhookVerifier};
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value as Json};
 
 #[derive(Arbitrary, Debug)]
 struct Delivery {
-    secrets: Vec<Secret>,
-    headers: Vec<(Name, Value)>,
+    /// None stands for the one that signs.
+    secrets: Option<Vec<Secret>>,
+    headers: Headers,
     body: Body,
     /// A time near which things happen, so that ages are near the tolerance.
     now_seconds: u32,
@@ -47,6 +48,16 @@ impl Secret {
 }
 
 #[derive(Arbitrary, Debug)]
+enum Headers {
+    /// One of each, and nothing wrong with them but what these say.
+    Both {
+        signature: (Spelling, u8, Form),
+        timestamp: (Spelling, i16, Form),
+    },
+    Any(Vec<(Name, Value)>),
+}
+
+#[derive(Arbitrary, Debug)]
 enum Name {
     Signature(Spelling),
     Timestamp(Spelling),
@@ -63,31 +74,41 @@ enum Spelling {
     Mixed(u32),
     /// One byte is another.
     Almost(u8, u8),
+    AlmostWsgi(u8, u8),
 }
 
 impl Name {
     fn bytes(&self) -> Vec<u8> {
-        let (name, spelling) = match self {
-            Self::Signature(spelling) => (webhook::SIGNATURE_HEADER, spelling),
-            Self::Timestamp(spelling) => (webhook::TIMESTAMP_HEADER, spelling),
-            Self::Bytes(bytes) => return bytes.clone(),
+        match self {
+            Self::Signature(spelling) => spelling.of(webhook::SIGNATURE_HEADER),
+            Self::Timestamp(spelling) => spelling.of(webhook::TIMESTAMP_HEADER),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Spelling {
+    fn of(&self, name: &str) -> Vec<u8> {
+        let wsgi = || format!("HTTP_{}", name.to_uppercase().replace('-', "_")).into_bytes();
+        let almost = |mut name: Vec<u8>, at: u8, byte: u8| {
+            let at = usize::from(at) % name.len();
+            name[at] = byte;
+            name
         };
-        match spelling {
-            Spelling::Usual => name.into(),
-            Spelling::Lower => name.to_lowercase().into(),
-            Spelling::Upper => name.to_uppercase().into(),
-            Spelling::Wsgi => format!("HTTP_{}", name.to_uppercase().replace('-', "_")).into(),
-            Spelling::Mixed(bits) => name
-                .bytes()
-                .enumerate()
-                .map(|(at, byte)| if bits >> at & 1 == 1 { byte ^ (byte.is_ascii_alphabetic() as u8) << 5 } else { byte })
-                .collect(),
-            Spelling::Almost(at, byte) => {
-                let mut name = name.as_bytes().to_vec();
-                let at = usize::from(*at) % name.len();
-                name[at] = *byte;
-                name
+        match self {
+            Self::Usual => name.into(),
+            Self::Lower => name.to_lowercase().into(),
+            Self::Upper => name.to_uppercase().into(),
+            Self::Wsgi => wsgi(),
+            Self::Mixed(bits) => {
+                let letter = |(at, byte): (usize, u8)| match byte {
+                    b'a'..=b'z' | b'A'..=b'Z' if bits >> at & 1 == 1 => byte ^ 0x20,
+                    _ => byte,
+                };
+                name.bytes().enumerate().map(letter).collect()
             }
+            Self::Almost(at, byte) => almost(name.into(), *at, *byte),
+            Self::AlmostWsgi(at, byte) => almost(wsgi(), *at, *byte),
         }
     }
 }
@@ -95,9 +116,15 @@ impl Name {
 #[derive(Arbitrary, Debug)]
 enum Value {
     /// The signature by one of the secrets, or by one that is none of them.
-    Signature { by: u8, form: Form },
+    Signature {
+        by: u8,
+        form: Form,
+    },
     /// A time this far from now.
-    Time { after_seconds: i16, form: Form },
+    Time {
+        after_seconds: i16,
+        form: Form,
+    },
     Bytes(Vec<u8>),
 }
 
@@ -110,6 +137,8 @@ enum Form {
     Before(u8),
     After(u8),
     Cut(u8),
+    /// With something before it that lax readers take.
+    Lax(u8),
 }
 
 impl Form {
@@ -125,6 +154,10 @@ impl Form {
             Self::Before(byte) => bytes.insert(0, *byte),
             Self::After(byte) => bytes.push(*byte),
             Self::Cut(length) => bytes.truncate(usize::from(*length)),
+            Self::Lax(number) => {
+                let before = ["+", " ", "\n", "-", "0x", "0", "_", "\u{a0}", "\u{660}", "sha256="];
+                bytes.splice(0..0, before[usize::from(*number) % before.len()].bytes());
+            }
         }
         bytes
     }
@@ -268,23 +301,36 @@ impl Made {
 impl Delivery {
     fn made(&self) -> Made {
         let now_seconds = u64::from(self.now_seconds);
-        let secrets: Vec<_> = self.secrets.iter().map(Secret::bytes).collect();
+        let secrets = self.secrets.as_deref().unwrap_or(&[Secret::Good]);
+        let secrets: Vec<_> = secrets.iter().map(Secret::bytes).collect();
         let body = self.body.bytes(now_seconds);
+        let signature = |by: u8, form: &Form| {
+            let secret = secrets.get(usize::from(by)).cloned().unwrap_or_else(|| b"nobody's".to_vec());
+            form.of(hmac_hex(&secret, &body))
+        };
+        let time = |after_seconds: i16, form: &Form| {
+            form.of(now_seconds.saturating_add_signed(i64::from(after_seconds)).to_string())
+        };
         let value = |value: &Value| match value {
-            Value::Signature { by, form } => {
-                let secret = secrets.get(usize::from(*by)).cloned().unwrap_or_else(|| b"nobody's".to_vec());
-                form.of(hmac_hex(&secret, &body))
-            }
-            Value::Time { after_seconds, form } => {
-                form.of(now_seconds.saturating_add_signed(i64::from(*after_seconds)).to_string())
-            }
+            Value::Signature { by, form } => signature(*by, form),
+            Value::Time { after_seconds, form } => time(*after_seconds, form),
             Value::Bytes(bytes) => bytes.clone(),
         };
+        let headers = match &self.headers {
+            Headers::Any(headers) => {
+                headers.iter().map(|(name, given)| (name.bytes(), value(given))).collect()
+            }
+            Headers::Both { signature: (spelling, by, form), timestamp: (other, after, other_form) } => vec![
+                (spelling.of(webhook::SIGNATURE_HEADER), signature(*by, form)),
+                (other.of(webhook::TIMESTAMP_HEADER), time(*after, other_form)),
+            ],
+        };
         Made {
-            headers: self.headers.iter().map(|(name, given)| (name.bytes(), value(given))).collect(),
+            headers,
             secrets,
             body,
-            now: Duration::from_secs(now_seconds) + Duration::from_micros(u64::from(self.now_micros % 1_000_000)),
+            now: Duration::from_secs(now_seconds)
+                + Duration::from_micros(u64::from(self.now_micros % 1_000_000)),
             tolerance: match self.tolerance {
                 Tolerance::Usual => webhook::DEFAULT_TOLERANCE,
                 Tolerance::Seconds(seconds) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
@@ -306,9 +352,10 @@ fuzz_target!(|delivery: Delivery| {
     let mut verifier = WebhookVerifier::new(&made.secrets)
         .tolerance(made.tolerance)
         .clock(Arc::new(ManualClock::at(made.now)));
-    let guard = delivery.guard.zip(made.horizon).map(|((_, capacity), horizon)| {
-        ReplayGuard::new(horizon, usize::from(capacity))
-    });
+    let guard = delivery
+        .guard
+        .zip(made.horizon)
+        .map(|((_, capacity), horizon)| ReplayGuard::new(horizon, usize::from(capacity)));
     if let Some(guard) = &guard {
         verifier = verifier.replay_guard(guard.clone());
     }

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
-/// Python objects that are kept in statics are one interpreter's. CPython sees to that from 3.12 on, where
+/// Python objects that are kept in statics are one interpreter's. `CPython` sees to that from 3.12 on, where
 /// an interpreter has a lock of its own; pyo3 does not. `lime_sdk._lazy` says what to do about it.
 fn refuse_a_second_interpreter(py: Python<'_>) -> PyResult<()> {
     static OWNER: AtomicUsize = AtomicUsize::new(0);

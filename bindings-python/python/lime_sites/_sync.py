@@ -265,8 +265,12 @@ class SyncLimeSite:
         Waits for a handler that is running, unless it is the caller; none begins after that.
         """
         self._closed = True
+        thread = self._threads.get(os.getpid())
+        if thread is not None:
+            # Before the stream says that it is closed: whoever sees that sees no handler begin.
+            thread.let_none_begin()
         self._native.close()
-        if (thread := self._threads.get(os.getpid())) is not None:
+        if thread is not None:
             thread.end()
 
     def _listen(self) -> _native.Queue:

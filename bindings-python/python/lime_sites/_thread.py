@@ -63,11 +63,15 @@ class HandlerThread:
         It does not wait for a log record to be written: the caller may hold the lock that a log handler
         of the host's waits for.
         """
-        self._ended = True
-        self.queue.wake()
+        self.let_none_begin()
         if self._thread is not threading.current_thread():
             with self._running:
                 pass
+
+    def let_none_begin(self) -> None:
+        """Let no handler begin any more, without waiting for the one that runs."""
+        self._ended = True
+        self.queue.wake()
 
     def _call(self, handler: Callable[..., object], *args: object) -> None:
         with self._running:

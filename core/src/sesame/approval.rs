@@ -89,6 +89,7 @@ impl ApprovalRequest {
     ///
     /// # Errors
     /// As [`context_json`](Self::context_json).
+    #[allow(clippy::zero_sized_map_values)] // an object is a map; its values are only to be well-formed
     pub fn set_context_json(&mut self, context: Option<&str>) -> Result<()> {
         if let Some(context) = context {
             serde_json::from_str::<HashMap<String, IgnoredAny>>(context)

@@ -271,27 +271,40 @@ def run(make_loop: Callable[[], asyncio.AbstractEventLoop], main: Any) -> Any:
 LOOP_KINDS = pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, debug_loop, uv_loop])
 
 
+async def main_job() -> None:
+    async with LimeSite() as site, LimeAgent() as agent:
+        thread, loop = threading.get_ident(), asyncio.get_running_loop()
+        seen: asyncio.Future[Any] = loop.create_future()
+
+        @site.on_login
+        async def handler(request_id: str, passport: str | None) -> None:
+            seen.set_result((request_id, threading.get_ident(), asyncio.get_running_loop()))
+
+        request = await site.create_login_request()
+        await agent.login(request.request_id)
+        assert await asyncio.wait_for(seen, 30) == (request.request_id, thread, loop)
+
+
+def assert_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
+    # asyncio's debug mode says what takes long, which is for the machine to decide.
+    said = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert [text for text in said if not text.startswith(("Executing", "Using selector"))] == []
+
+
 @LOOP_KINDS
 def test_the_main_job_on_every_kind_of_loop(
     sandbox: Sandbox, make_loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
-        async with LimeSite() as site, LimeAgent() as agent:
-            thread, loop = threading.get_ident(), asyncio.get_running_loop()
-            seen: asyncio.Future[Any] = loop.create_future()
+    run(make_loop, main_job())
+    assert_nothing_said(caplog)
 
-            @site.on_login
-            async def handler(request_id: str, passport: str | None) -> None:
-                seen.set_result((request_id, threading.get_ident(), asyncio.get_running_loop()))
 
-            request = await site.create_login_request()
-            await agent.login(request.request_id)
-            assert await asyncio.wait_for(seen, 30) == (request.request_id, thread, loop)
-
-    run(make_loop, main())
-    # asyncio's debug mode says what takes long, which is for the machine to decide.
-    said = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
-    assert [text for text in said if not text.startswith(("Executing", "Using selector"))] == []
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.Runner came with Python 3.11")
+def test_the_main_job_in_a_runner_in_debug_mode(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    with asyncio.Runner(debug=True) as runner:
+        for _ in range(3):
+            runner.run(main_job())
+    assert_nothing_said(caplog)
 
 
 @LOOP_KINDS

@@ -218,7 +218,8 @@ def test_a_key_is_nowhere_to_be_seen(sandbox: Sandbox, caplog: pytest.LogCapture
 )
 def test_ctrl_c_interrupts_what_blocks(sandbox: Sandbox, blocking: str) -> None:
     program = f"""
-        import time
+        import signal, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has none
         from sesame_sdk import Sesame
         client = Sesame()
         approval = client.approvals.trigger("a", "b")

@@ -325,7 +325,8 @@ def test_log_records_are_written_by_the_waiting_thread(
 def test_ctrl_c_is_heard(sandbox: Sandbox, call: str) -> None:
     sandbox.control("PUT", "/settings", {"pow_difficulty": 60})
     program = f"""
-        import time
+        import signal, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has none
         from lime_agents import SyncLimeAgent
         from lime_sites import SyncLimeSite
         site = SyncLimeSite()

@@ -5,6 +5,8 @@
 //!
 //! It is no build script: a build never writes into the source tree.
 
+mod docs;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -68,7 +70,8 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     let mut bytes = Vec::new();
     builder.with_config(config).generate()?.write(&mut bytes);
     let text = String::from_utf8(bytes)?;
-    Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n")
+    let text = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n";
+    docs::rewrite(&text).map_err(Into::into)
 }
 
 /// The manual as one comment; the version in it is the library's.

@@ -19,6 +19,8 @@ import threading
 import urllib.request
 from pathlib import Path
 
+import calls as cases
+from c_header import read
 from tables import Vectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -256,6 +258,35 @@ def boundary(tests: Tests) -> None:
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
         tests.run("boundary", [str(program)], environment=sandbox.environment)
+
+
+def calls(tests: Tests) -> None:
+    """Every function, with each argument missing or wrong."""
+    source, ids = cases.source(read(ROOT / "include/lime.h"))
+    (BUILD / "calls_table.h").write_text(source)
+    program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        tests.run("calls", [str(program)], expected=ids, environment=sandbox.environment)
+
+
+def lifecycle(tests: Tests) -> None:
+    """Every function that calls back, in every turn that it can take."""
+    program = tests.compile(HERE / "lifecycle.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        tests.run("lifecycle", [str(program)], environment=sandbox.environment)
+    known = (HERE / "lifecycle.c").read_text().split("kinds[] = {")[1].split("};")[0]
+    missing = [
+        name
+        for name, function in read(ROOT / "include/lime.h").functions.items()
+        # Loggers are boundary.c's.
+        if any(p.name == "drop_user_data" for p in function.parameters) and "log_callback" not in name
+        if f'"{name}"' not in known
+    ]
+    tests.result(
+        "lifecycle:all-that-call-back", f"lifecycle.c does not know {', '.join(missing)}" if missing else None
+    )
 
 
 def story(
@@ -520,7 +551,7 @@ def examples(tests: Tests) -> None:
             tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
 
 
-GROUPS = (headers, symbols, vectors, boundary, login, sesame, examples)
+GROUPS = (headers, symbols, vectors, boundary, calls, lifecycle, login, sesame, examples)
 
 
 def main() -> int:

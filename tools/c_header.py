@@ -46,7 +46,9 @@ class Function:
 
     def about(self, name: str) -> str:
         """What the comment says about a parameter."""
-        for names, text in re.findall(r"@param(?:\[out\])? ([\w,]+)  (.*?)(?=@param|@return|\Z)", self.comment):
+        for names, text in re.findall(
+            r"@param(?:\[out\])? ([\w,]+)  (.*?)(?=@param|@return|\Z)", self.comment
+        ):
             if name in names.split(","):
                 return text.strip()
         raise KeyError(f"{self.name}: {name} is not described")

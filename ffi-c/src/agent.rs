@@ -14,7 +14,7 @@ use crate::userdata::{UserData, lime_drop_user_data};
 
 /// The client of an agent. Make one per agent token and process; any number of threads may use it at
 /// once. Free it with lime_agent_free().
-pub struct lime_agent(LimeAgent);
+pub struct lime_agent(pub(crate) LimeAgent);
 
 /// How a login was confirmed. Free it with lime_approval_result_free().
 pub struct lime_approval_result {

@@ -8,12 +8,9 @@ the header is tested, and the makers here and in calls.c have to be told of a ty
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from c_header import Function, Header, Parameter
 
 BAD = r'"\xc3\x28"'
@@ -212,7 +209,9 @@ def body(header: Header, case: Case) -> str:
     function, lines = case.function, []
     names = {p.name for p in function.parameters}
     has_user = "user_data" in names
-    outs = [p for p in function.parameters if p.type.endswith("**") or p.type in SCALARS or p.type == "char *"]
+    outs = [
+        p for p in function.parameters if p.type.endswith("**") or p.type in SCALARS or p.type == "char *"
+    ]
     passed = {p.name: case.instead.get(p.name, good(header, function, p)) for p in function.parameters}
     outs = [p for p in outs if passed[p.name] != "NULL" or p.type == "char *"]
     if function.name.endswith("_free"):
@@ -288,12 +287,16 @@ def source(header: Header) -> tuple[str, list[str]]:
     """The cases as C, and their ids."""
     made = list(cases(header))
     parts = ["/* Made by tests/c/calls.py. */\n"]
-    parts += [callback(function) for function in header.callbacks.values() if function.name != "lime_drop_user_data"]
+    parts += [
+        callback(function) for function in header.callbacks.values() if function.name != "lime_drop_user_data"
+    ]
     for number, case in enumerate(made):
         parts.append(f"static void case_{number}(void) {{\n{body(header, case)}\n}}\n")
     parts.append("static const struct {\n    const char *id;\n    void (*run)(void);\n} cases[] = {")
     parts += [f'    {{"{case.id}", case_{number}}},' for number, case in enumerate(made)]
     parts.append("};\n")
     lines = "\n".join(f"    {line}" for line in readers(header))
-    parts.append(f"static uint64_t read_everything(void) {{\n    uint64_t sum = 0;\n{lines}\n    return sum;\n}}")
+    parts.append(
+        f"static uint64_t read_everything(void) {{\n    uint64_t sum = 0;\n{lines}\n    return sum;\n}}"
+    )
     return "\n".join(parts) + "\n", [case.id for case in made]

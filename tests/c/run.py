@@ -19,9 +19,13 @@ import threading
 import urllib.request
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
 import calls as cases
 from c_header import read
 from tables import Vectors
+
+import abi as interface
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/c"
@@ -54,9 +58,10 @@ class Tests:
             self.failed += 1
             print(f"FAIL {test_id}: {why}", flush=True)
 
-    def compile(self, source: Path, *flags: str) -> Path:
-        program = BUILD / source.stem if source.parent == HERE else BUILD / f"example_{source.parent.name}"
-        command = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, f"-I{ROOT / 'include'}", f"-I{BUILD}"]
+    def compile(self, source: Path, *flags: str, include: Path = ROOT / "include") -> Path:
+        name = source.stem if source.parent == HERE else f"example_{source.parent.name}"
+        program = BUILD / (name if include == ROOT / "include" else f"{name}_{include.name}")
+        command = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, f"-I{include}", f"-I{BUILD}"]
         subprocess.run(
             [
                 *command,
@@ -290,10 +295,17 @@ def lifecycle(tests: Tests) -> None:
 
 
 def story(
-    tests: Tests, group: str, program: Path, sandbox: Sandbox, places: dict, **environment: str
+    tests: Tests,
+    group: str,
+    program: Path,
+    sandbox: Sandbox,
+    places: dict,
+    prefix: str = "",
+    **environment: str,
 ) -> None:
     """A program that says where it is, `at <place> <arguments>`: what happens there happens here, and the
     program gets a line for it, or more. A failure of it ends the story."""
+    group = prefix + group
     process = subprocess.Popen(
         [program],
         stdin=subprocess.PIPE,
@@ -314,9 +326,9 @@ def story(
                 break
             process.stdin.flush()
         elif word == "ok":
-            tests.result(rest)
+            tests.result(prefix + rest)
         elif word == "FAIL":
-            tests.result(rest.split(": ")[0], rest)
+            tests.result(prefix + rest.split(": ")[0], rest)
         else:
             print(line, end="")
     process.stdin.close()
@@ -325,22 +337,24 @@ def story(
     tests.result(f"{group}:ends", None if code == 0 else f"the program ended with {code}")
 
 
-def login(tests: Tests) -> None:
+def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a login with faults."""
-    program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", include=include)
     with Sandbox(tests.sandbox) as sandbox:
         places = {
             "first-login": first_login_goes_wrong,
             "before-second-login": keys_rotate,
             "before-expiry": request_expires,
         }
-        story(tests, "login", program, sandbox, places)
+        story(tests, "login", program, sandbox, places, prefix)
         routes = [
             (request["route"], request["status"])
             for request in sandbox.control("GET", "/received")["received"]
         ]
         approvals = [status for route, status in routes if route == "approve"]
-        tests.result("login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}")
+        tests.result(
+            f"{prefix}login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}"
+        )
 
 
 def first_login_goes_wrong(sandbox: Sandbox) -> None:
@@ -367,15 +381,15 @@ def request_expires(sandbox: Sandbox) -> None:
         sandbox.control("POST", f"/login-requests/{request['login_request_id']}/expire")
 
 
-def sesame(tests: Tests) -> None:
+def sesame(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a gate, with a human, rules, faults, and a receiver of webhooks."""
-    program = tests.compile(HERE / "sesame.c", "-std=c11", "-D_DEFAULT_SOURCE")
+    program = tests.compile(HERE / "sesame.c", "-std=c11", "-D_DEFAULT_SOURCE", include=include)
     # A thousand polls need as many descriptors; the sandbox inherits what this process may have.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with Sandbox(tests.sandbox) as sandbox, Receiver() as receiver:
         places = {**BROKER, "webhook": lambda _: receiver.next()}
-        story(tests, "sesame", program, sandbox, places, CALLBACK_URL=receiver.url)
+        story(tests, "sesame", program, sandbox, places, prefix, CALLBACK_URL=receiver.url)
 
 
 class Receiver:
@@ -551,7 +565,104 @@ def examples(tests: Tests) -> None:
             tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
 
 
-GROUPS = (headers, symbols, vectors, boundary, calls, lifecycle, login, sesame, examples)
+def abi(tests: Tests) -> None:
+    """What there is, is what is written down; what was released is still there; programs of then run now."""
+    now = interface.texts(tests.library / "liblime.so")
+    for name, text in now.items():
+        tests.result(f"abi:{name}", interface.difference(name, (interface.ABI / name).read_text(), text))
+    released = interface.released()
+    tests.result("abi:released", None if released else "there is no released header to compare with")
+    for old in released:
+        version = old.parent.name
+        tests.result(f"abi:{version}:is-still-there", "\n".join(interface.broken(old)) or None)
+        # The dump is that of its header, whatever the compiler that made it.
+        tests.result(
+            f"abi:{version}:dump", "\n".join(interface.abidiff(old.parent / "lime.abi", old)) or None
+        )
+        # Compiled with the header of then, run with the library of now.
+        login(tests, old.parent, f"abi:{version}:")
+        sesame(tests, old.parent, f"abi:{version}:")
+    changes_are_noticed(tests, released[-1], now)
+
+
+# Changes of the header, and words of what has to be said of them: by the comparison with the last released
+# version, and by the one with what is written down.
+CHANGES = {
+    "a-function-that-is-gone": (
+        r"^void lime_site_close\(.*?;",
+        "",
+        [
+            "gone or changed: void lime_site_close(",
+            "[D] 'function void lime_site_close(",
+            "-void lime_site_close(",
+        ],
+    ),
+    "another-type-of-a-parameter": (
+        r"uint64_t timeout_ms,\n( +uint64_t poll_interval_ms,\n +lime_approval_callback)",
+        r"uint32_t timeout_ms,\n\1",
+        ["lime_sesame_wait_start(", "type size changed from 64 to 32", "+int32_t lime_sesame_wait_start("],
+    ),
+    "another-type-of-a-callback": (
+        r"(\(\*lime_log_callback\)\(void \*user_data, )int32_t",
+        r"\1int64_t",
+        [
+            "gone or changed: typedef void (*lime_log_callback)",
+            "type size changed from 32 to 64",
+            "+typedef void (*lime_log",
+        ],
+    ),
+    "another-number": (
+        "#define LIME_ERROR_CLOSED 11",
+        "#define LIME_ERROR_CLOSED 18",
+        ["LIME_ERROR_CLOSED was 11, is 18", "+LIME_ERROR_CLOSED 18"],
+    ),
+    "a-constant-that-is-gone": (
+        "^#define LIME_STREAM_IDLE 0$",
+        "",
+        ["LIME_STREAM_IDLE was 0, is gone", "-LIME_STREAM_IDLE 0"],
+    ),
+    "a-lesser-version": (
+        r"#define LIME_ABI_VERSION \d+",
+        "#define LIME_ABI_VERSION 1",
+        ["LIME_ABI_VERSION has become less"],
+    ),
+    "more-of-the-same-version": (
+        r"#define LIME_ABI_VERSION \d+(.*)#ifdef __cplusplus\n}",
+        r"#define LIME_ABI_VERSION 2\1void lime_new(void);\n#ifdef __cplusplus\n}",
+        ["there is more than in version 2", "+void lime_new(void);"],
+    ),
+}
+
+
+def changes_are_noticed(tests: Tests, released: Path, now: dict[str, str]) -> None:
+    changed = BUILD / "changed/lime.h"
+    changed.parent.mkdir()
+    for what, (pattern, replacement, words) in CHANGES.items():
+        text = (ROOT / "include/lime.h").read_text()
+        text, count = re.subn(pattern, replacement, text, count=1, flags=re.MULTILINE | re.DOTALL)
+        changed.write_text(text)
+        said = list(interface.broken(released, changed))
+        for name, text in interface.texts(tests.library / "liblime.so", changed).items():
+            said.append(interface.difference(name, now[name], text) or "")
+        missing = [word for word in words if not any(word in fault for fault in said)]
+        good = count == 1 and not missing
+        tests.result(f"abi:notices-{what}", None if good else f"{missing} not in\n" + "\n".join(said))
+    # What is only new is no fault, but is to be written down.
+    pattern, replacement, _ = CHANGES["more-of-the-same-version"]
+    text = (ROOT / "include/lime.h").read_text()
+    text = re.sub(
+        pattern, replacement.replace("VERSION 2", "VERSION 9999"), text, flags=re.MULTILINE | re.DOTALL
+    )
+    changed.write_text(text)
+    said = list(interface.broken(released, changed))
+    recorded = interface.difference(
+        "declarations.txt", now["declarations.txt"], interface.declarations(changed)
+    )
+    good = not said and recorded is not None and "+void lime_new(void);" in recorded
+    tests.result("abi:allows-what-is-new", None if good else f"{said}, {recorded}")
+
+
+GROUPS = (headers, symbols, abi, vectors, boundary, calls, lifecycle, login, sesame, examples)
 
 
 def main() -> int:

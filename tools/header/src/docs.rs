@@ -58,7 +58,9 @@ fn undocumented(header: &str) -> impl Iterator<Item = &str> {
         let code = code.rsplit("\n\n").next().unwrap_or(code);
         let documented = piece.trim_end().strip_suffix(code.trim_end()).unwrap_or(piece).ends_with("*/\n");
         match Declaration::parse(code.trim()) {
-            Some(Declaration::Function(found) | Declaration::Callback(found)) if !documented => Some(found.name),
+            Some(Declaration::Function(found) | Declaration::Callback(found)) if !documented => {
+                Some(found.name)
+            }
             _ => None,
         }
     })
@@ -166,14 +168,16 @@ impl Signature<'_> {
         }
         let status = lines.iter().any(|line| line.starts_with("Returns: LIME_OK"));
         let about = self.parameters.first().filter(|first| {
-            first.is_handle() && !described.iter().any(|(names, _)| names.split(',').any(|name| name == first.name))
+            first.is_handle()
+                && !described.iter().any(|(names, _)| names.split(',').any(|name| name == first.name))
         });
         if let Some(first) = about {
             let or_null = if status { "." } else { ", or NULL." };
             out.push_str(&wrapped(&format!("@param {}  {}{or_null}", first.name, first.handle())));
         }
         for (names, text) in &described {
-            let out_only = names.split(',').all(|name| self.parameters.iter().any(|p| p.name == name && p.is_out()));
+            let out_only =
+                names.split(',').all(|name| self.parameters.iter().any(|p| p.name == name && p.is_out()));
             let direction = if out_only && self.name != "lime_string_free" { "[out]" } else { "" };
             out.push_str(&wrapped(&format!("@param{direction} {names}  {text}")));
         }
@@ -185,8 +189,10 @@ impl Signature<'_> {
             out.truncate(out.len() - " *\n".len());
         }
         for parameter in &self.parameters {
-            let counted = described.iter().filter(|(names, _)| names.split(',').any(|name| name == parameter.name));
-            let counted = counted.count() + usize::from(about.is_some_and(|first| first.name == parameter.name));
+            let counted =
+                described.iter().filter(|(names, _)| names.split(',').any(|name| name == parameter.name));
+            let counted =
+                counted.count() + usize::from(about.is_some_and(|first| first.name == parameter.name));
             if counted != 1 {
                 faults.push(format!("{}: `{}` is described {counted} times", self.name, parameter.name));
             }
@@ -313,7 +319,8 @@ mod tests {
             "lime_handler does not say what `id` is"
         );
         assert_eq!(
-            rewrite("#define LIME_H\n\nvoid lime_site_free(struct lime_site *site);\n").expect_err("no comment"),
+            rewrite("#define LIME_H\n\nvoid lime_site_free(struct lime_site *site);\n")
+                .expect_err("no comment"),
             "lime_site_free is not documented"
         );
     }

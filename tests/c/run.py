@@ -451,6 +451,14 @@ def asked(sandbox: Sandbox, approval_id: str) -> None:
     assert json.loads(body)["context"] == context, body
 
 
+def transport(tests: Tests) -> None:
+    program = tests.compile(HERE / "transport.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        sandbox.control("POST", "/rules", {"action": "host.*", "decision": "approved", "delay_ms": 20})
+        tests.run("transport", [str(program)], environment=sandbox.environment)
+
+
 def decide(sandbox: Sandbox, approval_id: str, decision: str) -> None:
     body = {"decision": decision, "note": "Decided by a test"}
     sandbox.control("POST", f"/approvals/{approval_id}/decision", body)
@@ -662,7 +670,7 @@ def changes_are_noticed(tests: Tests, released: Path, now: dict[str, str]) -> No
     tests.result("abi:allows-what-is-new", None if good else f"{said}, {recorded}")
 
 
-GROUPS = (headers, symbols, abi, vectors, boundary, calls, lifecycle, login, sesame, examples)
+GROUPS = (headers, symbols, abi, vectors, boundary, calls, lifecycle, transport, login, sesame, examples)
 
 
 def main() -> int:

@@ -24,10 +24,13 @@ const SOURCES: &[&str] = &[
     "operation",
     "log",
     "timestamp",
+    "transport",
+    "clock",
     "site_options",
     "site",
     "passport",
     "agent_options",
+    "progress",
     "agent",
     "sesame_options",
     "approval_request",
@@ -40,7 +43,14 @@ const SOURCES: &[&str] = &[
     "envelope",
 ];
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let target = root.join("include/lime.h");
     let header = header(&root)?;
@@ -71,7 +81,7 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     builder.with_config(config).generate()?.write(&mut bytes);
     let text = String::from_utf8(bytes)?;
     let text = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n";
-    docs::rewrite(&text).map_err(Into::into)
+    docs::rewrite(&text).map_err(|faults| format!("the documentation is not complete:\n{faults}").into())
 }
 
 /// The manual as one comment; the version in it is the library's.

@@ -2081,13 +2081,13 @@ int32_t lime_agent_progress(const struct lime_agent *agent,
  * Like lime_agent_login(), and any thread can see in `progress` how far it has come. It costs the login nothing,
  * however often it is looked at. Blocks.
  *
- * @param agent  the client, or NULL.
+ * @param agent  the client.
  * @param request_id  the login request.
  * @param progress  of this agent and this login; it may be freed at any time.
  * @param[out] result  gets the result, to be freed with lime_approval_result_free().
  * @param[out] error  NULL, or gets the error.
  *
- * @return as lime_agent_login().
+ * @return LIME_OK; what lime_agent_login() returns.
  */
 int32_t lime_agent_login_with_progress(const struct lime_agent *agent,
                                        const char *request_id,

@@ -34,6 +34,11 @@ static struct {
     lime_webhook *lime_webhook;
     lime_sse_parser *lime_sse_parser;
     lime_login_frame *lime_login_frame;
+    lime_transport *lime_transport;
+    lime_http_request *lime_http_request;
+    lime_clock *lime_clock;
+    lime_login_progress *lime_login_progress;
+    lime_pow_nonce *lime_pow_nonce;
 } live;
 
 static void make_webhook(void) {
@@ -48,6 +53,60 @@ static void make_webhook(void) {
           LIME_OK);
 }
 
+/* A site whose requests come here, and whose calls nobody waits for. */
+static lime_site *carried;
+static struct probe carrier = PROBE;
+static lime_http_request *sent;
+
+static void on_send(void *user_data, lime_http_request *request) {
+    (void)user_data;
+    sent = request;
+    add(&carrier, &carrier.entered);
+}
+
+static void on_created(void *user_data, int32_t status, lime_login_request *request, lime_error *error) {
+    (void)user_data, (void)status;
+    lime_login_request_free(request);
+    lime_error_free(error);
+    add(&carrier, &carrier.calls);
+}
+
+static void make_carried(void) {
+    lime_site_options *options = lime_site_options_new();
+    CHECK(lime_transport_new(on_send, NULL, NULL, NULL, NULL, &live.lime_transport, NULL) == LIME_OK);
+    CHECK(lime_site_options_set_transport(options, live.lime_transport) == LIME_OK);
+    CHECK(lime_site_options_set_max_retries(options, 0) == LIME_OK);
+    CHECK(lime_site_new(options, &carried, NULL) == LIME_OK);
+    lime_site_options_free(options);
+}
+
+/* A request that was just sent; the one before is given up. */
+static void new_request(void) {
+    lime_http_request_free(live.lime_http_request);
+    int requests = carrier.entered;
+    CHECK(lime_site_create_login_request_start(carried, on_created, NULL, NULL, NULL, NULL) == LIME_OK);
+    await(&carrier, &carrier.entered, requests + 1);
+    live.lime_http_request = sent;
+}
+
+static void new_request_answered(void) {
+    new_request();
+    CHECK(lime_http_request_respond(live.lime_http_request, 200, NULL, NULL, 0) == LIME_OK);
+}
+
+static void on_nonce(void *user_data, int32_t status, lime_pow_nonce *nonce, lime_error *error) {
+    struct probe *probe = user_data;
+    CHECK(status == LIME_OK && nonce && !error);
+    live.lime_pow_nonce = nonce;
+    add(probe, &probe->calls);
+}
+
+static void make_nonce(void) {
+    struct probe probe = PROBE;
+    CHECK(lime_pow_solve_start("x", 1, 1, LIME_POW_DIGEST_SEED, 60000, 1, on_nonce, &probe, drop, NULL, NULL) == LIME_OK);
+    await(&probe, &probe.drops, 1);
+}
+
 static void make_all(void) {
     live.lime_site_options = lime_site_options_new();
     live.lime_agent_options = lime_agent_options_new();
@@ -59,7 +118,9 @@ static void make_all(void) {
     CHECK(lime_site_create_login_request(live.lime_site, &live.lime_login_request, NULL) == LIME_OK);
     const char *id = lime_login_request_request_id(live.lime_login_request);
     CHECK(lime_site_read_login_request(live.lime_site, id, &live.lime_login_request_status, NULL) == LIME_OK);
-    CHECK(lime_agent_login(live.lime_agent, id, &live.lime_approval_result, NULL) == LIME_OK);
+    CHECK(lime_agent_progress(live.lime_agent, &live.lime_login_progress, NULL) == LIME_OK);
+    CHECK(lime_agent_login_with_progress(live.lime_agent, id, live.lime_login_progress, &live.lime_approval_result, NULL) ==
+          LIME_OK);
     CHECK(lime_site_wait_for_login(live.lime_site, id, LIME_WAIT_FOREVER, &live.lime_login_event, NULL) == LIME_OK);
     const char *jwt = lime_login_event_passport(live.lime_login_event);
     CHECK(lime_site_verify_passport(live.lime_site, jwt, id, 1, &live.lime_passport, NULL) == LIME_OK);
@@ -69,10 +130,21 @@ static void make_all(void) {
     CHECK(lime_login_frame_parse("{}", 2, &live.lime_login_frame, NULL) == LIME_OK);
     lime_login_request_status *none = NULL;
     CHECK(lime_site_read_login_request(live.lime_site, "lr_nobody", &none, &live.lime_error) == LIME_ERROR_API);
+    live.lime_clock = lime_clock_new(1750000000000, 1);
     make_webhook();
+    make_carried();
+    new_request();
+    make_nonce();
 }
 
 static void free_all(void) {
+    lime_http_request_free(live.lime_http_request);
+    await(&carrier, &carrier.calls, carrier.entered);
+    lime_site_free(carried);
+    lime_transport_free(live.lime_transport);
+    lime_clock_free(live.lime_clock);
+    lime_login_progress_free(live.lime_login_progress);
+    lime_pow_nonce_free(live.lime_pow_nonce);
     lime_error_free(live.lime_error);
     lime_site_options_free(live.lime_site_options);
     lime_site_free(live.lime_site);

@@ -62,10 +62,13 @@ class Case:
     lines: list[str] = field(default_factory=list)
 
 
-def may_be_null(function: Function, parameter: Parameter) -> bool:
+def may_be_null(header: Header, function: Function, parameter: Parameter) -> bool:
     if parameter.type == "const char *const *":
         return False  # what is in it may be
-    return parameter.name in OPTIONAL or bool(MAY_BE_NULL.search(function.about(parameter.name)))
+    about = function.about(parameter.name)
+    if other := re.match(r"as (?:in )?(lime_\w+)\(\)", about):
+        about = header.functions[other[1]].about(parameter.name)
+    return parameter.name in OPTIONAL or bool(MAY_BE_NULL.search(about))
 
 
 def bytes_of(function: Function) -> Iterator[tuple[Parameter, Parameter]]:
@@ -145,9 +148,9 @@ def cases(header: Header) -> Iterator[Case]:
         for parameter in function.parameters:
             where = f"{name}:{parameter.name}"
             if parameter.is_pointer or parameter.type in {*header.callbacks, "lime_drop_user_data"}:
-                optional = may_be_null(function, parameter) and parameter.name not in lengths
+                optional = may_be_null(header, function, parameter) and parameter.name not in lengths
                 # Without a status, a function says by its value that it had nothing to work on.
-                optional &= function.returns_status or function.returns == "void"
+                optional &= function.returns_status or function.returns == "void" or not parameter.handle
                 message = "" if parameter.handle else f"{parameter.name} is NULL"
                 yield Case(f"null:{where}", function, {parameter.name: "NULL"}, not optional, message)
             if parameter.type == "const char *":
@@ -225,6 +228,8 @@ def body(header: Header, case: Case) -> str:
             lines.append(f"{p.type[:-2]} out_{p.name} = 77;")
     call = f"{function.name}({', '.join(passed.values())})"
     user = "no_user_data()" if passed.get("user_data") == "NULL" else "user_data()"
+    if prepare := PREPARED.get(name_of_handle(function)):
+        lines.insert(0, prepare.get(function.name, prepare[""]))
     if passed.get("user_data", "NULL") != "NULL" or "drop_user_data" in names:
         lines.insert(0, f"struct call call = {{.user_data = {user}}};")
     drops = 0 if passed.get("drop_user_data") == "NULL" else 1
@@ -235,7 +240,7 @@ def body(header: Header, case: Case) -> str:
         if function.returns == "const char *" and nothing(function) == "NULL":
             test = f"!{call}"
         lines.append(f"CHECK({test});" if case.refused else f"(void){call};")
-        lines += [unchanged(p) for p in outs if case.refused]
+        lines += [unchanged(p) for p in outs if case.refused and "for NULL" not in function.about(p.name)]
     else:
         lines.append(f"int32_t status = {call};")
         lines.append(f"CHECK(status {'==' if case.refused else '!='} LIME_ERROR_INVALID_ARGUMENT);")
@@ -257,6 +262,20 @@ def body(header: Header, case: Case) -> str:
     return inside
 
 
+# A request is used up by what is done with it: each case has one of its own.
+PREPARED = {
+    "lime_http_request": {
+        "": "new_request();",
+        "lime_http_request_write": "new_request_answered();",
+        "lime_http_request_end": "new_request_answered();",
+    },
+}
+
+
+def name_of_handle(function: Function) -> str | None:
+    return function.parameters[0].handle if function.parameters else None
+
+
 SCALARS = {"size_t *", "int32_t *", "int64_t *", "uint64_t *"}
 
 
@@ -268,6 +287,10 @@ def unchanged(p: Parameter) -> str:
     return f"CHECK(out_{p.name} == 77);"
 
 
+# They tell the time.
+MOVING = {"lime_login_progress_elapsed_ms", "lime_login_progress_left_ms"}
+
+
 def readers(header: Header) -> Iterator[str]:
     """What reads an object and nothing else: may run on any number of threads at once."""
     for function in header.functions.values():
@@ -277,7 +300,9 @@ def readers(header: Header) -> Iterator[str]:
         if not handles[0].type.startswith("const ") or function.returns in ("void",):
             continue
         call = f"{function.name}(live.{handles[0].handle})"
-        if function.returns == "const char *":
+        if function.name in MOVING:
+            yield f"(void){call};"
+        elif function.returns == "const char *":
             yield f"sum_text(&sum, {call});"
         elif not function.returns.endswith("*") and not function.returns_status:
             yield f"sum_number(&sum, (uint64_t){call});"

@@ -23,7 +23,7 @@ pub unsafe extern "C" fn lime_test_panic(error: *mut *mut lime_error) -> i32 {
 struct Panicking;
 
 impl HostClient for Panicking {
-    fn begin(&self, _: ExchangeId, _: Option<OperationId>, _: Request, _: bool) -> bool {
+    fn begin(&self, _: &HostTransport, _: ExchangeId, _: Option<OperationId>, _: Request, _: bool) -> bool {
         panic!("on purpose")
     }
 

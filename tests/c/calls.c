@@ -173,7 +173,7 @@ static struct {
     struct probe *probe;
     int drops;
 } registrations[PROBES];
-static int probe_count, registration_count, null_drops;
+static int probe_count, registration_count, null_drops, null_completions;
 
 struct call {
     void *user_data;
@@ -195,9 +195,15 @@ static void drop_call(void *user_data) {
     add(probe, &probe->drops);
 }
 
-static void call_back(void *user_data) {
+static void called_back(void *user_data) {
     struct probe *probe = probe_of(user_data);
     add(probe, &probe->calls);
+}
+
+/* The callback of a started call: those without user data are counted together. */
+static void completed_back(void *user_data) {
+    struct probe *probe = probe_of(user_data);
+    add(probe, user_data ? &probe->calls : &probe->left);
 }
 
 /* The error says what the status says, and names the argument. */
@@ -228,7 +234,10 @@ static void completed(struct call *call, int drops) {
         await(probe, &probe->calls, 1);
         await(probe, &probe->drops, drops);
         CHECK(probe->drops == drops && probe->calls == 1 && probe->calls_after_drop == 0);
-    } else null_drops += drops;
+    } else {
+        null_drops += drops;
+        await(&null_probe, &null_probe.left, ++null_completions);
+    }
 }
 
 /* What is registered is dropped with what it was registered at: looked at in the end. */

@@ -201,8 +201,9 @@ def callback(function: Function) -> str:
         owned = p.handle and not p.type.startswith("const ")
         lines.append(f"    {p.handle}_free({p.name});" if owned else f"    (void){p.name};")
     body = "\n".join(lines)
+    kind = "completed" if "status" in {p.name for p in function.parameters} else "called"
     return (
-        f"static void called_{function.name}({parameters}) {{\n{body}\n    call_back(user_data);\n}}\n"
+        f"static void called_{function.name}({parameters}) {{\n{body}\n    {kind}_back(user_data);\n}}\n"
         if function.returns == "void"
         else ""
     )

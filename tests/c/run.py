@@ -2,7 +2,8 @@
 
     python3 tests/c/run.py --target-dir target/debug [--only PREFIX]
 
-Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and build/parity.
+Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and build/parity. With --sanitizer
+(see tools/sanitize.py, which builds the library for it) the programs run under that one.
 """
 
 import argparse
@@ -34,11 +35,39 @@ WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 LIMIT = 300  # seconds; nothing here takes nearly as long
 
 
+# How the programs are compiled for a sanitizer, what it is told, and what the library is linked with: the runtime
+# that Rust brings, which always knows what Rust's compiler asks for; that of another compiler may be too old.
+SANITIZERS = {
+    "address": (
+        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+        {"ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"},
+        "asan",
+    ),
+    # A child is made while threads run, and the last second of a process need not be watched.
+    "thread": (["-fsanitize=thread"], {"TSAN_OPTIONS": "die_after_fork=0:atexit_sleep_ms=0"}, "tsan"),
+}
+
+
 class Tests:
-    def __init__(self, target: Path, only: str) -> None:
+    def __init__(self, target: Path, sandbox: Path, only: str, sanitizer: str | None) -> None:
         self.library = BUILD / "lib"
-        self.sandbox = target / "lime-sandbox"
+        self.sandbox = sandbox
         self.only = only
+        self.sanitizer = sanitizer
+        self.flags, self.link = [], []
+        if sanitizer:
+            self.flags, options, runtime = SANITIZERS[sanitizer]
+            os.environ.update(options)
+            rust = ["rustc", "--print", "target-libdir"]
+            folder = subprocess.run(rust, check=True, capture_output=True, text=True).stdout.strip()
+            [archive] = Path(folder).glob(f"librustc*_rt.{runtime}.a")
+            self.link = [
+                "-Wl,--whole-archive",
+                str(archive),
+                "-Wl,--no-whole-archive",
+                "-Wl,--export-dynamic",
+            ]
+            self.link += ["-lstdc++", "-lm", "-ldl", "-lrt"]
         self.passed = self.failed = 0
         shutil.rmtree(BUILD, ignore_errors=True)
         self.library.mkdir(parents=True)
@@ -51,6 +80,8 @@ class Tests:
         return not self.only or group.startswith(self.only)
 
     def result(self, test_id: str, why: str | None = None) -> None:
+        if self.sanitizer:
+            test_id = f"{self.sanitizer}:{test_id}"
         if why is None:
             self.passed += 1
             print(f"ok {test_id}")
@@ -61,20 +92,12 @@ class Tests:
     def compile(self, source: Path, *flags: str, include: Path = ROOT / "include") -> Path:
         name = source.stem if source.parent == HERE else f"example_{source.parent.name}"
         program = BUILD / (name if include == ROOT / "include" else f"{name}_{include.name}")
-        command = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, f"-I{include}", f"-I{BUILD}"]
-        subprocess.run(
-            [
-                *command,
-                str(source),
-                "-o",
-                str(program),
-                f"-L{self.library}",
-                f"-Wl,-rpath,{self.library}",
-                "-llime",
-                "-pthread",
-            ],
-            check=True,
-        )
+        compiler = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, *self.flags]
+        # In two steps: the linker must not add the compiler's own runtime of a sanitizer.
+        unit = program.with_suffix(".o")
+        subprocess.run([*compiler, f"-I{include}", f"-I{BUILD}", "-c", source, "-o", unit], check=True)
+        library = [f"-L{self.library}", f"-Wl,-rpath,{self.library}", "-llime", "-pthread"]
+        subprocess.run([self.compilers[0], unit, "-o", program, *self.link, *library], check=True)
         return program
 
     def run(
@@ -253,6 +276,8 @@ def vectors(tests: Tests) -> None:
     (BUILD / "vectors_table.h").write_text(shared.tables())
     program = tests.compile(HERE / "vectors.c", "-std=c11", "-Wno-overlength-strings")
     seen = tests.run("vectors", [str(program)], expected=shared.ids, vectors=shared)
+    if tests.sanitizer:
+        return  # it is the same vectors
     parity = ROOT / "build/parity/c.txt"
     parity.parent.mkdir(parents=True, exist_ok=True)
     parity.write_text("".join(f"{test_id}\n" for test_id in seen))
@@ -336,6 +361,75 @@ def story(
     code = process.wait()
     watchdog.cancel()
     tests.result(f"{group}:ends", None if code == 0 else f"the program ended with {code}")
+
+
+def panics(tests: Tests) -> None:
+    """A library that panics where it is told to."""
+    program = tests.compile(HERE / "panics.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        environment = {**os.environ, **sandbox.environment}
+        command = [str(program)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    for line in done.stdout.splitlines():
+        word, _, rest = line.partition(" ")
+        tests.result(rest.split(": ")[0], None if word == "ok" else rest)
+    quiet = done.returncode == 0 and not done.stderr
+    tests.result("panics:print-nothing", None if quiet else f"ended with {done.returncode}: {done.stderr}")
+
+
+def guest(tests: Tests) -> None:
+    """The library leaves the process as it was, and says nothing."""
+    program = tests.compile(HERE / "guest.c", "-std=c11")
+    command = [str(program), str(tests.library / "liblime.so.0")]
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        environment = {**os.environ, **sandbox.environment}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    for line in done.stdout.splitlines():
+        word, _, rest = line.partition(" ")
+        tests.result(rest.split(": ")[0], None if word == "ok" else rest)
+    quiet = done.returncode == 0 and not done.stderr
+    tests.result("guest:prints-nothing", None if quiet else f"ended with {done.returncode}: {done.stderr}")
+
+
+# Each fault, and what has to be said of it: by the sanitizer, or by valgrind without one.
+FAULTS = {
+    "address": {
+        "use-after-free": ["heap-use-after-free", "lime_error_status"],
+        "beyond-the-end": ["heap-buffer-overflow", "lime_sse_parser_feed"],
+        "leak": ["LeakSanitizer: detected memory leaks", "lime_site_options_new"],
+        "overflow": ["signed integer overflow"],
+        "misaligned": ["load of misaligned address"],
+    },
+    "thread": {
+        "race-with-a-callback": ["data race", "on_profile"],
+        "race-in-the-library": ["data race", "lime_site_options_set_max_retries"],
+    },
+    None: {
+        "use-after-free": ["Invalid read", "lime_error_status"],
+        "leak": ["definitely lost", "lime_site_options_new"],
+        "uninitialised": ["uninitialised value", "faults.c"],
+    },
+}
+
+
+def faults(tests: Tests) -> None:
+    """The tools that watch see what there is to see: a fault that is there is found, and the program fails."""
+    program = str(tests.compile(HERE / "faults.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L"))
+    watched = [] if tests.sanitizer else VALGRIND
+    with Sandbox(tests.sandbox) as sandbox:
+        for fault, words in FAULTS[tests.sanitizer].items():
+            done = subprocess.run(
+                [*watched, program, fault],
+                env={**os.environ, **sandbox.environment},
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+            )
+            missing = [word for word in words if word not in done.stderr]
+            good = done.returncode not in (0, 2) and not missing
+            why = f"was not found; ended with {done.returncode}, without {missing}:\n{done.stderr}"
+            tests.result(f"faults:{fault}", None if good else why)
 
 
 def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
@@ -567,11 +661,15 @@ def examples(tests: Tests) -> None:
             good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
             why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
             tests.result(f"example:{name}", None if good else why)
-        if valgrind := shutil.which("valgrind"):
-            leaks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
-            checked = [valgrind, "-q", *leaks, "--error-exitcode=99"]
-            tests.step("example:login-valgrind", [*checked, login], sandbox.environment)
-            tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
+        if not tests.sanitizer:
+            tests.step("example:login-valgrind", [*VALGRIND, login], sandbox.environment)
+            tests.step("example:approval_gate-valgrind", [*VALGRIND, gate], sandbox.environment)
+
+
+VALGRIND = [
+    *("valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite"),
+    *("--errors-for-leak-kinds=definite", "--error-exitcode=99"),
+]
 
 
 def abi(tests: Tests) -> None:
@@ -671,18 +769,33 @@ def changes_are_noticed(tests: Tests, released: Path, now: dict[str, str]) -> No
     tests.result("abi:allows-what-is-new", None if good else f"{said}, {recorded}")
 
 
-GROUPS = (headers, symbols, abi, vectors, boundary, calls, lifecycle, transport, login, sesame, examples)
+GROUPS = (
+    *(headers, symbols, abi, vectors, boundary, calls, lifecycle, guest, transport, login, sesame, examples),
+    faults,
+)
+# With a library that was built for them, and with the feature test-panic.
+SANITIZED = {
+    "address": (vectors, boundary, calls, lifecycle, transport, login, sesame, examples, panics, faults),
+    "thread": (boundary, calls, lifecycle, transport, login, sesame, panics, faults),
+}
 
 
 def main() -> int:
+    global BUILD
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target/debug")
+    parser.add_argument("--sandbox", type=Path, help="default: the one in the target folder")
+    parser.add_argument("--sanitizer", choices=SANITIZED)
     parser.add_argument(
-        "--only", default="", help="a group: " + ", ".join(group.__name__ for group in GROUPS)
+        "--only", default="", help="a group: " + ", ".join(group.__name__ for group in (*GROUPS, panics))
     )
     options = parser.parse_args()
-    tests = Tests(options.target_dir.resolve(), options.only)
-    for group in GROUPS:
+    if options.sanitizer:
+        BUILD = ROOT / f"build/c-{options.sanitizer}"
+    target = options.target_dir.resolve()
+    sandbox = (options.sandbox or target / "lime-sandbox").resolve()
+    tests = Tests(target, sandbox, options.only, options.sanitizer)
+    for group in SANITIZED.get(options.sanitizer, GROUPS):
         if tests.wanted(group.__name__):
             try:
                 group(tests)

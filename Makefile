@@ -16,7 +16,7 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser typing build demo test fuzz bench check format header wheel install sandbox clean
+.PHONY: help setup browser typing build demo test sanitize fuzz bench check format header abi docs wheel install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ demo: build browser ## Sign an agent in and have a refund approved, in every lan
 test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
 
+sanitize: build ## Run the C tests under address and thread sanitizers
+	@$(VENV)/python tools/sanitize.py
+
 fuzz: setup ## Run the fuzz targets, each for MINUTES
 	@fuzz/run.sh $(MINUTES)
 
@@ -59,6 +62,13 @@ format: setup ## Format Rust and Python
 
 header: setup ## Write include/lime.h anew from ffi-c
 	@cargo run --quiet --locked -p lime-header -- --write
+
+abi: build ## Write down in abi/ what the C library offers; refuses what would break programs
+	@$(VENV)/python tools/abi.py --write
+
+docs: setup ## Write the reference of the C library into build/docs/html
+	@PYTHON=$(VENV)/python LIME_VERSION=$$(sed -n 's/^#define LIME_VERSION "\(.*\)"$$/\1/p' include/lime.h) \
+	  doxygen docs/Doxyfile
 
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist

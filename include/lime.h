@@ -185,8 +185,14 @@
 
 /** The version of the library that this header belongs to. */
 #define LIME_VERSION "0.1.0"
+
+/** The first number of LIME_VERSION. */
 #define LIME_VERSION_MAJOR 0
+
+/** The second number of LIME_VERSION. */
 #define LIME_VERSION_MINOR 1
+
+/** The third number of LIME_VERSION. */
 #define LIME_VERSION_PATCH 0
 
 /** The call did what it was asked to do. */

@@ -22,6 +22,7 @@ CHECKS = {
     ],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
     "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "-p", "lime-header", "--", "--check"],
+    "C reference": ["make", "--silent", "docs"],
     "ruff format": [str(BIN / "ruff"), "format", "--quiet", "--check"],
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],
     "mypy": [

@@ -13,6 +13,8 @@ need make make
 need git git
 need pkg-config pkg-config
 need valgrind valgrind
+need abidiff abigail-tools
+need doxygen doxygen
 "${PYTHON:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 
 if [ -n "$missing" ]; then

@@ -145,6 +145,8 @@ def main() -> None:
     stage("check", ["make", "check"])
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
+    # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
+    stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     pythons = python_from_the_wheel()
     stage("seed documents", [*pytest, "tests/seeds"], "documents")

@@ -105,7 +105,10 @@ fn generated() -> String {
     let mut part = || numbers.next().unwrap_or("0").to_owned();
     let mut text = format!(
         "\n/** The version of the library that this header belongs to. */\n\
-         #define LIME_VERSION \"{}\"\n#define LIME_VERSION_MAJOR {}\n#define LIME_VERSION_MINOR {}\n#define LIME_VERSION_PATCH {}\n",
+         #define LIME_VERSION \"{}\"\n\
+         \n/** The first number of LIME_VERSION. */\n#define LIME_VERSION_MAJOR {}\n\
+         \n/** The second number of LIME_VERSION. */\n#define LIME_VERSION_MINOR {}\n\
+         \n/** The third number of LIME_VERSION. */\n#define LIME_VERSION_PATCH {}\n",
         lime_core::VERSION,
         part(),
         part(),

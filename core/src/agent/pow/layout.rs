@@ -108,6 +108,7 @@ impl Layout {
 }
 
 /// The state after the first `count` rounds (16 at most) of a block, without the additions at its end.
+#[allow(clippy::many_single_char_names)] // the standard's own
 fn rounds(state: [u32; 8], block: &[u8; BLOCK], count: usize) -> [u32; 8] {
     let (words, _) = block.as_chunks::<4>();
     let words = words.iter().map(|word| u32::from_be_bytes(*word));
@@ -127,8 +128,8 @@ pub(super) fn search(layout: &mut Layout, first: u64, count: u64, zero_bits: u32
     first.checked_add(count - 1)?;
     #[cfg(target_arch = "x86_64")]
     if let Some(tens) = layout.tens
-        && first % 10 == 0
-        && count % 10 == 0
+        && first.is_multiple_of(10)
+        && count.is_multiple_of(10)
     {
         return by_tens(layout, &tens, first, count, zero_bits);
     }
@@ -148,7 +149,7 @@ fn by_tens(layout: &mut Layout, tens: &Tens, first: u64, count: u64, zero_bits: 
             while flags != 0 {
                 // The first word is right; almost always that is all there is to look at.
                 let digit = flags.trailing_zeros();
-                layout.blocks[0][last] = b'0' + digit as u8;
+                layout.blocks[0][last] = b"0123456789"[digit as usize];
                 if starts_with_zeros(&layout.hash(), zero_bits) {
                     return Some(nonce + u64::from(digit));
                 }

@@ -7,6 +7,7 @@
 //! the digits do not touch.
 
 #![allow(unsafe_code)]
+#![allow(clippy::many_single_char_names)] // the standard's own
 
 use std::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_loadu_si128, _mm_set_epi8, _mm_set_epi32,
@@ -97,7 +98,7 @@ impl Tens {
     #[target_feature(enable = "sha,sse4.1,ssse3")]
     #[inline]
     fn two<const FIRST: usize>(&self, mut words: [[__m128i; 4]; 2]) -> [u32; 2] {
-        // As the instructions have it.
+        // As the instructions have it, by the standard's names.
         let [a, b, c, d, e, f, g, h] = self.state;
         let (mut abef, mut cdgh) = ([_mm_set_epi32(a, b, e, f); 2], [_mm_set_epi32(c, d, g, h); 2]);
         // Spelled out, since only then all of it stays in registers.

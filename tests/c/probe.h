@@ -37,6 +37,14 @@ static inline void await(struct probe *probe, const int *field, int least) {
     pthread_mutex_unlock(&probe->lock);
 }
 
+/* What a field is while callbacks may still come. */
+static inline int seen(struct probe *probe, const int *field) {
+    pthread_mutex_lock(&probe->lock);
+    int value = *field;
+    pthread_mutex_unlock(&probe->lock);
+    return value;
+}
+
 static inline void drop(void *user_data) {
     struct probe *probe = user_data;
     add(probe, &probe->drops);

@@ -1252,7 +1252,7 @@ struct seen {
 };
 
 static void use_parser(void *user_data, const char *event, const char *data, size_t length, const char *id) {
-    struct seen *parsed = user_data;
+    struct seen *seen = user_data;
     CHECK_TEXT(event, "message");
     CHECK(length == 3 && memcmp(data, "a\0b", 4) == 0);
     CHECK_TEXT(id, "7");

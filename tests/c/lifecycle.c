@@ -567,7 +567,7 @@ static void each(const char *what, void (*test)(const struct kind *), int which)
     for (int at = 0; at < KINDS; at++) {
         if (which == CALLS && kinds[at].nature == HANDLER) continue;
         if (which == PENDING && !kinds[at].start_pending) continue;
-        snprintf(id, sizeof id, "%s:%s", what, kinds[at].name);
+        snprintf(id, sizeof id, "lifecycle:%s:%s", what, kinds[at].name);
         check_begin(id);
         test(&kinds[at]);
         check_end();
@@ -575,6 +575,7 @@ static void each(const char *what, void (*test)(const struct kind *), int which)
 }
 
 #define EACH(test, which) each(#test, test, which)
+#define ONCE(test) (check_begin("lifecycle:" #test), test(), check_end())
 
 int main(void) {
     alarm(240);
@@ -599,8 +600,8 @@ int main(void) {
     EACH(cancelling_before, PENDING);
     EACH(a_callback_that_blocks, ANY);
     EACH(forking_meanwhile, PENDING);
-    RUN(eight_threads);
-    RUN(nothing_is_lost_behind_a_handler_that_blocks);
-    RUN(no_threads_are_left);
+    ONCE(eight_threads);
+    ONCE(nothing_is_lost_behind_a_handler_that_blocks);
+    ONCE(no_threads_are_left);
     return check_failed ? 1 : 0;
 }

@@ -271,6 +271,24 @@ def symbols(tests: Tests) -> None:
     tests.result("symbols:soname", f"{soname and soname[1]}" if wrong else None)
 
 
+def documents(tests: Tests) -> None:
+    """What the documents of the C API point to is there: files, and tests by their ids."""
+    files = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
+    sources = "".join(path.read_text() for path in files)
+    groups = "|".join(group.__name__ for group in GROUPS)
+    for name in ("c-api-conventions.md", "abi-stability.md"):
+        words = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text())
+        files = {word for word in words if re.fullmatch(r"(abi|core|ffi-c|tests)/[\w./-]+", word)}
+        ids = {word for word in words if re.fullmatch(rf"({groups}):[\w.:-]+", word)}
+        missing = {word for word in files if "/N/" not in word and not (ROOT / word).exists()}
+        for word in ids:
+            last = word.replace("abi:N:", "").split(":")[-1]
+            if not any(f"{start}{last}" in sources for start in ("", ":")):
+                missing.add(word)
+        good = files and ids and not missing
+        tests.result(f"documents:{name}", None if good else f"not there: {sorted(missing)}")
+
+
 def vectors(tests: Tests) -> None:
     shared = Vectors(ROOT / "tests/vectors")
     (BUILD / "vectors_table.h").write_text(shared.tables())
@@ -770,7 +788,21 @@ def changes_are_noticed(tests: Tests, released: Path, now: dict[str, str]) -> No
 
 
 GROUPS = (
-    *(headers, symbols, abi, vectors, boundary, calls, lifecycle, guest, transport, login, sesame, examples),
+    *(
+        headers,
+        symbols,
+        abi,
+        documents,
+        vectors,
+        boundary,
+        calls,
+        lifecycle,
+        guest,
+        transport,
+        login,
+        sesame,
+        examples,
+    ),
     faults,
 )
 # With a library that was built for them, and with the feature test-panic.

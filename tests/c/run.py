@@ -25,16 +25,17 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/c"
 BUILD = ROOT / "build/c"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+CPP_WARNINGS = ["-Wshadow", "-Wconversion"]
 LIMIT = 300  # seconds; nothing here takes nearly as long
 
 
 class Tests:
-    def __init__(self, target: Path, only: str) -> None:
-        self.library = BUILD / "lib"
+    def __init__(self, target: Path, only: str, build: Path = BUILD) -> None:
+        self.library = build / "lib"
         self.sandbox = target / "lime-sandbox"
         self.only = only
         self.passed = self.failed = 0
-        shutil.rmtree(BUILD, ignore_errors=True)
+        shutil.rmtree(build, ignore_errors=True)
         self.library.mkdir(parents=True)
         # A copy: a build that goes on meanwhile must not change what is tested.
         shutil.copy(target / "liblime.so", self.library / "liblime.so.0")

@@ -11,12 +11,13 @@
 #include <lime.hpp>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #define CHECK_EQ(got, expected) check_equal(__FILE__, __LINE__, #got, got, expected)
 
 /// That it throws this class, and is the error, for more checks.
-#define CHECK_THROWS(kind, expression)                                                                                 \
-    check_throws<kind>(__FILE__, __LINE__, #expression " throws " #kind, [&] { static_cast<void>(expression); })
+#define CHECK_THROWS(kind, ...)                                                                                        \
+    check_throws<kind>(__FILE__, __LINE__, #__VA_ARGS__ " throws " #kind, [&] { static_cast<void>(__VA_ARGS__); })
 
 inline std::string shown(const std::string &text) { return text; }
 inline std::string shown(const std::optional<std::string> &text) { return text ? *text : "(nothing)"; }

@@ -8,9 +8,9 @@ compiles as every language and with every compiler is among the C tests.
 
 import argparse
 import os
-import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -42,7 +42,53 @@ def vectors(tests: c.Tests) -> None:
     parity.write_text("".join(f"{test_id}\n" for test_id in seen))
 
 
-GROUPS = (vectors,)
+def boundary(tests: c.Tests) -> None:
+    program = compiled(tests, "boundary", HERE / "boundary.cpp")
+    with c.Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        c.story(tests, "boundary", program, sandbox, PLACES)
+
+
+def rate_limit(sandbox: c.Sandbox) -> None:
+    failure = {
+        "ok": False,
+        "error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Slow down", "detail": {"limit": 5}},
+    }
+    rule = {"route": "create_request", "status": 429, "headers": {"retry-after": "7"}, "body": failure}
+    sandbox.control("POST", "/faults", rule)
+
+
+def received(sandbox: c.Sandbox) -> str:
+    requests = sandbox.control("GET", "/received")["received"]
+    return str(sum(request["route"] != "events" for request in requests))
+
+
+def expire(sandbox: c.Sandbox, request_id: str) -> None:
+    sandbox.control("POST", f"/login-requests/{request_id}/expire")
+
+
+def difficulty(bits: int) -> Callable[[c.Sandbox], None]:
+    def change(sandbox: c.Sandbox) -> None:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": bits})
+        sandbox.control("DELETE", "/received")
+
+    return change
+
+
+def challenged(sandbox: c.Sandbox) -> None:
+    sandbox.control("GET", "/received?route=challenge&min=1&wait_ms=30000")
+
+
+PLACES = {
+    "challenged": challenged,
+    "easy": difficulty(8),
+    "expire": expire,
+    "hard": difficulty(60),
+    "rate-limit": rate_limit,
+    "received": received,
+}
+
+GROUPS = (vectors, boundary)
 
 
 def main() -> int:

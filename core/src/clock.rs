@@ -97,8 +97,8 @@ impl ManualClock {
     /// Moves both times forward and ends the sleeps whose time has come.
     pub fn advance(&self, duration: Duration) {
         let mut state = self.lock();
-        state.unix += duration;
-        state.monotonic += duration;
+        state.unix = state.unix.saturating_add(duration);
+        state.monotonic = state.monotonic.saturating_add(duration);
         let now = state.monotonic;
         state.sleepers.retain(|(until, _)| *until > now); // dropping its sender ends a sleep
     }
@@ -117,6 +117,14 @@ impl ManualClock {
     pub fn wait_for_sleeps(&self, count: usize) -> Vec<Duration> {
         let state = self.changed.wait_while(self.lock(), |state| state.slept.len() < count);
         state.unwrap_or_else(PoisonError::into_inner).slept.clone()
+    }
+
+    /// Like [`wait_for_sleeps`](Self::wait_for_sleeps), for at most `timeout` of real time; false when
+    /// that has passed.
+    pub fn wait_for_sleeps_within(&self, count: usize, timeout: Duration) -> bool {
+        let short = |state: &mut ManualState| state.slept.len() < count;
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, short);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     fn lock(&self) -> MutexGuard<'_, ManualState> {
@@ -138,12 +146,12 @@ impl Clock for ManualClock {
         state.slept.push(duration);
         self.changed.notify_all();
         if state.skips_sleeps {
-            state.unix += duration;
-            state.monotonic += duration;
+            state.unix = state.unix.saturating_add(duration);
+            state.monotonic = state.monotonic.saturating_add(duration);
             // Gives the other tasks of the runtime a turn, as a real sleep would.
             return tokio::task::yield_now().boxed();
         }
-        let until = state.monotonic + duration;
+        let until = state.monotonic.saturating_add(duration);
         let (sender, ended) = oneshot::channel();
         state.sleepers.push((until, sender));
         ended.map(|_| ()).boxed()

@@ -77,15 +77,16 @@
  *
  * THREADS
  *
- * Site, Agent and Sesame may be used by any number of threads at once, but not while they are moved or destroyed. A
- * WebhookVerifier may as soon as it is set up, and results may be read by several. Everything else is one thread's
+ * Site, Agent, Sesame and Clock may be used by any number of threads at once, but not while they are moved or destroyed.
+ * A WebhookVerifier may as soon as it is set up, and results may be read by several. Everything else is one thread's
  * at a time.
  *
  * HANDLERS
  *
  * Handlers and `then` run on the one dispatcher thread, one at a time, and should be short. A blocking call there throws
  * WouldDeadlockError, and so do Operation::get() and Operation::wait() for what is not there yet; a std::future
- * that was taken out of an Operation cannot know, and would wait for ever. Each function object is destroyed
+ * that was taken out of an Operation cannot know, and would wait for ever. The functions of a Transport run on another
+ * thread of the library, for which the same goes. Each function object is destroyed
  * exactly once, after its last call, on any thread; its destructor must not wait for the client. A handler that owns its own
  * client (by a std::shared_ptr) keeps it alive for ever.
  *
@@ -123,7 +124,7 @@
 #if __cplusplus < 201703L
 #error "lime.hpp needs C++17 or later"
 #endif
-#if LIME_ABI_VERSION < 2
+#if LIME_ABI_VERSION < 3
 #error "lime.hpp and lime.h are of different versions"
 #endif
 
@@ -219,6 +220,21 @@ enum class FrameKind : std::int32_t {
     error = LIME_FRAME_ERROR,
     ignored = LIME_FRAME_IGNORED,
     malformed = LIME_FRAME_MALFORMED,
+};
+
+/// How far a failed request of the host's own HTTP client got: the LIME_REACH_ constants.
+enum class Reach : std::int32_t {
+    not_sent = LIME_REACH_NOT_SENT,
+    maybe_sent = LIME_REACH_MAYBE_SENT,
+    timed_out = LIME_REACH_TIMED_OUT,
+    host_fault = LIME_REACH_HOST_FAULT,
+};
+
+/// What a login is busy with: the LIME_LOGIN_STAGE_ constants. A later library may know more of them.
+enum class LoginStage : std::int32_t {
+    challenge = LIME_LOGIN_STAGE_CHALLENGE,
+    pow = LIME_LOGIN_STAGE_POW,
+    approve = LIME_LOGIN_STAGE_APPROVE,
 };
 
 /// The version of the library at run time, "MAJOR.MINOR.PATCH".
@@ -539,30 +555,6 @@ class Started {
     std::uint64_t operation_ = 0;
 };
 
-/// @cond INTERNAL
-namespace detail {
-
-/// Whether this thread is inside a callback of the library.
-inline bool &in_callback() noexcept {
-    thread_local bool inside = false;
-    return inside;
-}
-
-/// While a callback runs.
-class CallbackScope {
-  public:
-    CallbackScope() noexcept : outer_(std::exchange(in_callback(), true)) {}
-    CallbackScope(const CallbackScope &) = delete;
-    CallbackScope &operator=(const CallbackScope &) = delete;
-    ~CallbackScope() { in_callback() = outer_; }
-
-  private:
-    bool outer_;
-};
-
-} // namespace detail
-/// @endcond
-
 /// The result of a started call, once it is there, and the way to cancel it. Destroying it neither waits nor cancels.
 template <class T> class [[nodiscard]] Operation : public Started {
   public:
@@ -596,7 +588,7 @@ template <class T> class [[nodiscard]] Operation : public Started {
 
   private:
     void refuse_to_hang() const {
-        if (detail::in_callback() && future_.valid() && !wait_for(std::chrono::seconds(0)))
+        if (lime_is_library_thread() == 1 && future_.valid() && !wait_for(std::chrono::seconds(0)))
             Error(LIME_ERROR_WOULD_DEADLOCK, "a result was waited for on the thread that would have to bring it").raise();
     }
 
@@ -722,7 +714,6 @@ using SharedHooks = std::shared_ptr<Hooks>;
 
 /// Runs what a host gave; no exception gets past it.
 template <class Body> void guarded(Hooks &hooks, const Body &body) noexcept {
-    const CallbackScope scope;
     try {
         body();
     } catch (...) {
@@ -765,49 +756,55 @@ void keep_promise(void *user_data, std::int32_t status, typename T::native_type 
 
 template <class T> void drop_promise(void *user_data) noexcept { delete static_cast<std::promise<T> *>(user_data); }
 
+/// Starts a call that ends in a future, which also takes what is refused at once.
+template <class T, class Starter> Operation<T> start(const Arguments &arguments, const Starter &starter) {
+    std::optional<Error> refused = arguments.refused();
+    if (!refused) {
+        auto promise = std::make_unique<std::promise<T>>();
+        std::future<T> future = promise->get_future();
+        std::uint64_t operation = 0;
+        const Result<void> started = call_void([&](lime_error **error) {
+            return starter(&keep_promise<T>, promise.release(), &drop_promise<T>, &operation, error);
+        });
+        if (started) return Operation<T>(Started(operation), std::move(future));
+        refused = started.error();
+    }
+    std::promise<T> promise;
+    promise.set_exception(refused->to_exception());
+    return Operation<T>(Started(), promise.get_future());
+}
+
+/// Starts a call that ends in `then`; throws what is refused at once.
+template <class T, class Starter>
+Started start(Arguments arguments, const Starter &starter, const SharedHooks &hooks, Then<T> then) {
+    arguments.function("then", then != nullptr);
+    if (arguments.refused()) arguments.refused()->raise();
+    auto *box = boxed(hooks, std::move(then));
+    std::uint64_t operation = 0;
+    call_void([&](lime_error **error) {
+        return starter(&call_then<T>, box, &Box<Then<T>>::drop, &operation, error);
+    }).value();
+    return Started(operation);
+}
+
 /// One call in all its forms: the two functions of C, and what puts the call's own arguments before theirs.
 template <class T, class Blocking, class Starting, class Apply> class Call {
   public:
     Call(const Arguments &arguments, Blocking *blocking, Starting *starting, Apply apply)
         : arguments_(arguments), blocking_(blocking), starting_(starting), apply_(std::move(apply)) {}
 
-    /// Blocks.
     Result<T> now() const {
         if (arguments_.refused()) return *arguments_.refused();
-        return made<T>([this](typename T::native_type **value, lime_error **error) {
-            return apply_(blocking_, value, error);
-        });
+        return made<T>([this](auto... rest) { return apply_(blocking_, rest...); });
     }
 
-    /// Starts it; the future also takes what is refused at once.
     Operation<T> start() const {
-        std::optional<Error> refused = arguments_.refused();
-        if (!refused) {
-            auto promise = std::make_unique<std::promise<T>>();
-            std::future<T> future = promise->get_future();
-            std::uint64_t operation = 0;
-            const Result<void> started = call_void([&](lime_error **error) {
-                return apply_(starting_, &keep_promise<T>, promise.release(), &drop_promise<T>, &operation, error);
-            });
-            if (started) return Operation<T>(Started(operation), std::move(future));
-            refused = started.error();
-        }
-        std::promise<T> promise;
-        promise.set_exception(refused->to_exception());
-        return Operation<T>(Started(), promise.get_future());
+        return detail::start<T>(arguments_, [this](auto... rest) { return apply_(starting_, rest...); });
     }
 
-    /// Starts it; throws what is refused at once.
     Started start(const SharedHooks &hooks, Then<T> then) const {
-        Arguments arguments = arguments_;
-        arguments.function("then", then != nullptr);
-        if (arguments.refused()) arguments.refused()->raise();
-        auto *box = boxed(hooks, std::move(then));
-        std::uint64_t operation = 0;
-        call_void([&](lime_error **error) {
-            return apply_(starting_, &call_then<T>, box, &Box<Then<T>>::drop, &operation, error);
-        }).value();
-        return Started(operation);
+        return detail::start<T>(
+            arguments_, [this](auto... rest) { return apply_(starting_, rest...); }, hooks, std::move(then));
     }
 
   private:
@@ -1055,6 +1052,274 @@ class Approval {
     detail::Handle<lime_approval, lime_approval_free> native_;
 };
 
+/// How far a login has come. Any number of threads may look at it while the login runs.
+class LoginProgress {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_login_progress;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    explicit LoginProgress(lime_login_progress *native) noexcept : native_(native) {}
+    /// The object of the C library, which stays this one's.
+    const lime_login_progress *native() const noexcept { return native_.get(); }
+
+    /// What the login is busy with.
+    LoginStage stage() const noexcept { return static_cast<LoginStage>(lime_login_progress_stage(native())); }
+    /// How many nonces the search has taken up so far; it begins at 0 again when a second digest is tried.
+    std::uint64_t hashes() const noexcept { return lime_login_progress_hashes(native()); }
+    /// How many leading zero bits are asked for; nothing as long as the challenge is not there.
+    std::optional<std::int64_t> difficulty() const noexcept {
+        const std::int64_t bits = lime_login_progress_difficulty(native());
+        return bits < 0 ? std::nullopt : std::optional(bits);
+    }
+    /// How long ago this was made.
+    std::chrono::milliseconds elapsed() const noexcept {
+        return std::chrono::milliseconds(lime_login_progress_elapsed_ms(native()));
+    }
+    /// What the search has left of its budget; the whole budget before it has begun.
+    std::chrono::milliseconds left() const noexcept {
+        return std::chrono::milliseconds(lime_login_progress_left_ms(native()));
+    }
+
+  private:
+    detail::Handle<lime_login_progress, lime_login_progress_free> native_;
+};
+
+/// A nonce that was found by solve_pow_start().
+class PowNonce {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_pow_nonce;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    explicit PowNonce(lime_pow_nonce *native) noexcept : native_(native) {}
+    /// The object of the C library, which stays this one's.
+    const lime_pow_nonce *native() const noexcept { return native_.get(); }
+
+    /// The nonce, as decimal text.
+    std::string text() const { return detail::text(lime_pow_nonce_text(native())); }
+
+  private:
+    detail::Handle<lime_pow_nonce, lime_pow_nonce_free> native_;
+};
+
+// ---- the host's own HTTP client, and a clock for tests
+
+/// A request that the host carries out. It is answered in this order: respond(), any number of write(), end(); or, at
+/// any point, fail(). One that is destroyed before has failed, Reach::maybe_sent.
+///
+/// To be used by one thread at a time, but for is_wanted() and wants_more().
+class HttpRequest {
+  public:
+    /// Takes over an object of the C library.
+    explicit HttpRequest(lime_http_request *native) noexcept : native_(native) {}
+    /// The object of the C library, which stays this one's.
+    const lime_http_request *native() const noexcept { return native_.get(); }
+
+    /// The request's number, which the two notices are given. Numbers are never used again.
+    std::uint64_t id() const noexcept { return lime_http_request_id(native()); }
+    /// The method, "GET" or "POST".
+    std::string method() const { return detail::text(lime_http_request_method(native())); }
+    /// The absolute URL. Redirects must not be followed: they are given back like any other answer.
+    std::string url() const { return detail::text(lime_http_request_url(native())); }
+    /// The headers that are to be sent beside those that an HTTP client adds by itself. The values may be secrets: not
+    /// for logs.
+    std::vector<std::pair<std::string, std::string>> headers() const {
+        std::vector<std::pair<std::string, std::string>> headers;
+        const std::size_t count = lime_http_request_header_count(native());
+        for (std::size_t at = 0; at < count; at++)
+            headers.emplace_back(detail::text(lime_http_request_header_name(native(), at)),
+                                 detail::text(lime_http_request_header_value(native(), at)));
+        return headers;
+    }
+    /// The whole body; valid as long as this object.
+    std::string_view body() const noexcept {
+        std::size_t length = 0;
+        const void *bytes = lime_http_request_body(native(), &length);
+        return bytes ? std::string_view(static_cast<const char *>(bytes), length) : std::string_view();
+    }
+    /// Whether the answer's body is a stream: to be handed on piece by piece as it arrives, without a limit of time
+    /// between the pieces.
+    bool is_stream() const noexcept { return lime_http_request_is_stream(native()) == 1; }
+    /// How long the platform may hold the answer back, where that is longer than usual.
+    std::optional<std::chrono::milliseconds> time_limit() const noexcept {
+        const std::int64_t ms = lime_http_request_time_limit_ms(native());
+        return ms < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(ms));
+    }
+    /// The started call that the request is sent for; none when the library sends it by itself.
+    Started operation() const noexcept { return Started(lime_http_request_operation(native())); }
+    /// Whether the answer is still wanted. Any thread may ask.
+    bool is_wanted() const noexcept { return lime_http_request_is_wanted(native()) == 1; }
+    /// Whether more of the body is wanted now. Any thread may ask.
+    bool wants_more() const noexcept { return lime_http_request_wants_more(native()) == 1; }
+    /// Blocks until more of the body is wanted (true), or nothing any more: for a host that carries a request out on
+    /// a thread of its own.
+    bool wait() const noexcept { return lime_http_request_wait(native()) == 1; }
+
+    /// Hands over the answer's status and headers, any range of pairs of texts. What HTTP does not allow is left out.
+    /// Gives false when the answer is not wanted any more. Throws InvalidArgumentError when there is no such status, or
+    /// the request was answered already.
+    template <class Headers> bool respond(std::int32_t http_status, const Headers &headers) {
+        std::vector<std::string> texts;
+        for (const auto &[name, value] : headers) {
+            const std::string_view name_view = name, value_view = value;
+            if (name_view.find('\0') != std::string_view::npos || value_view.find('\0') != std::string_view::npos)
+                continue; // HTTP does not allow it, and C would cut it
+            texts.emplace_back(name_view);
+            texts.emplace_back(value_view);
+        }
+        std::vector<const char *> names, values;
+        for (std::size_t at = 0; at < texts.size(); at += 2) {
+            names.push_back(texts[at].c_str());
+            values.push_back(texts[at + 1].c_str());
+        }
+        return wanted(
+            lime_http_request_respond(native_.get(), http_status, names.data(), values.data(), names.size()));
+    }
+    /// Hands over a piece of the answer's body, after any decoding. Gives false when the answer is not wanted any more.
+    /// Throws InvalidArgumentError when it is not its turn.
+    bool write(std::string_view piece) {
+        return wanted(lime_http_request_write(native_.get(), piece.data(), piece.size()));
+    }
+    /// Says that the body is complete. Throws InvalidArgumentError when it is not its turn.
+    void end() { detail::checked(lime_http_request_end(native_.get())).value(); }
+    /// Says that there is no answer, or that its body broke off: how far it got (Reach::maybe_sent when in doubt), and
+    /// why, for people, without secrets. Throws InvalidArgumentError when the request has ended.
+    void fail(Reach reach, std::string_view message) {
+        detail::Arguments arguments;
+        const std::string text = arguments.text("message", message);
+        if (arguments.refused()) arguments.refused()->raise();
+        detail::checked(lime_http_request_fail(native_.get(), static_cast<std::int32_t>(reach), text.c_str())).value();
+    }
+
+  private:
+    static bool wanted(std::int32_t status) {
+        if (status == LIME_ERROR_CANCELLED) return false;
+        detail::checked(status).value();
+        return true;
+    }
+
+    detail::Handle<lime_http_request, lime_http_request_free> native_;
+};
+
+/// The host's own HTTP client, as functions.
+struct TransportFunctions {
+    /// Begins to carry out a request, which is to be answered now or later, on any thread. Runs on the library's runtime
+    /// thread, which all clients share, so it must return at once. When it throws, the request has failed.
+    std::function<void(HttpRequest request)> send = {};
+    /// Is told the number of a request whose answer is not wanted any more: close the connection. Runs on a thread of
+    /// the library, must return at once, and must not call the library. May be empty.
+    std::function<void(std::uint64_t request_id)> abort = {};
+    /// Is told the number of a request whose body is wanted again after HttpRequest::wants_more() was false; else as
+    /// `abort`.
+    std::function<void(std::uint64_t request_id)> resume = {};
+    /// Where exceptions of the three go, see "Handlers" above.
+    ErrorHandler on_error = {};
+    /// Whether the host's client has time limits of its own. Then the options' `timeout` is not applied.
+    bool keeps_time = false;
+};
+
+/// The host's own HTTP client. Clients that were made with it keep it: it may be destroyed before them.
+class Transport {
+  public:
+    /// Makes a transport of functions. Starts nothing. Throws InvalidArgumentError when there is no `send`.
+    explicit Transport(TransportFunctions functions) : Transport(try_new(std::move(functions)).value()) {}
+
+    /// As the constructor.
+    static Result<Transport> try_new(TransportFunctions functions) {
+        detail::Arguments arguments;
+        arguments.function("send", functions.send != nullptr);
+        if (arguments.refused()) return *arguments.refused();
+        auto hooks = std::make_shared<detail::Hooks>(functions.on_error, LogFunction());
+        const bool has_abort = functions.abort != nullptr, has_resume = functions.resume != nullptr;
+        const std::int32_t keeps_time = functions.keeps_time ? 1 : 0;
+        auto *box = detail::boxed(hooks, std::move(functions));
+        lime_transport *transport = nullptr;
+        auto made = detail::call_void([&](lime_error **error) {
+            return lime_transport_new(&send, has_abort ? &abort : nullptr, has_resume ? &resume : nullptr, box,
+                                      &detail::Box<TransportFunctions>::drop, &transport, error);
+        });
+        if (!made) return made.error();
+        Transport result(transport, std::move(hooks));
+        made = detail::checked(lime_transport_set_keeps_time(transport, keeps_time));
+        if (!made) return made.error();
+        return Result<Transport>(std::move(result));
+    }
+
+    /// The object of the C library, which stays this one's.
+    const lime_transport *native() const noexcept { return native_.get(); }
+
+    /// How many exceptions have left the functions so far.
+    std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
+
+  private:
+    Transport(lime_transport *native, detail::SharedHooks hooks) noexcept : hooks_(std::move(hooks)), native_(native) {}
+
+    static void send(void *user_data, lime_http_request *request) noexcept {
+        auto &box = detail::Box<TransportFunctions>::from(user_data);
+        // By value all the way: when send throws, the request is gone before anybody is told.
+        const detail::SharedHooks hooks = box.hooks;
+        detail::guarded(*hooks, [&] { box.function.send(HttpRequest(request)); });
+    }
+    static void abort(void *user_data, std::uint64_t request_id) noexcept {
+        auto &box = detail::Box<TransportFunctions>::from(user_data);
+        detail::guarded(*box.hooks, [&] { box.function.abort(request_id); });
+    }
+    static void resume(void *user_data, std::uint64_t request_id) noexcept {
+        auto &box = detail::Box<TransportFunctions>::from(user_data);
+        detail::guarded(*box.hooks, [&] { box.function.resume(request_id); });
+    }
+
+    detail::SharedHooks hooks_;
+    detail::Handle<lime_transport, lime_transport_free> native_;
+};
+
+/// A clock for tests: it stands still until the test moves it, so that every back-off and expiry can be tested without
+/// waiting. Clients that were made with it keep it. Any number of threads may use it at once. It does not bound requests
+/// that are under way, nor a proof of work: those take real time.
+class Clock {
+  public:
+    /// A clock that stands at a time. With `skips_sleeps` every wait moves it by itself and ends at once. Throws
+    /// InvalidArgumentError for a time before 1970.
+    explicit Clock(UnixTime now, bool skips_sleeps = false)
+        : native_(lime_clock_new(std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count(),
+                                 skips_sleeps ? 1 : 0)) {
+        if (!native_) Error(LIME_ERROR_INVALID_ARGUMENT, "the time is before 1970").raise();
+    }
+
+    /// The object of the C library, which stays this one's.
+    const lime_clock *native() const noexcept { return native_.get(); }
+
+    /// Moves the clock forward and ends the waits whose time has come.
+    void advance(std::chrono::milliseconds by) const {
+        detail::Arguments arguments;
+        const std::uint64_t ms = arguments.ms("by", by);
+        if (arguments.refused()) arguments.refused()->raise();
+        detail::checked(lime_clock_advance_ms(native(), ms)).value();
+    }
+    /// Sets what the library gets for a random number: from 0 (included) to 1 (excluded).
+    void set_jitter(double jitter) const { detail::checked(lime_clock_set_jitter(native(), jitter)).value(); }
+    /// How many waits have begun so far.
+    std::size_t sleeps() const noexcept { return lime_clock_sleeps(native()); }
+    /// How long a wait is, or was, by its number from 0.
+    std::optional<std::chrono::milliseconds> slept(std::size_t index) const noexcept {
+        const std::int64_t ms = lime_clock_slept_ms(native(), index);
+        return ms < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(ms));
+    }
+    /// Blocks until so many waits have begun since the clock was made. Throws TimeoutError after `timeout` of real time.
+    void wait_for_sleeps(std::size_t count, std::chrono::milliseconds timeout) const {
+        detail::Arguments arguments;
+        const std::uint64_t ms = arguments.ms("timeout", timeout);
+        if (arguments.refused()) arguments.refused()->raise();
+        detail::checked(lime_clock_wait_for_sleeps(native(), count, ms)).value();
+    }
+
+  private:
+    detail::Handle<lime_clock, lime_clock_free> native_;
+};
+
 // ---- site
 
 /// How to make a Site. What is not set has its default, or is read from the environment.
@@ -1083,6 +1348,10 @@ struct SiteOptions {
     LogLevel log_level = LogLevel::info;
     /// Where exceptions go that leave a handler, see "Handlers" above.
     ErrorHandler on_error = {};
+    /// The host's own HTTP client, for every byte of this client; the library's own if null.
+    const Transport *transport = nullptr;
+    /// Where time and chance come from, for tests; the machine's clock if null.
+    const Clock *clock = nullptr;
 };
 
 /// How a passport has to be.
@@ -1128,6 +1397,8 @@ class Site {
     /// A handler for the end of a login request: `passport` is the agent's, not verified yet, or nothing when nobody
     /// signed in in time.
     using LoginHandler = std::function<void(const std::string &request_id, const std::optional<std::string> &passport)>;
+    /// A handler that is given the event as its own, to be kept and handed on.
+    using LoginEventHandler = std::function<void(LoginEvent event)>;
     /// A handler for where the event stream stands, and what ended the last connection.
     using StateHandler = std::function<void(StreamState state, const std::optional<Error> &last_error)>;
 
@@ -1212,12 +1483,45 @@ class Site {
         return verifying(jwt, expected_request_id, check).start(hooks_, std::move(then));
     }
 
+    /// Verifies a passport with the keys that are at hand; nothing when they are not, and verify_passport_start() fetches
+    /// them. Never blocks and sends nothing; in handlers, too. Throws as verify_passport().
+    std::optional<Passport> verify_passport_cached(std::string_view jwt,
+                                                   std::optional<std::string_view> expected_request_id,
+                                                   PassportCheck check = {}) const {
+        return try_verify_passport_cached(jwt, expected_request_id, check).value();
+    }
+    /// As verify_passport_cached().
+    Result<std::optional<Passport>> try_verify_passport_cached(std::string_view jwt,
+                                                               std::optional<std::string_view> expected_request_id,
+                                                               PassportCheck check = {}) const {
+        detail::Arguments arguments;
+        const auto text = arguments.text("jwt", jwt);
+        const auto expected = arguments.maybe_text("expected_request_id", expected_request_id);
+        if (arguments.refused()) return *arguments.refused();
+        auto verified = detail::made<Passport>([&](lime_passport **passport, lime_error **error) {
+            return lime_site_verify_passport_cached(native(), text.c_str(), detail::c_str(expected),
+                                                    check.require_issuer ? 1 : 0, passport, error);
+        });
+        if (!verified) return verified.error();
+        if (!verified->native()) return std::optional<Passport>();
+        return std::optional<Passport>(*std::move(verified));
+    }
+
     /// Registers a handler for the end of every login request of this site, and starts the event stream. It stays
     /// registered for the life of the client. Throws ClosedError and InvalidArgumentError.
     void on_login(LoginHandler handler) const { try_on_login(std::move(handler)).value(); }
     /// As on_login().
     Result<void> try_on_login(LoginHandler handler) const {
         return listen(lime_site_on_login, &Site::login, std::move(handler));
+    }
+
+    /// Like on_login(), for a program that handles events on a thread of its own: as long as an event lives it has its
+    /// place in the queue (SiteOptions::event_queue_limit), so a program that does not keep up holds the platform back,
+    /// and nothing is dropped.
+    void on_login_event(LoginEventHandler handler) const { try_on_login_event(std::move(handler)).value(); }
+    /// As on_login_event().
+    Result<void> try_on_login_event(LoginEventHandler handler) const {
+        return listen(lime_site_on_login_event, &Site::login_event, std::move(handler));
     }
 
     /// Registers a handler for where the event stream stands: it is first called with the state as it is, then
@@ -1274,6 +1578,11 @@ class Site {
         detail::guarded(*box.hooks, [&] { box.function(detail::text(request_id), detail::maybe_text(passport)); });
     }
 
+    static void login_event(void *user_data, lime_login_event *event) noexcept {
+        auto &box = detail::Box<LoginEventHandler>::from(user_data);
+        detail::guarded(*box.hooks, [&] { box.function(LoginEvent(event)); });
+    }
+
     static void state_changed(void *user_data, std::int32_t state, const lime_error *last_error) noexcept {
         auto &box = detail::Box<StateHandler>::from(user_data);
         detail::guarded(*box.hooks,
@@ -1310,6 +1619,10 @@ struct AgentOptions {
     LogLevel log_level = LogLevel::info;
     /// Where exceptions go that leave a `then`, see "Handlers" above.
     ErrorHandler on_error = {};
+    /// The host's own HTTP client, for every byte of this client; the library's own if null.
+    const Transport *transport = nullptr;
+    /// Where time and chance come from, for tests; the machine's clock if null.
+    const Clock *clock = nullptr;
 };
 
 /// The client of an agent. Make one per agent token and process.
@@ -1320,6 +1633,14 @@ class Agent {
         return detail::call<ApprovalResult>(
             arguments, lime_agent_login, lime_agent_login_start,
             [this, id](auto *call, auto... rest) { return call(native(), id.c_str(), rest...); });
+    }
+    auto logging_in(std::string_view request_id, const LoginProgress &progress) const {
+        detail::Arguments arguments;
+        auto id = arguments.text("request_id", request_id);
+        return detail::call<ApprovalResult>(arguments, lime_agent_login_with_progress, lime_agent_login_with_progress_start,
+                                            [this, id, &progress](auto *call, auto... rest) {
+                                                return call(native(), id.c_str(), progress.native(), rest...);
+                                            });
     }
     auto getting_profile() const {
         return detail::call<AgentProfile>({}, lime_agent_get_profile, lime_agent_get_profile_start,
@@ -1347,6 +1668,33 @@ class Agent {
     /// As login(), started.
     Started login_start(std::string_view request_id, std::function<void(Result<ApprovalResult>)> then) const {
         return logging_in(request_id).start(hooks_, std::move(then));
+    }
+
+    /// A progress for one login of this agent. Its clock runs from here on.
+    LoginProgress progress() const { return try_progress().value(); }
+    /// As progress().
+    Result<LoginProgress> try_progress() const {
+        return detail::made<LoginProgress>([&](lime_login_progress **progress, lime_error **error) {
+            return lime_agent_progress(native(), progress, error);
+        });
+    }
+    /// Like login(), and any thread can see in `progress` how far it has come. Blocks.
+    ApprovalResult login_with_progress(std::string_view request_id, const LoginProgress &progress) const {
+        return try_login_with_progress(request_id, progress).value();
+    }
+    /// As login_with_progress().
+    Result<ApprovalResult> try_login_with_progress(std::string_view request_id, const LoginProgress &progress) const {
+        return logging_in(request_id, progress).now();
+    }
+    /// As login_with_progress(), started. The progress may be destroyed at any time.
+    Operation<ApprovalResult> login_with_progress_start(std::string_view request_id,
+                                                        const LoginProgress &progress) const {
+        return logging_in(request_id, progress).start();
+    }
+    /// As login_with_progress(), started.
+    Started login_with_progress_start(std::string_view request_id, const LoginProgress &progress,
+                                      std::function<void(Result<ApprovalResult>)> then) const {
+        return logging_in(request_id, progress).start(hooks_, std::move(then));
     }
 
     /// Reads the agent's own profile. Blocks.
@@ -1394,6 +1742,10 @@ struct SesameOptions {
     LogLevel log_level = LogLevel::info;
     /// Where exceptions go that leave a `then`, see "Handlers" above.
     ErrorHandler on_error = {};
+    /// The host's own HTTP client, for every byte of this client; the library's own if null.
+    const Transport *transport = nullptr;
+    /// Where time and chance come from, for tests; the machine's clock if null.
+    const Clock *clock = nullptr;
 };
 
 /// What a human is asked to approve; it can be asked for any number of times.
@@ -1631,6 +1983,13 @@ template <class Options> class Setter {
         if (value) apply(name, setter(options_, static_cast<Number>(*value)));
     }
 
+    template <class Native, class Object>
+    void object(const char *name, std::int32_t (*setter)(Options *, const Native *), const Object *value) {
+        // One that was moved from is not the same as none.
+        if (value && !value->native()) refuse(std::string(name) + " was moved from");
+        else if (value) apply(name, setter(options_, value->native()));
+    }
+
     void log(std::int32_t (*setter)(Options *, std::int32_t, lime_log_callback, void *, lime_drop_user_data),
              const SharedHooks &hooks, LogLevel level) {
         if (!hooks->log()) return;
@@ -1668,6 +2027,8 @@ inline Result<Site> Site::try_new(const SiteOptions &options) {
     set.number("require_issuer", lime_site_options_set_require_issuer, options.require_issuer);
     set.number("post_retry", lime_site_options_set_post_retry, options.post_retry);
     set.log(lime_site_options_set_log_callback, hooks, options.log_level);
+    set.object("transport", lime_site_options_set_transport, options.transport);
+    set.object("clock", lime_site_options_set_clock, options.clock);
     if (set.refused()) return *set.refused();
     lime_site *site = nullptr;
     auto made = detail::call_void([&](lime_error **error) { return lime_site_new(native.get(), &site, error); });
@@ -1688,6 +2049,8 @@ inline Result<Agent> Agent::try_new(const AgentOptions &options) {
     set.number("pow_threads", lime_agent_options_set_pow_threads, options.pow_threads);
     set.number("post_retry", lime_agent_options_set_post_retry, options.post_retry);
     set.log(lime_agent_options_set_log_callback, hooks, options.log_level);
+    set.object("transport", lime_agent_options_set_transport, options.transport);
+    set.object("clock", lime_agent_options_set_clock, options.clock);
     if (set.refused()) return *set.refused();
     lime_agent *agent = nullptr;
     auto made = detail::call_void([&](lime_error **error) { return lime_agent_new(native.get(), &agent, error); });
@@ -1705,6 +2068,8 @@ inline Result<Sesame> Sesame::try_new(const SesameOptions &options) {
     set.number("max_retries", lime_sesame_options_set_max_retries, options.max_retries);
     set.ms("poll_timeout", lime_sesame_options_set_poll_timeout_ms, options.poll_timeout);
     set.log(lime_sesame_options_set_log_callback, hooks, options.log_level);
+    set.object("transport", lime_sesame_options_set_transport, options.transport);
+    set.object("clock", lime_sesame_options_set_clock, options.clock);
     if (set.refused()) return *set.refused();
     lime_sesame *sesame = nullptr;
     auto made = detail::call_void([&](lime_error **error) { return lime_sesame_new(native.get(), &sesame, error); });
@@ -1908,8 +2273,22 @@ inline Passport verify_passport(std::string_view jwt, std::string_view jwks_json
     return try_verify_passport(jwt, jwks_json, api_root, expected_request_id, check, now).value();
 }
 
+/// @cond INTERNAL
+namespace detail {
+
+inline auto solving(std::string_view challenge, std::int64_t difficulty, PowDigest digest, std::uint64_t timeout_ms,
+                    std::size_t threads) {
+    return [=](auto... rest) {
+        return lime_pow_solve_start(challenge.data(), challenge.size(), difficulty, static_cast<std::int32_t>(digest),
+                                    timeout_ms, threads, rest...);
+    };
+}
+
+} // namespace detail
+/// @endcond
+
 /// Finds the smallest nonce whose digest begins with `difficulty` zero bits. Runs on the calling thread (and on
-/// `threads` - 1 more). Throws PowTimeoutError and PowDifficultyError. An agent's login does this by itself.
+/// `threads` - 1 more). Fails with PowTimeoutError and PowDifficultyError. An agent's login does this by itself.
 inline Result<std::string> try_solve_pow(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                                          std::chrono::milliseconds timeout, std::size_t threads = 1) {
     detail::Arguments arguments;
@@ -1928,6 +2307,25 @@ inline Result<std::string> try_solve_pow(std::string_view challenge, std::int64_
 inline std::string solve_pow(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                              std::chrono::milliseconds timeout, std::size_t threads = 1) {
     return try_solve_pow(challenge, difficulty, digest, timeout, threads).value();
+}
+
+/// As solve_pow(), started: on a thread of the library, as soon as fewer searches than the machine has cores are running.
+/// Cancelling ends it within a millisecond.
+inline Operation<PowNonce> solve_pow_start(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
+                                           std::chrono::milliseconds timeout, std::size_t threads = 1) {
+    detail::Arguments arguments;
+    const std::uint64_t ms = arguments.ms("timeout", timeout);
+    return detail::start<PowNonce>(arguments, detail::solving(challenge, difficulty, digest, ms, threads));
+}
+
+/// As solve_pow(), started. What leaves `then` goes to `on_error`.
+inline Started solve_pow_start(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
+                               std::chrono::milliseconds timeout, std::size_t threads,
+                               std::function<void(Result<PowNonce>)> then, ErrorHandler on_error) {
+    detail::Arguments arguments;
+    const std::uint64_t ms = arguments.ms("timeout", timeout);
+    return detail::start<PowNonce>(arguments, detail::solving(challenge, difficulty, digest, ms, threads),
+                                   std::make_shared<detail::Hooks>(std::move(on_error), LogFunction()), std::move(then));
 }
 
 /// Takes the `data` out of an answer of the platform, as JSON text. Throws the platform's own error, or

@@ -42,11 +42,20 @@ def vectors(tests: c.Tests) -> None:
     parity.write_text("".join(f"{test_id}\n" for test_id in seen))
 
 
-def boundary(tests: c.Tests) -> None:
-    program = compiled(tests, "boundary", HERE / "boundary.cpp")
+def told(tests: c.Tests, name: str, places: dict, **environment: str) -> None:
+    """A program that is driven as it says, against a sandbox of its own."""
+    program = compiled(tests, name, HERE / f"{name}.cpp")
     with c.Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
-        c.story(tests, "boundary", program, sandbox, PLACES)
+        c.story(tests, name, program, sandbox, places, **environment)
+
+
+def boundary(tests: c.Tests) -> None:
+    told(tests, "boundary", PLACES)
+
+
+def host(tests: c.Tests) -> None:
+    told(tests, "host", PLACES)
 
 
 def rate_limit(sandbox: c.Sandbox) -> None:
@@ -88,7 +97,7 @@ PLACES = {
     "received": received,
 }
 
-GROUPS = (vectors, boundary)
+GROUPS = (vectors, boundary, host)
 
 
 def main() -> int:

@@ -160,30 +160,38 @@ class Sandbox:
             return json.loads(answer.read() or b"null")
 
 
+def compiler(name: str) -> str | None:
+    """A compiler by its name, or as Debian names its versions."""
+    names = [name, *(f"{name}-{version}" for version in range(25, 12, -1))]
+    return next((found for each in names if (found := shutil.which(each))), None)
+
+
+# What the headers have to compile as.
+STANDARDS = {
+    "lime.h": ("c99", "c11", "c17", "c++11", "c++17", "c++20"),
+    "lime.hpp": ("c++17", "c++20"),
+}
+
+
 def headers(tests: Tests) -> None:
-    """The header stands alone, may be included twice, and compiles as every language it names."""
-    twice = BUILD / "twice.c"
-    twice.write_text("#include <lime.h>\n#include <lime.h>\nint main(void) { return LIME_OK; }\n")
-    for compiler in tests.compilers:
-        for language, standard in (
-            ("c", "c99"),
-            ("c", "c11"),
-            ("c", "c17"),
-            ("c++", "c++11"),
-            ("c++", "c++17"),
-        ):
-            flags = [*WARNINGS, "-Wstrict-prototypes"] if language == "c" else WARNINGS
-            command = [
-                compiler,
-                f"-std={standard}",
-                *flags,
-                "-x",
-                language,
-                "-fsyntax-only",
-                f"-I{ROOT / 'include'}",
-                str(twice),
-            ]
-            tests.step(f"header:{Path(compiler).name}-{standard}", command)
+    """The headers stand alone, may be included twice, and compile as every language they name, with gcc and
+    clang."""
+    compilers = {name: compiler(name) for name in ("gcc", "clang")}
+    for name, found in compilers.items():
+        # Not left out where it is missing: nobody would ever notice.
+        missing = f"there is no {name} to compile the headers with: tools/setup.sh installs it"
+        tests.result(f"header:there-is-{name}", None if found else missing)
+    for header, standards in STANDARDS.items():
+        for standard in standards:
+            language = "c++" if "+" in standard else "c"
+            twice = BUILD / f"twice_{header}.{language}"
+            twice.write_text(f"#include <{header}>\n#include <{header}>\nint main(void) {{ return LIME_OK; }}\n")
+            extra = CPP_WARNINGS if language == "c++" else ["-Wstrict-prototypes"]
+            for name, found in compilers.items():
+                if found:
+                    flags = [f"-std={standard}", *WARNINGS, *extra, f"-I{ROOT / 'include'}"]
+                    command = [found, *flags, "-x", language, "-fsyntax-only", str(twice)]
+                    tests.step(f"header:{header}-{name}-{standard}", command)
     # What the manual shows are programs, and a piece of one.
     manual = (ROOT / "include/lime.h").read_text().split(" */")[0]
     lines = [line.removeprefix(" *")[1:] for line in manual.splitlines()]

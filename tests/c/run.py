@@ -185,7 +185,9 @@ def headers(tests: Tests) -> None:
         for standard in standards:
             language = "c++" if "+" in standard else "c"
             twice = BUILD / f"twice_{header}.{language}"
-            twice.write_text(f"#include <{header}>\n#include <{header}>\nint main(void) {{ return LIME_OK; }}\n")
+            twice.write_text(
+                f"#include <{header}>\n#include <{header}>\nint main(void) {{ return LIME_OK; }}\n"
+            )
             extra = CPP_WARNINGS if language == "c++" else ["-Wstrict-prototypes"]
             for name, found in compilers.items():
                 if found:

@@ -2,12 +2,13 @@
 
     python3 tests/cpp/run.py --target-dir target/debug [--only PREFIX]
 
-Needs liblime.so and lime-sandbox in the target folder. Writes to build/cpp and build/parity. How the header
-compiles as every language and with every compiler is among the C tests.
+Needs liblime.so and lime-sandbox in the target folder. Writes to build/cpp and build/parity. The programs are
+built by gcc and clang, as C++17 and as C++20, each by another pair; how the header alone compiles is among the
+C tests.
 """
 
 import argparse
-import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,39 +24,129 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build/cpp"
 
 
-def compiled(tests: c.Tests, name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
+def compiler(name: str) -> str:
+    """One that is not there is an error, and not left out: nobody would ever notice."""
+    found = c.compiler(name)
+    if found is None:
+        raise OSError(f"there is no {name}: tools/setup.sh installs it")
+    return found
+
+
+def compiled(
+    tests: c.Tests, name: str, source: Path, cxx: str = "g++", standard: str = "c++17", *flags: str
+) -> Path:
     program = BUILD / name
-    command = [os.environ.get("CXX", "g++"), "-std=c++17", "-g", "-O1", *c.WARNINGS, *c.CPP_WARNINGS, *flags]
+    command = [compiler(cxx), f"-std={standard}", "-g", *c.WARNINGS, *c.CPP_WARNINGS, *flags]
     include = [f"-I{ROOT / 'include'}", f"-I{BUILD}"]
     link = [f"-L{tests.library}", f"-Wl,-rpath,{tests.library}", "-llime", "-pthread"]
-    subprocess.run([*command, *include, *map(str, sources), "-o", str(program), *link], check=True)
+    subprocess.run([*command, *include, str(source), "-o", str(program), *link], check=True)
     return program
 
 
 def vectors(tests: c.Tests) -> None:
     shared = Vectors(ROOT / "tests/vectors")
     (BUILD / "vectors_table.h").write_text(shared.tables())
-    program = compiled(tests, "vectors", HERE / "vectors.cpp", flags=("-Wno-overlength-strings", "-Wno-missing-field-initializers"))
+    tables = ("-Wno-overlength-strings", "-Wno-missing-field-initializers", "-Wno-missing-braces")
+    program = compiled(tests, "vectors", HERE / "vectors.cpp", "clang++", "c++17", *tables)
     seen = tests.run("vectors", [str(program)], expected=shared.ids, vectors=shared)
     parity = ROOT / "build/parity/cpp.txt"
     parity.parent.mkdir(parents=True, exist_ok=True)
     parity.write_text("".join(f"{test_id}\n" for test_id in seen))
 
 
-def told(tests: c.Tests, name: str, places: dict, **environment: str) -> None:
+def told(tests: c.Tests, name: str, places: dict, cxx: str, standard: str, **environment: str) -> None:
     """A program that is driven as it says, against a sandbox of its own."""
-    program = compiled(tests, name, HERE / f"{name}.cpp")
+    program = compiled(tests, name, HERE / f"{name}.cpp", cxx, standard)
     with c.Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
         c.story(tests, name, program, sandbox, places, **environment)
 
 
 def boundary(tests: c.Tests) -> None:
-    told(tests, "boundary", PLACES)
+    told(tests, "boundary", PLACES, "g++", "c++17")
 
 
 def host(tests: c.Tests) -> None:
-    told(tests, "host", PLACES)
+    told(tests, "host", PLACES, "clang++", "c++20")
+
+
+def story(tests: c.Tests) -> None:
+    with c.Receiver() as receiver:
+        places = {
+            **c.BROKER,
+            "another-agent": another_agent,
+            "before-expiry": c.request_expires,
+            "before-second-login": c.keys_rotate,
+            "first-login": c.first_login_goes_wrong,
+            "webhook": lambda _: receiver.next(),
+        }
+        told(tests, "story", places, "g++", "c++20", CALLBACK_URL=receiver.url)
+
+
+def another_agent(sandbox: c.Sandbox) -> str:
+    agent = {
+        "display_name": "Ada",
+        "avatar_url": "https://a.b/ada.png",
+        "description": "Counts",
+        "owner_kyc_level": 2,
+        "agent_reputation": -7,
+    }
+    return sandbox.control("POST", "/agents", agent)["agent_token"]
+
+
+def units(tests: c.Tests) -> None:
+    """Two units that include the header, twice, are one program, also as two standards by two compilers."""
+    unit = "#include <lime.hpp>\n#include <lime.hpp>\n"
+    (BUILD / "one.cpp").write_text(
+        unit
+        + """
+lime::Error other(std::int32_t status);
+lime::Site make_site(const lime::SiteOptions &options);
+
+int main() {
+    lime::SiteOptions options;
+    options.site_token = "st_x";
+    const lime::Site site = make_site(options);
+    try {
+        other(LIME_ERROR_APPROVAL_DENIED).raise();
+    } catch (const lime::ApprovalDeniedError &error) {
+        return error.what() == std::string("why") && site.state() == lime::StreamState::idle ? 0 : 1;
+    }
+}
+"""
+    )
+    (BUILD / "two.cpp").write_text(
+        unit
+        + """
+lime::Error other(std::int32_t status) { return lime::Error(status, "why"); }
+lime::Site make_site(const lime::SiteOptions &options) { return lime::Site(options); }
+"""
+    )
+    include = f"-I{ROOT / 'include'}"
+    link = [f"-L{tests.library}", f"-Wl,-rpath,{tests.library}", "-llime", "-pthread"]
+    for cxx in ("g++", "clang++"):
+        for name, standard in (("one", "c++17"), ("two", "c++20")):
+            flags = [f"-std={standard}", "-fvisibility=hidden", *c.WARNINGS, *c.CPP_WARNINGS, include]
+            output = ["-c", str(BUILD / f"{name}.cpp"), "-o", str(BUILD / f"{name}-{cxx}.o")]
+            subprocess.run([compiler(cxx), *flags, *output], check=True)
+    for one, two in (("g++", "g++"), ("clang++", "clang++"), ("g++", "clang++")):
+        program = str(BUILD / f"units-{one}-{two}")
+        objects = [str(BUILD / f"one-{one}.o"), str(BUILD / f"two-{two}.o")]
+        subprocess.run([compiler(one), *objects, "-o", program, *link], check=True)
+        tests.step(f"units:{one}-{two}", [program])
+
+
+def manual(tests: c.Tests) -> None:
+    """What the header's manual shows are programs, which compile and say what is wrong."""
+    text = (ROOT / "include/lime.hpp").read_text().split(" */")[0]
+    lines = [line.removeprefix(" *")[1:] for line in text.splitlines()]
+    programs = re.findall(r"^  #include.*?^  }$", "\n".join(lines), re.MULTILINE | re.DOTALL)
+    for number, program in enumerate(programs):
+        source = BUILD / f"manual_{number}.cpp"
+        source.write_text(program + "\n")
+        compiled(tests, f"manual_{number}", source)
+        tests.result(f"manual:program-{number}")
+    tests.result("manual:programs", None if len(programs) == 2 else f"there are {len(programs)}")
 
 
 def rate_limit(sandbox: c.Sandbox) -> None:
@@ -97,7 +188,7 @@ PLACES = {
     "received": received,
 }
 
-GROUPS = (vectors, boundary, host)
+GROUPS = (units, manual, vectors, boundary, host, story)
 
 
 def main() -> int:

@@ -55,10 +55,9 @@ template <class Kind, class Body> lime::Error check_throws(const char *file, int
 template <class T> class Mailbox {
   public:
     void put(T value) {
-        {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            values_.push_back(std::move(value));
-        }
+        // Notified under the lock: whoever takes the value may destroy the mailbox at once.
+        const std::lock_guard<std::mutex> lock(mutex_);
+        values_.push_back(std::move(value));
         changed_.notify_all();
     }
     T take() {

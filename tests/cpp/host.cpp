@@ -14,8 +14,11 @@ const std::string login_request =
     R"({"ok":true,"data":{"login_request_id":"lr_1","status":"PENDING","expires_at":"2026-01-01T00:00:00Z"}})";
 const Headers json = {{"content-type", "application/json"}};
 
-/// Where a transport leaves what it is asked for. The functions of the transport share it.
+/// Where a transport leaves what it is asked for. It outlives the functions, which are dropped on another thread.
 struct Host {
+    ~Host() {
+        until([this] { return living == 0; });
+    }
     Mailbox<lime::HttpRequest> requests;
     Mailbox<std::uint64_t> aborted, resumed;
     Mailbox<std::string> errors;

@@ -19,6 +19,7 @@ import threading
 import urllib.request
 from pathlib import Path
 
+import serving
 from tables import Vectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -513,15 +514,36 @@ LOGIN = [
 ]
 
 
+LEAKS = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
+CHECKED = ["valgrind", "-q", *LEAKS, "--error-exitcode=99"]
+
+
 def examples(tests: Tests) -> None:
-    """The programs that people read, with the arguments and the steps that the demo has."""
-    login = str(tests.compile(ROOT / "examples/login/main.c"))
-    gate = str(tests.compile(ROOT / "examples/approval_gate/main.c"))
+    """The programs that people read, with the arguments and the steps that the demo has; under valgrind, too."""
+    programs = {
+        task: str(tests.compile(ROOT / f"examples/{task}/main.c"))
+        for task in ("login", "approval_gate", "event_stream", "webhook_receiver")
+    }
+    run_examples(tests, programs)
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
+        for task in ("login", "approval_gate"):
+            tests.step(f"example:{task}-valgrind", [*CHECKED, programs[task]], sandbox.environment)
+    serve_examples(tests, {f"{task}-valgrind": [*CHECKED, programs[task]] for task in SERVING})
+
+
+SERVING = {"event_stream": serving.event_stream, "webhook_receiver": serving.webhook_receiver}
+
+
+def run_examples(tests: Tests, programs: dict[str, str]) -> None:
+    """Programs of one language, built."""
+    login, gate = programs["login"], programs["approval_gate"]
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
         sandbox.control("POST", "/rules", [{"action": "db.*", "decision": "denied"}])
         for name, command, steps, code in (
             ("login", [login], LOGIN, 0),
+            ("login-twice", [login, "2"], LOGIN * 2, 0),
             ("approval_gate-approved", [gate], ["approval granted", "operation run"], 0),
             ("approval_gate-denied", [gate, "db.delete"], ["approval denied"], 3),
             ("approval_gate-refused", [gate, ""], [], 1),
@@ -532,11 +554,19 @@ def examples(tests: Tests) -> None:
             good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
             why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
             tests.result(f"example:{name}", None if good else why)
-        if valgrind := shutil.which("valgrind"):
-            leaks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
-            checked = [valgrind, "-q", *leaks, "--error-exitcode=99"]
-            tests.step("example:login-valgrind", [*checked, login], sandbox.environment)
-            tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
+    serve_examples(tests, {task: [programs[task]] for task in SERVING})
+
+
+def serve_examples(tests: Tests, commands: dict[str, list[str]]) -> None:
+    """Programs that listen, each against a sandbox of its own."""
+    for name, command in commands.items():
+        with Sandbox(tests.sandbox) as sandbox:
+            why = None
+            try:
+                SERVING[name.split("-")[0]](command, sandbox)
+            except AssertionError as wrong:
+                why = str(wrong)
+            tests.result(f"example:{name}", why)
 
 
 GROUPS = (headers, symbols, vectors, boundary, transport, login, sesame, examples)

@@ -149,6 +149,20 @@ def manual(tests: c.Tests) -> None:
     tests.result("manual:programs", None if len(programs) == 2 else f"there are {len(programs)}")
 
 
+def examples(tests: c.Tests) -> None:
+    """The programs that people read, with the arguments and the steps that those in C have."""
+    programs = {
+        task: str(compiled(tests, f"example_{task}", ROOT / f"examples/{task}/main.cpp", cxx, standard))
+        for task, cxx, standard in (
+            ("login", "g++", "c++17"),
+            ("approval_gate", "clang++", "c++20"),
+            ("event_stream", "g++", "c++20"),
+            ("webhook_receiver", "clang++", "c++17"),
+        )
+    }
+    c.run_examples(tests, programs)
+
+
 def rate_limit(sandbox: c.Sandbox) -> None:
     failure = {
         "ok": False,
@@ -188,7 +202,7 @@ PLACES = {
     "received": received,
 }
 
-GROUPS = (units, manual, vectors, boundary, host, story)
+GROUPS = (units, manual, vectors, boundary, host, story, examples)
 
 
 def main() -> int:

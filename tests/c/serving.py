@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -87,7 +88,8 @@ def event_stream(command: list[str], sandbox: Sandbox) -> None:
             expect(program, program.line(), ["event", request_id, end])
         expect(program, program.line(), [""])
         expect(program, program.end(), 0)
-        states = [line.removeprefix("state\t") for line in program.errors.splitlines()]
+        # Python's logging writes there, too.
+        states = re.findall(r"^state\t(.*)$", program.errors, re.MULTILINE)
         allowed = {"idle", "connecting", "open", "backing_off"}
         if not set(states) <= allowed or states.count("open") != 2 or "backing_off" not in states:
             raise AssertionError(f"the states were {states}")

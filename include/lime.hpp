@@ -87,12 +87,12 @@
  * WouldDeadlockError, and so do Operation::get() and Operation::wait() for what is not there yet; a std::future
  * that was taken out of an Operation cannot know, and would wait for ever. The functions of a Transport run on another
  * thread of the library, for which the same goes. Each function object is destroyed
- * exactly once, after its last call, on any thread; its destructor must not wait for the client. A handler that owns its own
- * client (by a std::shared_ptr) keeps it alive for ever.
+ * exactly once, after its last call, on any thread; its destructor must not wait for the client. A handler that owns
+ * its own client (by a std::shared_ptr) keeps it alive for ever.
  *
- * An exception that leaves a handler, `then` or a log function stops there: it is counted (handler_exceptions()), and given
- * to the client's `on_error`, or, where there is none, written to its log with LogLevel::error. The library goes on
- * with the next event. What leaves a handler of SseParser::feed(), which is called by the caller itself, arrives
+ * An exception that leaves a handler, `then` or a log function stops there: it is counted (handler_exceptions()), and
+ * given to the client's `on_error`, or, where there is none, written to its log with LogLevel::error. The library goes
+ * on with the next event. What leaves a handler of SseParser::feed(), which is called by the caller itself, arrives
  * at the caller.
  *
  * A client's destructor closes it; Site's waits until none of its handlers is running, unless it is called in one.
@@ -124,7 +124,7 @@
 #if __cplusplus < 201703L
 #error "lime.hpp needs C++17 or later"
 #endif
-#if LIME_ABI_VERSION < 3
+#if LIME_ABI_VERSION < 3 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
 #error "lime.hpp and lime.h are of different versions"
 #endif
 
@@ -323,21 +323,21 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
         return ErrorKind::api;
     }
 
-    /// The platform's own code, such as "SITE_TOKEN_INVALID"; of an ApprovalDeniedError "denied" or "expired"; of a
-    /// WebhookError the reason, a LIME_REFUSAL_ constant.
-    const std::optional<std::string> &code() const noexcept { return fields_->code; }
+    /// The platform's own code, such as "SITE_TOKEN_INVALID"; of an ApprovalDeniedError "denied", "expired",
+    /// "already_used" or "args_changed"; of a WebhookError the reason, a LIME_REFUSAL_ constant.
+    std::optional<std::string> code() const { return fields_->code; }
 
     /// The HTTP status of the answer that the error was read from.
     std::optional<std::int32_t> http_status() const noexcept { return fields_->http_status; }
 
     /// The platform's `detail` object, as JSON text.
-    const std::optional<std::string> &detail_json() const noexcept { return fields_->detail_json; }
+    std::optional<std::string> detail_json() const { return fields_->detail_json; }
 
     /// The login request that the failed call was about.
-    const std::optional<std::string> &request_id() const noexcept { return fields_->request_id; }
+    std::optional<std::string> request_id() const { return fields_->request_id; }
 
     /// The approval that the failed call was about.
-    const std::optional<std::string> &approval_id() const noexcept { return fields_->approval_id; }
+    std::optional<std::string> approval_id() const { return fields_->approval_id; }
 
     /// How long the platform asked to wait before the next try.
     std::optional<std::chrono::milliseconds> retry_after() const noexcept { return fields_->retry_after; }
@@ -578,7 +578,7 @@ template <class T> class [[nodiscard]] Operation : public Started {
         future_.wait();
     }
 
-    /// Waits until the result is there, but no longer than this; gives whether it is.
+    /// Waits until the result is there, but no longer than this; gives whether it is. In a handler, ask with 0 only.
     template <class Rep, class Period> bool wait_for(const std::chrono::duration<Rep, Period> &timeout) const {
         return future_.wait_for(timeout) == std::future_status::ready;
     }
@@ -595,8 +595,8 @@ template <class T> class [[nodiscard]] Operation : public Started {
     std::future<T> future_;
 };
 
-/// Is given an exception that left a handler. It runs where the handler ran, and must not throw: what it throws is
-/// counted and goes nowhere else.
+/// Is given an exception that left a handler. It runs where the handler ran, so if it was a log function, also on several
+/// threads at once. What it throws itself is counted and goes nowhere else.
 using ErrorHandler = std::function<void(std::exception_ptr)>;
 
 /// Is given log records. It runs on the library's threads, also on several at once, and on threads that use the
@@ -1283,10 +1283,10 @@ class Clock {
   public:
     /// A clock that stands at a time. With `skips_sleeps` every wait moves it by itself and ends at once. Throws
     /// InvalidArgumentError for a time before 1970.
-    explicit Clock(UnixTime now, bool skips_sleeps = false)
-        : native_(lime_clock_new(std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count(),
-                                 skips_sleeps ? 1 : 0)) {
-        if (!native_) Error(LIME_ERROR_INVALID_ARGUMENT, "the time is before 1970").raise();
+    explicit Clock(UnixTime now, bool skips_sleeps = false) {
+        const double ms = now.time_since_epoch().count() * 1000;
+        if (ms >= 0 && ms < 1e17) native_.reset(lime_clock_new(static_cast<std::int64_t>(ms), skips_sleeps ? 1 : 0));
+        if (!native_) Error(LIME_ERROR_INVALID_ARGUMENT, "the time is before 1970, or too far away").raise();
     }
 
     /// The object of the C library, which stays this one's.
@@ -1920,8 +1920,9 @@ class Sesame {
     }
 
     /// The whole gate: asks, waits, and returns only if a human granted it. Run the operation then and in no other
-    /// case, whatever the exception is: ApprovalDeniedError when it was denied or expired, TimeoutError when nobody
-    /// decided in time (if it has an approval_id(), wait() can go on), else what trigger() and wait() throw. Blocks.
+    /// case, whatever the exception is: ApprovalDeniedError when it was denied, expired, or lets this call not through,
+    /// since another one with the same dedup_key had it; TimeoutError when nobody decided in time (if it has an
+    /// approval_id(), wait() can go on); else what trigger() and wait() throw. Blocks.
     Approval require_approval(const ApprovalRequest &request, const WaitOptions &options = {}) const {
         return try_require_approval(request, options).value();
     }

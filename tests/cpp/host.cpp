@@ -182,6 +182,7 @@ void a_transport_that_cannot_be() {
     CHECK_THROWS(lime::InvalidArgumentError, lime::Site(through(transport)));
     const lime::Site site(through(moved));
     CHECK_THROWS(lime::InvalidArgumentError, lime::Clock(lime::UnixTime(-1s)));
+    CHECK_THROWS(lime::InvalidArgumentError, lime::Clock(lime::UnixTime(std::chrono::duration<double>(1e300))));
 }
 
 /// A frame of an event stream, with so much beside it.

@@ -184,6 +184,13 @@ void a_gate_stays_shut() {
     CHECK_THROWS(lime::ApprovalDeniedError, sesame->require_approval_start(ask_for("db.delete")).get());
 }
 
+void a_gate_lets_one_call_through() {
+    at("rule payments.* approved");
+    const lime::ApprovalRequest once = ask_for("payments.once", "once-only");
+    CHECK(sesame->require_approval(once).is_approved());
+    CHECK_EQ(CHECK_THROWS(lime::ApprovalDeniedError, sesame->require_approval(once)).code(), std::string("already_used"));
+}
+
 void an_approval_expires() {
     auto gate = sesame->require_approval_start(ask_for("slow.one"), {lime::forever, 2s});
     const std::string id = at("expire slow.one");
@@ -306,6 +313,7 @@ int main() {
     SESAME(the_same_key_is_the_same_approval);
     SESAME(a_gate_opens);
     SESAME(a_gate_stays_shut);
+    SESAME(a_gate_lets_one_call_through);
     SESAME(an_approval_expires);
     SESAME(nobody_decides_in_time);
     SESAME(cancelling_a_wait_and_a_gate);

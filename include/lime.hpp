@@ -237,16 +237,18 @@ enum class LoginStage : std::int32_t {
     approve = LIME_LOGIN_STAGE_APPROVE,
 };
 
-/// The version of the library at run time, "MAJOR.MINOR.PATCH".
+/// @return The version of the library at run time, "MAJOR.MINOR.PATCH".
 inline std::string version() { return lime_version(); }
 
-/// The ABI version of the library at run time; LIME_ABI_VERSION is the one that this program was compiled with.
+/// @return The ABI version of the library at run time; LIME_ABI_VERSION is the one that this program was compiled with.
 inline std::uint32_t abi_version() noexcept { return lime_abi_version(); }
 
-/// The name of a status, such as "invalid_argument"; "unknown" for one that the library does not know.
+/// @param status Any number.
+/// @return The name of a status, such as "invalid_argument"; "unknown" for one that the library does not know.
 inline std::string status_name(std::int32_t status) { return lime_status_name(status); }
 
-/// What a status means, in a sentence.
+/// @param status Any number.
+/// @return What a status means, in a sentence.
 inline std::string status_description(std::int32_t status) { return lime_status_description(status); }
 
 /// @cond INTERNAL
@@ -286,17 +288,21 @@ inline std::optional<Timestamp> maybe_timestamp(std::int64_t unix_micros, std::i
 class LIME_HPP_VISIBLE Error : public std::runtime_error {
   public:
     /// An error of this program's own making, as for its tests.
+    /// @param status The status number, LIME_ERROR_...
+    /// @param message What happened, for people.
     Error(std::int32_t status, const std::string &message) : std::runtime_error(message), fields_(make(status)) {}
 
     /// A copy of an error of the C library, which stays the caller's; without one, what the status says.
+    /// @param status The status number, LIME_ERROR_...
+    /// @param error Stays the caller's; null for what the status says.
     Error(std::int32_t status, const lime_error *error)
         : std::runtime_error(error ? lime_error_message(error) : lime_status_description(status)),
           fields_(error ? make(error) : make(status)) {}
 
-    /// The status number, LIME_ERROR_...; a later library may know more of them.
+    /// @return The status number, LIME_ERROR_...; a later library may know more of them.
     std::int32_t status() const noexcept { return fields_->status; }
 
-    /// The status as an enumerator; one that this header does not know counts as ErrorKind::api.
+    /// @return The status as an enumerator; one that this header does not know counts as ErrorKind::api.
     ErrorKind kind() const noexcept {
         switch (const auto kind = static_cast<ErrorKind>(status())) {
         case ErrorKind::invalid_argument:
@@ -323,29 +329,29 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
         return ErrorKind::api;
     }
 
-    /// The platform's own code, such as "SITE_TOKEN_INVALID"; of an ApprovalDeniedError "denied", "expired",
+    /// @return The platform's own code, such as "SITE_TOKEN_INVALID"; of an ApprovalDeniedError "denied", "expired",
     /// "already_used" or "args_changed"; of a WebhookError the reason, a LIME_REFUSAL_ constant.
     std::optional<std::string> code() const { return fields_->code; }
 
-    /// The HTTP status of the answer that the error was read from.
+    /// @return The HTTP status of the answer that the error was read from.
     std::optional<std::int32_t> http_status() const noexcept { return fields_->http_status; }
 
-    /// The platform's `detail` object, as JSON text.
+    /// @return The platform's `detail` object, as JSON text.
     std::optional<std::string> detail_json() const { return fields_->detail_json; }
 
-    /// The login request that the failed call was about.
+    /// @return The login request that the failed call was about.
     std::optional<std::string> request_id() const { return fields_->request_id; }
 
-    /// The approval that the failed call was about.
+    /// @return The approval that the failed call was about.
     std::optional<std::string> approval_id() const { return fields_->approval_id; }
 
-    /// How long the platform asked to wait before the next try.
+    /// @return How long the platform asked to wait before the next try.
     std::optional<std::chrono::milliseconds> retry_after() const noexcept { return fields_->retry_after; }
 
     /// Throws this error as the class of its kind.
     [[noreturn]] void raise() const;
 
-    /// The exception that raise() throws.
+    /// @return The exception that raise() throws.
     std::exception_ptr to_exception() const {
         try {
             raise();
@@ -390,6 +396,7 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
 template <ErrorKind Kind, class Base = Error> class LIME_HPP_VISIBLE ErrorOf : public Base {
   public:
     /// The same error, as this class.
+    /// @param error The error.
     explicit ErrorOf(const Error &error) : Base(error) {}
 };
 
@@ -465,40 +472,42 @@ inline void Error::raise() const {
 template <class T> class [[nodiscard]] Result {
   public:
     /// A call that succeeded.
+    /// @param value The value.
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     /// A call that failed.
+    /// @param error The error.
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
-    /// Whether there is a value.
+    /// @return Whether there is a value.
     bool has_value() const noexcept { return state_.index() == 0; }
-    /// Whether there is a value.
+    /// @return Whether there is a value.
     explicit operator bool() const noexcept { return has_value(); }
-    /// LIME_OK, or the error's status.
+    /// @return LIME_OK, or the error's status.
     std::int32_t status() const noexcept {
         const Error *error = std::get_if<1>(&state_);
         return error ? error->status() : LIME_OK;
     }
 
-    /// The value; throws the error where there is none.
+    /// @return The value; throws the error where there is none.
     const T &value() const & { return check(), *std::get_if<0>(&state_); }
-    /// The value; throws the error where there is none.
+    /// @return The value; throws the error where there is none.
     T &value() & { return check(), *std::get_if<0>(&state_); }
-    /// The value, moved out; throws the error where there is none.
+    /// @return The value, moved out; throws the error where there is none.
     T value() && { return check(), std::move(*std::get_if<0>(&state_)); }
-    /// As value().
+    /// @return As value().
     const T &operator*() const & { return value(); }
-    /// As value().
+    /// @return As value().
     T &operator*() & { return value(); }
-    /// As value().
+    /// @return As value().
     T operator*() && { return std::move(*this).value(); }
-    /// As value().
+    /// @return As value().
     const T *operator->() const { return &value(); }
-    /// As value().
+    /// @return As value().
     T *operator->() { return &value(); }
 
-    /// The error; throws std::bad_variant_access where there is none.
+    /// @return The error; throws std::bad_variant_access where there is none.
     const Error &error() const & { return std::get<1>(state_); }
-    /// The error; throws std::bad_variant_access where there is none.
+    /// @return The error; throws std::bad_variant_access where there is none.
     Error error() && { return std::get<1>(std::move(state_)); }
 
   private:
@@ -515,19 +524,20 @@ template <> class [[nodiscard]] Result<void> {
     /// A call that succeeded.
     Result() = default;
     /// A call that failed.
+    /// @param error The error.
     Result(Error error) : error_(std::move(error)) {}
 
-    /// Whether the call succeeded.
+    /// @return Whether the call succeeded.
     bool has_value() const noexcept { return !error_; }
-    /// Whether the call succeeded.
+    /// @return Whether the call succeeded.
     explicit operator bool() const noexcept { return has_value(); }
-    /// LIME_OK, or the error's status.
+    /// @return LIME_OK, or the error's status.
     std::int32_t status() const noexcept { return error_ ? error_->status() : LIME_OK; }
     /// Throws the error if there is one.
     void value() const {
         if (error_) error_->raise();
     }
-    /// The error; throws std::bad_optional_access where there is none.
+    /// @return The error; throws std::bad_optional_access where there is none.
     const Error &error() const { return error_.value(); }
 
   private:
@@ -542,13 +552,15 @@ class Started {
     /// No call.
     Started() = default;
     /// The call with this number of the C library.
+    /// @param operation The number.
     explicit Started(std::uint64_t operation) noexcept : operation_(operation) {}
 
     /// Cancels the call, which then ends with a CancelledError unless it ended before; what it has sent may still take
-    /// effect. Never blocks; any thread, in handlers too. Gives whether the call was still under way.
+    /// effect. Never blocks; any thread, in handlers too.
+    /// @return Whether the call was still under way.
     bool cancel() const noexcept { return lime_operation_cancel(operation_) == 1; }
 
-    /// The number; 0 for no call.
+    /// @return The number; 0 for no call.
     std::uint64_t operation() const noexcept { return operation_; }
 
   private:
@@ -561,12 +573,15 @@ template <class T> class [[nodiscard]] Operation : public Started {
     /// No call.
     Operation() = default;
     /// A call by its number, and where its result arrives.
+    /// @param started The call.
+    /// @param future Where its result arrives.
     Operation(Started started, std::future<T> future) noexcept : Started(started), future_(std::move(future)) {}
 
-    /// Whether the result can still be taken.
+    /// @return Whether the result can still be taken.
     bool valid() const noexcept { return future_.valid(); }
 
     /// Waits, and gives the result or throws the error; once.
+    /// @return The result.
     T get() {
         refuse_to_hang();
         return future_.get();
@@ -578,12 +593,14 @@ template <class T> class [[nodiscard]] Operation : public Started {
         future_.wait();
     }
 
-    /// Waits until the result is there, but no longer than this; gives whether it is. In a handler, ask with 0 only.
+    /// Waits until the result is there, but no longer than this. In a handler, ask with 0 only.
+    /// @param timeout How long.
+    /// @return Whether it is there.
     template <class Rep, class Period> bool wait_for(const std::chrono::duration<Rep, Period> &timeout) const {
         return future_.wait_for(timeout) == std::future_status::ready;
     }
 
-    /// The future itself; this object keeps cancel(). It must not be waited for in a handler.
+    /// @return The future itself; this object keeps cancel(). It must not be waited for in a handler.
     std::future<T> take_future() noexcept { return std::move(future_); }
 
   private:
@@ -843,15 +860,16 @@ class LoginRequest {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit LoginRequest(lime_login_request *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_login_request *native() const noexcept { return native_.get(); }
 
-    /// The id, to be handed to the agent.
+    /// @return The id, to be handed to the agent.
     std::string request_id() const { return detail::text(lime_login_request_request_id(native())); }
-    /// The status, "PENDING".
+    /// @return The status, "PENDING".
     std::string status() const { return detail::text(lime_login_request_status_text(native())); }
-    /// When it expires.
+    /// @return When it expires.
     Timestamp expires_at() const {
         return {detail::time_point(lime_login_request_expires_at_unix_micros(native())),
                 detail::offset(lime_login_request_expires_at_offset_seconds(native()))};
@@ -869,15 +887,16 @@ class LoginRequestStatus {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit LoginRequestStatus(lime_login_request_status *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_login_request_status *native() const noexcept { return native_.get(); }
 
-    /// The login request's id.
+    /// @return The login request's id.
     std::string request_id() const { return detail::text(lime_login_request_status_request_id(native())); }
-    /// The status: "PENDING", "APPROVED", "DELIVERED" or "EXPIRED".
+    /// @return The status: "PENDING", "APPROVED", "DELIVERED" or "EXPIRED".
     std::string status() const { return detail::text(lime_login_request_status_status_text(native())); }
-    /// When it expires, where the platform says so.
+    /// @return When it expires, where the platform says so.
     std::optional<Timestamp> expires_at() const {
         return detail::maybe_timestamp(lime_login_request_status_expires_at_unix_micros(native()),
                                        lime_login_request_status_expires_at_offset_seconds(native()));
@@ -895,13 +914,15 @@ class LoginEvent {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit LoginEvent(lime_login_event *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_login_event *native() const noexcept { return native_.get(); }
 
-    /// The login request that ended.
+    /// @return The login request that ended.
     std::string request_id() const { return detail::text(lime_login_event_request_id(native())); }
-    /// The agent's passport, not verified yet (see Site::verify_passport()); nothing when nobody signed in in time.
+    /// @return The agent's passport, not verified yet (see Site::verify_passport()); nothing when nobody signed in in
+    /// time.
     std::optional<std::string> passport() const { return detail::maybe_text(lime_login_event_passport(native())); }
 
   private:
@@ -916,22 +937,24 @@ class Passport {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit Passport(lime_passport *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_passport *native() const noexcept { return native_.get(); }
 
-    /// All claims as a JSON object; `sub` is called `agent_id`.
+    /// @return All claims as a JSON object; `sub` is called `agent_id`.
     std::string claims_json() const { return detail::text(lime_passport_claims_json(native())); }
-    /// One claim that is a text; nothing when there is no such claim, or it is no text.
+    /// @param name The claim's name.
+    /// @return One claim that is a text; nothing when there is no such claim, or it is no text.
     std::optional<std::string> text_claim(std::string_view name) const {
         if (name.find('\0') != std::string_view::npos) return std::nullopt; // no claim has such a name
         return detail::maybe_text(lime_passport_text_claim(native(), std::string(name).c_str()));
     }
-    /// The agent that signed in.
+    /// @return The agent that signed in.
     std::optional<std::string> agent_id() const { return text_claim("agent_id"); }
-    /// The LIME user who owns the agent.
+    /// @return The LIME user who owns the agent.
     std::optional<std::string> owner_id() const { return text_claim("owner_id"); }
-    /// The login request that it was made for.
+    /// @return The login request that it was made for.
     std::optional<std::string> request_id() const { return text_claim("request_id"); }
 
   private:
@@ -946,21 +969,22 @@ class ApprovalResult {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit ApprovalResult(lime_approval_result *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_approval_result *native() const noexcept { return native_.get(); }
 
-    /// The login request that was confirmed.
+    /// @return The login request that was confirmed.
     std::string request_id() const { return detail::text(lime_approval_result_request_id(native())); }
-    /// The site that created it.
+    /// @return The site that created it.
     std::string site_id() const { return detail::text(lime_approval_result_site_id(native())); }
-    /// The status: "APPROVED" or "DELIVERED".
+    /// @return The status: "APPROVED" or "DELIVERED".
     std::string status() const { return detail::text(lime_approval_result_status_text(native())); }
-    /// The agent that approved it, where the platform tells.
+    /// @return The agent that approved it, where the platform tells.
     std::optional<std::string> approved_agent_id() const {
         return detail::maybe_text(lime_approval_result_approved_agent_id(native()));
     }
-    /// When the login request expires.
+    /// @return When the login request expires.
     Timestamp expires_at() const {
         return {detail::time_point(lime_approval_result_expires_at_unix_micros(native())),
                 detail::offset(lime_approval_result_expires_at_offset_seconds(native()))};
@@ -978,30 +1002,31 @@ class AgentProfile {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit AgentProfile(lime_agent_profile *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_agent_profile *native() const noexcept { return native_.get(); }
 
-    /// The agent.
+    /// @return The agent.
     std::string agent_id() const { return detail::text(lime_agent_profile_agent_id(native())); }
-    /// The LIME user who owns it.
+    /// @return The LIME user who owns it.
     std::string owner_id() const { return detail::text(lime_agent_profile_owner_id(native())); }
-    /// Its public name, where the platform tells.
+    /// @return Its public name, where the platform tells.
     std::optional<std::string> display_name() const {
         return detail::maybe_text(lime_agent_profile_display_name(native()));
     }
-    /// The address of its picture, where the platform tells.
+    /// @return The address of its picture, where the platform tells.
     std::optional<std::string> avatar_url() const { return detail::maybe_text(lime_agent_profile_avatar_url(native())); }
-    /// Its public description, where the platform tells.
+    /// @return Its public description, where the platform tells.
     std::optional<std::string> description() const {
         return detail::maybe_text(lime_agent_profile_description(native()));
     }
-    /// The owner's verification level, where the platform tells.
+    /// @return The owner's verification level, where the platform tells.
     std::optional<std::int64_t> owner_kyc_level() const {
         std::int64_t value = 0;
         return lime_agent_profile_owner_kyc_level(native(), &value) ? std::optional(value) : std::nullopt;
     }
-    /// Its reputation score, where the platform tells.
+    /// @return Its reputation score, where the platform tells.
     std::optional<std::int64_t> agent_reputation() const {
         std::int64_t value = 0;
         return lime_agent_profile_agent_reputation(native(), &value) ? std::optional(value) : std::nullopt;
@@ -1019,31 +1044,32 @@ class Approval {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit Approval(lime_approval *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_approval *native() const noexcept { return native_.get(); }
 
-    /// The approval's id, by which another process can wait for it.
+    /// @return The approval's id, by which another process can wait for it.
     std::string approval_id() const { return detail::text(lime_approval_approval_id(native())); }
-    /// The status: "pending", "approved", "denied" or "expired"; a later broker may know more.
+    /// @return The status: "pending", "approved", "denied" or "expired"; a later broker may know more.
     std::string status() const { return detail::text(lime_approval_status_text(native())); }
-    /// Whether a human granted it. Nothing else means "go on".
+    /// @return Whether a human granted it. Nothing else means "go on".
     bool is_approved() const noexcept { return lime_approval_is_approved(native()) == 1; }
-    /// Whether no further decision can change it.
+    /// @return Whether no further decision can change it.
     bool is_terminal() const noexcept { return lime_approval_is_terminal(native()) == 1; }
-    /// When it expires undecided, where the broker tells.
+    /// @return When it expires undecided, where the broker tells.
     std::optional<Timestamp> expires_at() const {
         return detail::maybe_timestamp(lime_approval_expires_at_unix_micros(native()),
                                        lime_approval_expires_at_offset_seconds(native()));
     }
-    /// When it was decided, where the broker tells.
+    /// @return When it was decided, where the broker tells.
     std::optional<Timestamp> decided_at() const {
         return detail::maybe_timestamp(lime_approval_decided_at_unix_micros(native()),
                                        lime_approval_decided_at_offset_seconds(native()));
     }
-    /// What the human wrote beside the decision, where the broker tells.
+    /// @return What the human wrote beside the decision, where the broker tells.
     std::optional<std::string> note() const { return detail::maybe_text(lime_approval_note(native())); }
-    /// The label of whoever asked for it, where the broker tells.
+    /// @return The label of whoever asked for it, where the broker tells.
     std::optional<std::string> requester_label() const {
         return detail::maybe_text(lime_approval_requester_label(native()));
     }
@@ -1060,24 +1086,25 @@ class LoginProgress {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit LoginProgress(lime_login_progress *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_login_progress *native() const noexcept { return native_.get(); }
 
-    /// What the login is busy with.
+    /// @return What the login is busy with.
     LoginStage stage() const noexcept { return static_cast<LoginStage>(lime_login_progress_stage(native())); }
-    /// How many nonces the search has taken up so far; it begins at 0 again when a second digest is tried.
+    /// @return How many nonces the search has taken up so far; it begins at 0 again when a second digest is tried.
     std::uint64_t hashes() const noexcept { return lime_login_progress_hashes(native()); }
-    /// How many leading zero bits are asked for; nothing as long as the challenge is not there.
+    /// @return How many leading zero bits are asked for; nothing as long as the challenge is not there.
     std::optional<std::int64_t> difficulty() const noexcept {
         const std::int64_t bits = lime_login_progress_difficulty(native());
         return bits < 0 ? std::nullopt : std::optional(bits);
     }
-    /// How long ago this was made.
+    /// @return How long ago this was made.
     std::chrono::milliseconds elapsed() const noexcept {
         return std::chrono::milliseconds(lime_login_progress_elapsed_ms(native()));
     }
-    /// What the search has left of its budget; the whole budget before it has begun.
+    /// @return What the search has left of its budget; the whole budget before it has begun.
     std::chrono::milliseconds left() const noexcept {
         return std::chrono::milliseconds(lime_login_progress_left_ms(native()));
     }
@@ -1094,11 +1121,12 @@ class PowNonce {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit PowNonce(lime_pow_nonce *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_pow_nonce *native() const noexcept { return native_.get(); }
 
-    /// The nonce, as decimal text.
+    /// @return The nonce, as decimal text.
     std::string text() const { return detail::text(lime_pow_nonce_text(native())); }
 
   private:
@@ -1114,18 +1142,19 @@ class PowNonce {
 class HttpRequest {
   public:
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit HttpRequest(lime_http_request *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_http_request *native() const noexcept { return native_.get(); }
 
-    /// The request's number, which the two notices are given. Numbers are never used again.
+    /// @return The request's number, which the two notices are given. Numbers are never used again.
     std::uint64_t id() const noexcept { return lime_http_request_id(native()); }
-    /// The method, "GET" or "POST".
+    /// @return The method, "GET" or "POST".
     std::string method() const { return detail::text(lime_http_request_method(native())); }
-    /// The absolute URL. Redirects must not be followed: they are given back like any other answer.
+    /// @return The absolute URL. Redirects must not be followed: they are given back like any other answer.
     std::string url() const { return detail::text(lime_http_request_url(native())); }
-    /// The headers that are to be sent beside those that an HTTP client adds by itself. The values may be secrets: not
-    /// for logs.
+    /// @return The headers that are to be sent beside those that an HTTP client adds by itself. The values may be
+    /// secrets: not for logs.
     std::vector<std::pair<std::string, std::string>> headers() const {
         std::vector<std::pair<std::string, std::string>> headers;
         const std::size_t count = lime_http_request_header_count(native());
@@ -1134,33 +1163,36 @@ class HttpRequest {
                                  detail::text(lime_http_request_header_value(native(), at)));
         return headers;
     }
-    /// The whole body; valid as long as this object.
+    /// @return The whole body; valid as long as this object.
     std::string_view body() const noexcept {
         std::size_t length = 0;
         const void *bytes = lime_http_request_body(native(), &length);
         return bytes ? std::string_view(static_cast<const char *>(bytes), length) : std::string_view();
     }
-    /// Whether the answer's body is a stream: to be handed on piece by piece as it arrives, without a limit of time
-    /// between the pieces.
+    /// @return Whether the answer's body is a stream: to be handed on piece by piece as it arrives, without a limit of
+    /// time between the pieces.
     bool is_stream() const noexcept { return lime_http_request_is_stream(native()) == 1; }
-    /// How long the platform may hold the answer back, where that is longer than usual.
+    /// @return How long the platform may hold the answer back, where that is longer than usual.
     std::optional<std::chrono::milliseconds> time_limit() const noexcept {
         const std::int64_t ms = lime_http_request_time_limit_ms(native());
         return ms < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(ms));
     }
-    /// The started call that the request is sent for; none when the library sends it by itself.
+    /// @return The started call that the request is sent for; none when the library sends it by itself.
     Started operation() const noexcept { return Started(lime_http_request_operation(native())); }
-    /// Whether the answer is still wanted. Any thread may ask.
+    /// @return Whether the answer is still wanted. Any thread may ask.
     bool is_wanted() const noexcept { return lime_http_request_is_wanted(native()) == 1; }
-    /// Whether more of the body is wanted now. Any thread may ask.
+    /// @return Whether more of the body is wanted now. Any thread may ask.
     bool wants_more() const noexcept { return lime_http_request_wants_more(native()) == 1; }
-    /// Blocks until more of the body is wanted (true), or nothing any more: for a host that carries a request out on
-    /// a thread of its own.
+    /// Blocks until more of the body is wanted, or nothing any more: for a host that carries a request out on a thread of
+    /// its own.
+    /// @return Whether more is wanted.
     bool wait() const noexcept { return lime_http_request_wait(native()) == 1; }
 
-    /// Hands over the answer's status and headers, any range of pairs of texts. What HTTP does not allow is left out.
-    /// Gives false when the answer is not wanted any more. Throws InvalidArgumentError when there is no such status, or
-    /// the request was answered already.
+    /// Hands over the answer's status and headers. What HTTP does not allow is left out. Throws InvalidArgumentError when
+    /// there is no such status, or the request was answered already.
+    /// @param http_status 100 to 999.
+    /// @param headers Any range of pairs of texts; copied.
+    /// @return Whether the answer is still wanted.
     template <class Headers> bool respond(std::int32_t http_status, const Headers &headers) {
         std::vector<std::string> texts;
         for (const auto &[name, value] : headers) {
@@ -1178,8 +1210,9 @@ class HttpRequest {
         return wanted(
             lime_http_request_respond(native_.get(), http_status, names.data(), values.data(), names.size()));
     }
-    /// Hands over a piece of the answer's body, after any decoding. Gives false when the answer is not wanted any more.
-    /// Throws InvalidArgumentError when it is not its turn.
+    /// Hands over a piece of the answer's body, after any decoding. Throws InvalidArgumentError when it is not its turn.
+    /// @param piece The bytes; copied.
+    /// @return Whether the answer is still wanted.
     bool write(std::string_view piece) {
         return wanted(lime_http_request_write(native_.get(), piece.data(), piece.size()));
     }
@@ -1187,6 +1220,8 @@ class HttpRequest {
     void end() { detail::checked(lime_http_request_end(native_.get())).value(); }
     /// Says that there is no answer, or that its body broke off: how far it got (Reach::maybe_sent when in doubt), and
     /// why, for people, without secrets. Throws InvalidArgumentError when the request has ended.
+    /// @param reach How far it got; Reach::maybe_sent when in doubt.
+    /// @param message For people, without secrets; copied.
     void fail(Reach reach, std::string_view message) {
         detail::Arguments arguments;
         const std::string text = arguments.text("message", message);
@@ -1225,9 +1260,12 @@ struct TransportFunctions {
 class Transport {
   public:
     /// Makes a transport of functions. Starts nothing. Throws InvalidArgumentError when there is no `send`.
+    /// @param functions What it calls.
     explicit Transport(TransportFunctions functions) : Transport(try_new(std::move(functions)).value()) {}
 
     /// As the constructor.
+    /// @param functions What it calls.
+    /// @return The value or the error.
     static Result<Transport> try_new(TransportFunctions functions) {
         detail::Arguments arguments;
         arguments.function("send", functions.send != nullptr);
@@ -1248,10 +1286,10 @@ class Transport {
         return Result<Transport>(std::move(result));
     }
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_transport *native() const noexcept { return native_.get(); }
 
-    /// How many exceptions have left the functions so far.
+    /// @return How many exceptions have left the functions so far.
     std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
 
   private:
@@ -1283,16 +1321,19 @@ class Clock {
   public:
     /// A clock that stands at a time. With `skips_sleeps` every wait moves it by itself and ends at once. Throws
     /// InvalidArgumentError for a time before 1970.
+    /// @param now The time; from 1970 on.
+    /// @param skips_sleeps Whether every wait moves the clock by itself and ends at once.
     explicit Clock(UnixTime now, bool skips_sleeps = false) {
         const double ms = now.time_since_epoch().count() * 1000;
         if (ms >= 0 && ms < 1e17) native_.reset(lime_clock_new(static_cast<std::int64_t>(ms), skips_sleeps ? 1 : 0));
         if (!native_) Error(LIME_ERROR_INVALID_ARGUMENT, "the time is before 1970, or too far away").raise();
     }
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_clock *native() const noexcept { return native_.get(); }
 
     /// Moves the clock forward and ends the waits whose time has come.
+    /// @param by By how much.
     void advance(std::chrono::milliseconds by) const {
         detail::Arguments arguments;
         const std::uint64_t ms = arguments.ms("by", by);
@@ -1300,15 +1341,19 @@ class Clock {
         detail::checked(lime_clock_advance_ms(native(), ms)).value();
     }
     /// Sets what the library gets for a random number: from 0 (included) to 1 (excluded).
+    /// @param jitter From 0 (included) to 1 (excluded).
     void set_jitter(double jitter) const { detail::checked(lime_clock_set_jitter(native(), jitter)).value(); }
-    /// How many waits have begun so far.
+    /// @return How many waits have begun so far.
     std::size_t sleeps() const noexcept { return lime_clock_sleeps(native()); }
-    /// How long a wait is, or was, by its number from 0.
+    /// @param index From 0, in the order in which they began.
+    /// @return How long a wait is, or was, by its number from 0.
     std::optional<std::chrono::milliseconds> slept(std::size_t index) const noexcept {
         const std::int64_t ms = lime_clock_slept_ms(native(), index);
         return ms < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(ms));
     }
     /// Blocks until so many waits have begun since the clock was made. Throws TimeoutError after `timeout` of real time.
+    /// @param count How many waits.
+    /// @param timeout How long to block at most, of real time.
     void wait_for_sleeps(std::size_t count, std::chrono::milliseconds timeout) const {
         detail::Arguments arguments;
         const std::uint64_t ms = arguments.ms("timeout", timeout);
@@ -1404,38 +1449,55 @@ class Site {
 
     /// Makes a client for the site that the token belongs to. Starts no thread and sends nothing. Throws
     /// AuthenticationError when there is no token, and InvalidArgumentError.
+    /// @param options How to make it; copied.
     explicit Site(const SiteOptions &options = {}) : Site(try_new(options).value()) {}
 
     /// As the constructor.
+    /// @param options How to make it; copied.
+    /// @return The value or the error.
     static Result<Site> try_new(const SiteOptions &options = {});
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_site *native() const noexcept { return native_.get(); }
 
     /// Creates a login request, to be handed to the agent by its request id. Blocks.
+    /// @return The login request.
     LoginRequest create_login_request() const { return try_create_login_request().value(); }
     /// As create_login_request().
+    /// @return The value or the error.
     Result<LoginRequest> try_create_login_request() const { return creating().now(); }
     /// As create_login_request(), started.
+    /// @return The call: its future, and the way to cancel it.
     Operation<LoginRequest> create_login_request_start() const { return creating().start(); }
     /// As create_login_request(), started.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started create_login_request_start(std::function<void(Result<LoginRequest>)> then) const {
         return creating().start(hooks_, std::move(then));
     }
 
     /// Reads where a login request of this site stands. Throws ApiError when the platform does not know it. Blocks.
+    /// @param request_id The login request.
+    /// @return Where it stands.
     LoginRequestStatus read_login_request(std::string_view request_id) const {
         return try_read_login_request(request_id).value();
     }
     /// As read_login_request().
+    /// @param request_id The login request.
+    /// @return The value or the error.
     Result<LoginRequestStatus> try_read_login_request(std::string_view request_id) const {
         return reading(request_id).now();
     }
     /// As read_login_request(), started.
+    /// @param request_id The login request.
+    /// @return The call: its future, and the way to cancel it.
     Operation<LoginRequestStatus> read_login_request_start(std::string_view request_id) const {
         return reading(request_id).start();
     }
     /// As read_login_request(), started.
+    /// @param request_id The login request.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started read_login_request_start(std::string_view request_id,
                                      std::function<void(Result<LoginRequestStatus>)> then) const {
         return reading(request_id).start(hooks_, std::move(then));
@@ -1443,18 +1505,31 @@ class Site {
 
     /// Waits until a login request ends, and starts the event stream if it is not running. Throws TimeoutError when
     /// nothing happened in time. Blocks.
+    /// @param request_id The login request.
+    /// @param timeout The longest wait.
+    /// @return How it ended; without a passport when nobody signed in before it expired.
     LoginEvent wait_for_login(std::string_view request_id, std::chrono::milliseconds timeout) const {
         return try_wait_for_login(request_id, timeout).value();
     }
     /// As wait_for_login().
+    /// @param request_id The login request.
+    /// @param timeout The longest wait.
+    /// @return The value or the error.
     Result<LoginEvent> try_wait_for_login(std::string_view request_id, std::chrono::milliseconds timeout) const {
         return waiting(request_id, timeout).now();
     }
     /// As wait_for_login(), started.
+    /// @param request_id The login request.
+    /// @param timeout The longest wait.
+    /// @return The call: its future, and the way to cancel it.
     Operation<LoginEvent> wait_for_login_start(std::string_view request_id, std::chrono::milliseconds timeout) const {
         return waiting(request_id, timeout).start();
     }
     /// As wait_for_login(), started.
+    /// @param request_id The login request.
+    /// @param timeout The longest wait.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started wait_for_login_start(std::string_view request_id, std::chrono::milliseconds timeout,
                                  std::function<void(Result<LoginEvent>)> then) const {
         return waiting(request_id, timeout).start(hooks_, std::move(then));
@@ -1463,21 +1538,38 @@ class Site {
     /// Verifies a passport, fetching the platform's keys if they are not at hand. Blocks only for that. Without an
     /// `expected_request_id` the passport may be for any login request, which is dangerous: another person's login
     /// would do. Throws InvalidPassportError, of which PassportExpiredError is one.
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The passport, with its claims.
     Passport verify_passport(std::string_view jwt, std::optional<std::string_view> expected_request_id,
                              PassportCheck check = {}) const {
         return try_verify_passport(jwt, expected_request_id, check).value();
     }
     /// As verify_passport().
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The value or the error.
     Result<Passport> try_verify_passport(std::string_view jwt, std::optional<std::string_view> expected_request_id,
                                          PassportCheck check = {}) const {
         return verifying(jwt, expected_request_id, check).now();
     }
     /// As verify_passport(), started.
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The call: its future, and the way to cancel it.
     Operation<Passport> verify_passport_start(std::string_view jwt, std::optional<std::string_view> expected_request_id,
                                               PassportCheck check = {}) const {
         return verifying(jwt, expected_request_id, check).start();
     }
     /// As verify_passport(), started.
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started verify_passport_start(std::string_view jwt, std::optional<std::string_view> expected_request_id,
                                   PassportCheck check, std::function<void(Result<Passport>)> then) const {
         return verifying(jwt, expected_request_id, check).start(hooks_, std::move(then));
@@ -1485,12 +1577,20 @@ class Site {
 
     /// Verifies a passport with the keys that are at hand; nothing when they are not, and verify_passport_start() fetches
     /// them. Never blocks and sends nothing; in handlers, too. Throws as verify_passport().
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The passport, with its claims; nothing when the keys are not at hand.
     std::optional<Passport> verify_passport_cached(std::string_view jwt,
                                                    std::optional<std::string_view> expected_request_id,
                                                    PassportCheck check = {}) const {
         return try_verify_passport_cached(jwt, expected_request_id, check).value();
     }
     /// As verify_passport_cached().
+    /// @param jwt The passport.
+    /// @param expected_request_id The login request that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The value or the error.
     Result<std::optional<Passport>> try_verify_passport_cached(std::string_view jwt,
                                                                std::optional<std::string_view> expected_request_id,
                                                                PassportCheck check = {}) const {
@@ -1509,8 +1609,11 @@ class Site {
 
     /// Registers a handler for the end of every login request of this site, and starts the event stream. It stays
     /// registered for the life of the client. Throws ClosedError and InvalidArgumentError.
+    /// @param handler The handler.
     void on_login(LoginHandler handler) const { try_on_login(std::move(handler)).value(); }
     /// As on_login().
+    /// @param handler The handler.
+    /// @return That it succeeded, or the error.
     Result<void> try_on_login(LoginHandler handler) const {
         return listen(lime_site_on_login, &Site::login, std::move(handler));
     }
@@ -1518,16 +1621,22 @@ class Site {
     /// Like on_login(), for a program that handles events on a thread of its own: as long as an event lives it has its
     /// place in the queue (SiteOptions::event_queue_limit), so a program that does not keep up holds the platform back,
     /// and nothing is dropped.
+    /// @param handler The handler.
     void on_login_event(LoginEventHandler handler) const { try_on_login_event(std::move(handler)).value(); }
     /// As on_login_event().
+    /// @param handler The handler.
+    /// @return That it succeeded, or the error.
     Result<void> try_on_login_event(LoginEventHandler handler) const {
         return listen(lime_site_on_login_event, &Site::login_event, std::move(handler));
     }
 
     /// Registers a handler for where the event stream stands: it is first called with the state as it is, then
     /// whenever it has changed. Closing the client is not reported. Throws ClosedError and InvalidArgumentError.
+    /// @param handler The handler.
     void on_state(StateHandler handler) const { try_on_state(std::move(handler)).value(); }
     /// As on_state().
+    /// @param handler The handler.
+    /// @return That it succeeded, or the error.
     Result<void> try_on_state(StateHandler handler) const {
         return listen(lime_site_on_state, &Site::state_changed, std::move(handler));
     }
@@ -1535,24 +1644,25 @@ class Site {
     /// Starts the event stream; does nothing when it is running. Throws ClosedError.
     void start_events() const { try_start_events().value(); }
     /// As start_events().
+    /// @return That it succeeded, or the error.
     Result<void> try_start_events() const {
         return detail::call_void([&](lime_error **error) { return lime_site_start_events(native(), error); });
     }
 
-    /// Where the event stream stands.
+    /// @return Where the event stream stands.
     StreamState state() const noexcept { return static_cast<StreamState>(lime_site_state(native())); }
-    /// What ended the event stream's last connection or attempt.
+    /// @return What ended the event stream's last connection or attempt.
     std::optional<Error> last_error() const {
         const detail::ErrorHandle error(lime_site_last_error(native()));
         return detail::maybe_error(error.get());
     }
-    /// How many connections of the event stream came about so far.
+    /// @return How many connections of the event stream came about so far.
     std::uint64_t connections() const noexcept { return lime_site_connections(native()); }
-    /// How many events the event stream brought so far.
+    /// @return How many events the event stream brought so far.
     std::uint64_t events() const noexcept { return lime_site_events(native()); }
-    /// How many frames of the event stream were not what the protocol allows, and were skipped.
+    /// @return How many frames of the event stream were not what the protocol allows, and were skipped.
     std::uint64_t malformed_frames() const noexcept { return lime_site_malformed_frames(native()); }
-    /// How many exceptions have left this client's handlers so far.
+    /// @return How many exceptions have left this client's handlers so far.
     std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
 
     /// Ends the event stream and refuses further calls with ClosedError; calls that are under way go on, and waits for
@@ -1637,10 +1747,11 @@ class Agent {
     auto logging_in(std::string_view request_id, const LoginProgress &progress) const {
         detail::Arguments arguments;
         auto id = arguments.text("request_id", request_id);
-        return detail::call<ApprovalResult>(arguments, lime_agent_login_with_progress, lime_agent_login_with_progress_start,
-                                            [this, id, &progress](auto *call, auto... rest) {
-                                                return call(native(), id.c_str(), progress.native(), rest...);
-                                            });
+        return detail::call<ApprovalResult>(
+            arguments, lime_agent_login_with_progress, lime_agent_login_with_progress_start,
+            [this, id, &progress](auto *call, auto... rest) {
+                return call(native(), id.c_str(), progress.native(), rest...);
+            });
     }
     auto getting_profile() const {
         return detail::call<AgentProfile>({}, lime_agent_get_profile, lime_agent_get_profile_start,
@@ -1650,65 +1761,97 @@ class Agent {
   public:
     /// Makes a client for the agent that the token belongs to. Starts no thread and sends nothing. Throws
     /// AuthenticationError when there is no token, and InvalidArgumentError.
+    /// @param options How to make it; copied.
     explicit Agent(const AgentOptions &options = {}) : Agent(try_new(options).value()) {}
 
     /// As the constructor.
+    /// @param options How to make it; copied.
+    /// @return The value or the error.
     static Result<Agent> try_new(const AgentOptions &options = {});
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_agent *native() const noexcept { return native_.get(); }
 
     /// Confirms a site's login request: fetches its challenge, solves it, sends the approval. Throws
     /// OutcomeUnknownError when an approval was sent and its answer got lost: the site may have let the agent in. Blocks.
+    /// @param request_id The login request.
+    /// @return How it was confirmed.
     ApprovalResult login(std::string_view request_id) const { return try_login(request_id).value(); }
     /// As login().
+    /// @param request_id The login request.
+    /// @return The value or the error.
     Result<ApprovalResult> try_login(std::string_view request_id) const { return logging_in(request_id).now(); }
     /// As login(), started. Cancelling ends the search for the proof of work at once.
+    /// @param request_id The login request.
+    /// @return The call: its future, and the way to cancel it.
     Operation<ApprovalResult> login_start(std::string_view request_id) const { return logging_in(request_id).start(); }
     /// As login(), started.
+    /// @param request_id The login request.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started login_start(std::string_view request_id, std::function<void(Result<ApprovalResult>)> then) const {
         return logging_in(request_id).start(hooks_, std::move(then));
     }
 
     /// A progress for one login of this agent. Its clock runs from here on.
+    /// @return The progress.
     LoginProgress progress() const { return try_progress().value(); }
     /// As progress().
+    /// @return The value or the error.
     Result<LoginProgress> try_progress() const {
         return detail::made<LoginProgress>([&](lime_login_progress **progress, lime_error **error) {
             return lime_agent_progress(native(), progress, error);
         });
     }
     /// Like login(), and any thread can see in `progress` how far it has come. Blocks.
+    /// @param request_id The login request.
+    /// @param progress Of this agent, and for this login.
+    /// @return How it was confirmed.
     ApprovalResult login_with_progress(std::string_view request_id, const LoginProgress &progress) const {
         return try_login_with_progress(request_id, progress).value();
     }
     /// As login_with_progress().
+    /// @param request_id The login request.
+    /// @param progress Of this agent, and for this login.
+    /// @return The value or the error.
     Result<ApprovalResult> try_login_with_progress(std::string_view request_id, const LoginProgress &progress) const {
         return logging_in(request_id, progress).now();
     }
     /// As login_with_progress(), started. The progress may be destroyed at any time.
+    /// @param request_id The login request.
+    /// @param progress Of this agent, and for this login.
+    /// @return The call: its future, and the way to cancel it.
     Operation<ApprovalResult> login_with_progress_start(std::string_view request_id,
                                                         const LoginProgress &progress) const {
         return logging_in(request_id, progress).start();
     }
     /// As login_with_progress(), started.
+    /// @param request_id The login request.
+    /// @param progress Of this agent, and for this login.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started login_with_progress_start(std::string_view request_id, const LoginProgress &progress,
                                       std::function<void(Result<ApprovalResult>)> then) const {
         return logging_in(request_id, progress).start(hooks_, std::move(then));
     }
 
     /// Reads the agent's own profile. Blocks.
+    /// @return The profile.
     AgentProfile get_profile() const { return try_get_profile().value(); }
     /// As get_profile().
+    /// @return The value or the error.
     Result<AgentProfile> try_get_profile() const { return getting_profile().now(); }
     /// As get_profile(), started.
+    /// @return The call: its future, and the way to cancel it.
     Operation<AgentProfile> get_profile_start() const { return getting_profile().start(); }
     /// As get_profile(), started.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started get_profile_start(std::function<void(Result<AgentProfile>)> then) const {
         return getting_profile().start(hooks_, std::move(then));
     }
 
-    /// How many exceptions have left a `then` of this client so far.
+    /// @return How many exceptions have left a `then` of this client so far.
     std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
 
     /// Refuses further calls with ClosedError; calls that are under way go on. Does not wait; may be called in a
@@ -1753,10 +1896,15 @@ class ApprovalRequest {
   public:
     /// A request with nothing but what has to be there: what kind of operation it is, such as "payments.refund", and
     /// one line for the human. Throws InvalidArgumentError.
+    /// @param action What kind of operation it is, such as "payments.refund"; the broker's rules go by it.
+    /// @param summary One line for the human.
     ApprovalRequest(std::string_view action, std::string_view summary)
         : ApprovalRequest(try_new(action, summary).value()) {}
 
     /// As the constructor.
+    /// @param action What kind of operation it is, such as "payments.refund"; the broker's rules go by it.
+    /// @param summary One line for the human.
+    /// @return The value or the error.
     static Result<ApprovalRequest> try_new(std::string_view action, std::string_view summary) {
         detail::Arguments arguments;
         const std::string what = arguments.text("action", action), line = arguments.text("summary", summary);
@@ -1771,29 +1919,40 @@ class ApprovalRequest {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit ApprovalRequest(lime_approval_request *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_approval_request *native() const noexcept { return native_.get(); }
 
     /// Sets why it is asked for, or that nothing is said about it. Like all set functions, throws
     /// InvalidArgumentError and leaves then what was set before.
+    /// @param reason For the human; nothing says nothing.
+    /// @return This object.
     ApprovalRequest &set_reason(std::optional<std::string_view> reason) {
         return set("reason", lime_approval_request_set_reason, reason);
     }
     /// Sets the key that names the operation: the same key gives the same approval, however often it is asked for,
     /// and only with one a failed attempt to ask is always repeated.
+    /// @param dedup_key Such as "refund-882"; nothing for none.
+    /// @return This object.
     ApprovalRequest &set_dedup_key(std::optional<std::string_view> dedup_key) {
         return set("dedup_key", lime_approval_request_set_dedup_key, dedup_key);
     }
     /// Sets where the broker reports the decision, see WebhookVerifier.
+    /// @param callback_url An address; nothing for nowhere.
+    /// @return This object.
     ApprovalRequest &set_callback_url(std::optional<std::string_view> callback_url) {
         return set("callback_url", lime_approval_request_set_callback_url, callback_url);
     }
     /// Sets how much is at stake, in words that the broker's people agreed on, such as "high".
+    /// @param severity A word; nothing says nothing.
+    /// @return This object.
     ApprovalRequest &set_severity(std::optional<std::string_view> severity) {
         return set("severity", lime_approval_request_set_severity, severity);
     }
     /// Sets what else the human sees, as a JSON object. It is shown: no secrets.
+    /// @param context_json A JSON object as UTF-8 text; nothing for none.
+    /// @return This object.
     ApprovalRequest &set_context_json(std::optional<std::string_view> context_json) {
         const std::string_view json = context_json.value_or(std::string_view());
         // Empty is not nothing: it is no JSON object.
@@ -1861,40 +2020,65 @@ class Sesame {
   public:
     /// Makes a client for the owner of the API key. Starts no thread and sends nothing. Throws AuthenticationError
     /// when there is no key, and InvalidArgumentError.
+    /// @param options How to make it; copied.
     explicit Sesame(const SesameOptions &options = {}) : Sesame(try_new(options).value()) {}
 
     /// As the constructor.
+    /// @param options How to make it; copied.
+    /// @return The value or the error.
     static Result<Sesame> try_new(const SesameOptions &options = {});
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_sesame *native() const noexcept { return native_.get(); }
 
     /// Asks for an approval and does not wait for the decision. Throws OutcomeUnknownError when a request without a
     /// dedup_key was sent and its answer got lost: a human may have been asked. Blocks until the broker answers.
+    /// @param request What is asked for.
+    /// @return The approval; pending, unless the dedup_key names one that is decided.
     Approval trigger(const ApprovalRequest &request) const { return try_trigger(request).value(); }
     /// As trigger().
+    /// @param request What is asked for.
+    /// @return The value or the error.
     Result<Approval> try_trigger(const ApprovalRequest &request) const { return triggering(request).now(); }
     /// As trigger(), started. Cancelling does not take back what was asked.
+    /// @param request What is asked for.
+    /// @return The call: its future, and the way to cancel it.
     Operation<Approval> trigger_start(const ApprovalRequest &request) const { return triggering(request).start(); }
     /// As trigger(), started.
+    /// @param request What is asked for.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started trigger_start(const ApprovalRequest &request, std::function<void(Result<Approval>)> then) const {
         return triggering(request).start(hooks_, std::move(then));
     }
 
     /// Reads where an approval stands. With `wait_for_decision` the broker holds its answer until there is a decision,
     /// for 25 to 30 s at most. Throws NotFoundError when the broker does not know it. Blocks until the broker answers.
+    /// @param approval_id The approval.
+    /// @param wait_for_decision Whether the broker is to hold its answer.
+    /// @return The approval as it stands.
     Approval get(std::string_view approval_id, bool wait_for_decision = false) const {
         return try_get(approval_id, wait_for_decision).value();
     }
     /// As get().
+    /// @param approval_id The approval.
+    /// @param wait_for_decision Whether the broker is to hold its answer.
+    /// @return The value or the error.
     Result<Approval> try_get(std::string_view approval_id, bool wait_for_decision = false) const {
         return getting(approval_id, wait_for_decision).now();
     }
     /// As get(), started.
+    /// @param approval_id The approval.
+    /// @param wait_for_decision Whether the broker is to hold its answer.
+    /// @return The call: its future, and the way to cancel it.
     Operation<Approval> get_start(std::string_view approval_id, bool wait_for_decision = false) const {
         return getting(approval_id, wait_for_decision).start();
     }
     /// As get(), started.
+    /// @param approval_id The approval.
+    /// @param wait_for_decision Whether the broker is to hold its answer.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started get_start(std::string_view approval_id, bool wait_for_decision,
                       std::function<void(Result<Approval>)> then) const {
         return getting(approval_id, wait_for_decision).start(hooks_, std::move(then));
@@ -1902,18 +2086,31 @@ class Sesame {
 
     /// Waits until an approval is decided, which includes that it expired; look at Approval::is_approved(). Rides out
     /// a broker that is away. Throws TimeoutError when there is no decision in time, NotFoundError. Blocks.
+    /// @param approval_id The approval.
+    /// @param options How long to wait.
+    /// @return The approval, decided.
     Approval wait(std::string_view approval_id, const WaitOptions &options = {}) const {
         return try_wait(approval_id, options).value();
     }
     /// As wait().
+    /// @param approval_id The approval.
+    /// @param options How long to wait.
+    /// @return The value or the error.
     Result<Approval> try_wait(std::string_view approval_id, const WaitOptions &options = {}) const {
         return waiting(approval_id, options).now();
     }
     /// As wait(), started. Any number of waits may be under way at once, each takes a connection and no thread.
+    /// @param approval_id The approval.
+    /// @param options How long to wait.
+    /// @return The call: its future, and the way to cancel it.
     Operation<Approval> wait_start(std::string_view approval_id, const WaitOptions &options = {}) const {
         return waiting(approval_id, options).start();
     }
     /// As wait(), started.
+    /// @param approval_id The approval.
+    /// @param options How long to wait.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started wait_start(std::string_view approval_id, const WaitOptions &options,
                        std::function<void(Result<Approval>)> then) const {
         return waiting(approval_id, options).start(hooks_, std::move(then));
@@ -1923,24 +2120,37 @@ class Sesame {
     /// case, whatever the exception is: ApprovalDeniedError when it was denied, expired, or lets this call not through,
     /// since another one with the same dedup_key had it; TimeoutError when nobody decided in time (if it has an
     /// approval_id(), wait() can go on); else what trigger() and wait() throw. Blocks.
+    /// @param request What is asked for.
+    /// @param options How long to wait; for a gate, to ask and to wait.
+    /// @return The approval that was granted.
     Approval require_approval(const ApprovalRequest &request, const WaitOptions &options = {}) const {
         return try_require_approval(request, options).value();
     }
     /// As require_approval(). Only a value means "go on".
+    /// @param request What is asked for.
+    /// @param options How long to wait; for a gate, to ask and to wait.
+    /// @return The value or the error.
     Result<Approval> try_require_approval(const ApprovalRequest &request, const WaitOptions &options = {}) const {
         return requiring(request, options).now();
     }
     /// As require_approval(), started; nothing is approved yet. Cancelling does not take back what was asked.
+    /// @param request What is asked for.
+    /// @param options How long to wait; for a gate, to ask and to wait.
+    /// @return The call: its future, and the way to cancel it.
     Operation<Approval> require_approval_start(const ApprovalRequest &request, const WaitOptions &options = {}) const {
         return requiring(request, options).start();
     }
     /// As require_approval(), started. Only a value means "go on".
+    /// @param request What is asked for.
+    /// @param options How long to wait; for a gate, to ask and to wait.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
     Started require_approval_start(const ApprovalRequest &request, const WaitOptions &options,
                                    std::function<void(Result<Approval>)> then) const {
         return requiring(request, options).start(hooks_, std::move(then));
     }
 
-    /// How many exceptions have left a `then` of this client so far.
+    /// @return How many exceptions have left a `then` of this client so far.
     std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
 
     /// Refuses further calls with ClosedError; calls that are under way go on, waits too. Does not wait; may be called
@@ -1962,7 +2172,8 @@ template <class Options> class Setter {
   public:
     explicit Setter(Options *options) noexcept : options_(options) {}
 
-    void text(const char *name, std::int32_t (*setter)(Options *, const char *), const std::optional<std::string> &value) {
+    void text(const char *name, std::int32_t (*setter)(Options *, const char *),
+              const std::optional<std::string> &value) {
         if (!value) return;
         Arguments arguments;
         const std::string checked_text = arguments.text(name, *value);
@@ -1994,7 +2205,8 @@ template <class Options> class Setter {
     void log(std::int32_t (*setter)(Options *, std::int32_t, lime_log_callback, void *, lime_drop_user_data),
              const SharedHooks &hooks, LogLevel level) {
         if (!hooks->log()) return;
-        apply("log_level", setter(options_, static_cast<std::int32_t>(level), &write_log, new SharedHooks(hooks), &drop_log));
+        const auto number = static_cast<std::int32_t>(level);
+        apply("log_level", setter(options_, number, &write_log, new SharedHooks(hooks), &drop_log));
     }
 
     const std::optional<Error> &refused() const noexcept { return refused_; }
@@ -2088,24 +2300,26 @@ class Webhook {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit Webhook(lime_webhook *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_webhook *native() const noexcept { return native_.get(); }
 
-    /// The whole payload as a JSON object.
+    /// @return The whole payload as a JSON object.
     std::string payload_json() const { return detail::text(lime_webhook_payload_json(native())); }
-    /// One field of the payload that is a text; nothing when there is no such field, or it is no text.
+    /// @param field The field's name.
+    /// @return One field of the payload that is a text; nothing when there is no such field, or it is no text.
     std::optional<std::string> text(std::string_view field) const {
         if (field.find('\0') != std::string_view::npos) return std::nullopt; // no field has such a name
         return detail::maybe_text(lime_webhook_text(native(), std::string(field).c_str()));
     }
-    /// The approval that was decided, if the payload tells.
+    /// @return The approval that was decided, if the payload tells.
     std::optional<std::string> approval_id() const { return detail::maybe_text(lime_webhook_approval_id(native())); }
-    /// What was asked for, if the payload tells.
+    /// @return What was asked for, if the payload tells.
     std::optional<std::string> action() const { return detail::maybe_text(lime_webhook_action(native())); }
-    /// The decision: "approved", "denied" or "expired". Nothing but "approved" means "go on".
+    /// @return The decision: "approved", "denied" or "expired". Nothing but "approved" means "go on".
     std::optional<std::string> status() const { return detail::maybe_text(lime_webhook_status_text(native())); }
-    /// What the timestamp header said, in Unix seconds. It is not signed.
+    /// @return What the timestamp header said, in Unix seconds. It is not signed.
     std::uint64_t timestamp() const noexcept { return lime_webhook_timestamp(native()); }
 
   private:
@@ -2119,16 +2333,21 @@ class WebhookVerifier {
     /// A verifier without a secret, which refuses everything until it has one.
     WebhookVerifier() : native_(lime_webhook_verifier_new()) {}
     /// A verifier with a secret.
+    /// @param secret Bytes.
     explicit WebhookVerifier(std::string_view secret) : WebhookVerifier() { add_secret(secret); }
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_webhook_verifier *native() const noexcept { return native_.get(); }
 
     /// Adds a secret (bytes): any of them may have signed. An empty one makes the verifier refuse everything.
+    /// @param secret Bytes.
+    /// @return This object.
     WebhookVerifier &add_secret(std::string_view secret) {
         return set(lime_webhook_verifier_add_secret(native_.get(), secret.data(), secret.size()));
     }
     /// Sets how far the timestamp may lie in the past or in the future.
+    /// @param tolerance With 0 the timestamp must be this very second.
+    /// @return This object.
     WebhookVerifier &set_tolerance(std::chrono::milliseconds tolerance) {
         detail::Arguments arguments;
         const std::uint64_t ms = arguments.ms("tolerance", tolerance);
@@ -2137,6 +2356,9 @@ class WebhookVerifier {
     }
     /// Lets every body in once only, in this process: for how long a decision is remembered, and for how many
     /// decisions there is room.
+    /// @param horizon For how long a decision is remembered.
+    /// @param capacity For how many decisions there is room; 0 counts as 1.
+    /// @return This object.
     WebhookVerifier &set_replay_guard(std::chrono::milliseconds horizon = std::chrono::hours(24),
                                       std::size_t capacity = 100000) {
         detail::Arguments arguments;
@@ -2145,19 +2367,26 @@ class WebhookVerifier {
         return set(lime_webhook_verifier_set_replay_guard(native_.get(), ms, capacity));
     }
     /// Sets the time that counts as now from here on, instead of the machine's clock. For tests.
+    /// @param now The time that counts as now.
+    /// @return This object.
     WebhookVerifier &set_now(UnixTime now) {
         return set(lime_webhook_verifier_set_now_unix_seconds(native_.get(), now.time_since_epoch().count()));
     }
 
     /// Verifies one delivery: that a secret signed it, and that it is fresh. Does not block.
     ///
-    /// `headers` is any range of pairs of texts, such as a std::multimap or a std::vector of std::pair: all headers
-    /// of the request, or just the two. `body`: the raw bytes as they arrived. Throws WebhookError, whose code() says
-    /// why.
+    /// Headers come as they are, in a std::multimap or a std::vector of std::pair, say. Throws WebhookError, whose code()
+    /// says why.
+    /// @param headers Any range of pairs of texts: all headers of the request, or just the two.
+    /// @param body The raw body: the bytes as they arrived.
+    /// @return The webhook, which can be trusted.
     template <class Headers> Webhook verify(const Headers &headers, std::string_view body) const {
         return try_verify(headers, body).value();
     }
     /// As verify().
+    /// @param headers Any range of pairs of texts: all headers of the request, or just the two.
+    /// @param body The raw body: the bytes as they arrived.
+    /// @return The value or the error.
     template <class Headers> Result<Webhook> try_verify(const Headers &headers, std::string_view body) const {
         std::vector<std::string> texts;
         for (const auto &[name, value] : headers) {
@@ -2175,11 +2404,19 @@ class WebhookVerifier {
         });
     }
     /// As verify(), with the values of X-Sesame-Signature and X-Sesame-Timestamp; nothing for a header that is not there.
+    /// @param signature The value of X-Sesame-Signature; nothing if it is not there.
+    /// @param timestamp The value of X-Sesame-Timestamp; nothing if it is not there.
+    /// @param body The raw body: the bytes as they arrived.
+    /// @return The webhook, which can be trusted.
     Webhook verify(std::optional<std::string_view> signature, std::optional<std::string_view> timestamp,
                    std::string_view body) const {
         return try_verify(signature, timestamp, body).value();
     }
     /// As verify().
+    /// @param signature The value of X-Sesame-Signature; nothing if it is not there.
+    /// @param timestamp The value of X-Sesame-Timestamp; nothing if it is not there.
+    /// @param body The raw body: the bytes as they arrived.
+    /// @return The value or the error.
     Result<Webhook> try_verify(std::optional<std::string_view> signature, std::optional<std::string_view> timestamp,
                                std::string_view body) const {
         std::vector<std::pair<std::string_view, std::string_view>> headers;
@@ -2188,8 +2425,9 @@ class WebhookVerifier {
         return try_verify(headers, body);
     }
 
-    /// Lets a body in again that the replay guard has let in, for a receiver that could not handle it. Gives whether
-    /// the guard had let it in. Any thread.
+    /// Lets a body in again that the replay guard has let in, for a receiver that could not handle it. Any thread.
+    /// @param body The raw body.
+    /// @return Whether the guard had let it in.
     bool forget(std::string_view body) const noexcept {
         return lime_webhook_verifier_forget(native(), body.data(), body.size()) == 1;
     }
@@ -2200,7 +2438,7 @@ class WebhookVerifier {
         return *this;
     }
 
-    /// A header with a NUL is not cut, which could make it another one: with this instead it is none that counts.
+    // A header with a NUL is not cut, which could make it another one: with this instead it is none that counts.
     static std::string without_nul(std::string_view header) {
         std::string text(header);
         for (char &byte : text)
@@ -2211,8 +2449,12 @@ class WebhookVerifier {
     detail::Handle<lime_webhook_verifier, lime_webhook_verifier_free> native_;
 };
 
-/// Signs a body as the broker does, for the tests of programs that receive webhooks: gives the two headers, in Unix
-/// seconds of sending. Throws WebhookError when the secret is empty.
+/// Signs a body as the broker does, for the tests of programs that receive webhooks. Fails with WebhookError when the
+/// secret is empty.
+/// @param body The raw body.
+/// @param secret Bytes.
+/// @param timestamp The time of sending, in Unix seconds.
+/// @return The value or the error.
 inline Result<std::array<std::pair<std::string, std::string>, 2>>
 try_sign_webhook(std::string_view body, std::string_view secret, std::uint64_t timestamp) {
     char signature[LIME_WEBHOOK_SIGNATURE_SIZE] = "";
@@ -2226,6 +2468,10 @@ try_sign_webhook(std::string_view body, std::string_view secret, std::uint64_t t
 }
 
 /// As try_sign_webhook(), but throws.
+/// @param body The raw body.
+/// @param secret Bytes.
+/// @param timestamp The time of sending, in Unix seconds.
+/// @return The two headers, names and values.
 inline std::array<std::pair<std::string, std::string>, 2> sign_webhook(std::string_view body, std::string_view secret,
                                                                        std::uint64_t timestamp) {
     return try_sign_webhook(body, secret, timestamp).value();
@@ -2233,7 +2479,9 @@ inline std::array<std::pair<std::string, std::string>, 2> sign_webhook(std::stri
 
 // ---- pure functions
 
-/// Reads a point in time as the platform writes it. Throws BadResponseError when it is none.
+/// Reads a point in time as the platform writes it. Fails with BadResponseError when it is none.
+/// @param text For example "2026-11-23T10:00:00.5+02:00".
+/// @return The value or the error.
 inline Result<Timestamp> try_parse_timestamp(std::string_view text) {
     detail::Arguments arguments;
     const std::string copy = arguments.text("text", text);
@@ -2248,10 +2496,19 @@ inline Result<Timestamp> try_parse_timestamp(std::string_view text) {
 }
 
 /// As try_parse_timestamp(), but throws.
+/// @param text For example "2026-11-23T10:00:00.5+02:00".
+/// @return The point in time.
 inline Timestamp parse_timestamp(std::string_view text) { return try_parse_timestamp(text).value(); }
 
-/// Verifies a passport with keys that are at hand, without any client and at any time. `jwks_json`: the platform's
-/// key document. `api_root`: where the passport must come from. `now`: the time that counts as now.
+/// Verifies a passport with keys that are at hand, without any client and at any time. Fails with InvalidPassportError
+/// and PassportExpiredError.
+/// @param jwt The passport.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param api_root Where the passport must come from, such as "https://lime.pics/api/v1".
+/// @param expected_request_id The login request that it must be for; nothing for any.
+/// @param check How else it has to be.
+/// @param now The time that counts as now.
+/// @return The value or the error.
 inline Result<Passport> try_verify_passport(std::string_view jwt, std::string_view jwks_json, std::string_view api_root,
                                             std::optional<std::string_view> expected_request_id,
                                             PassportCheck check = {},
@@ -2268,6 +2525,13 @@ inline Result<Passport> try_verify_passport(std::string_view jwt, std::string_vi
 }
 
 /// As try_verify_passport(), but throws.
+/// @param jwt The passport.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param api_root Where the passport must come from, such as "https://lime.pics/api/v1".
+/// @param expected_request_id The login request that it must be for; nothing for any.
+/// @param check How else it has to be.
+/// @param now The time that counts as now.
+/// @return The passport, with its claims.
 inline Passport verify_passport(std::string_view jwt, std::string_view jwks_json, std::string_view api_root,
                                 std::optional<std::string_view> expected_request_id, PassportCheck check = {},
                                 UnixTime now = std::chrono::system_clock::now()) {
@@ -2290,6 +2554,12 @@ inline auto solving(std::string_view challenge, std::int64_t difficulty, PowDige
 
 /// Finds the smallest nonce whose digest begins with `difficulty` zero bits. Runs on the calling thread (and on
 /// `threads` - 1 more). Fails with PowTimeoutError and PowDifficultyError. An agent's login does this by itself.
+/// @param challenge UTF-8 text.
+/// @param difficulty How many zero bits; 0 or less is met by "0".
+/// @param digest PowDigest::seed or PowDigest::today.
+/// @param timeout The budget of real time.
+/// @param threads How many threads search; 0 counts as 1.
+/// @return The value or the error.
 inline Result<std::string> try_solve_pow(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                                          std::chrono::milliseconds timeout, std::size_t threads = 1) {
     detail::Arguments arguments;
@@ -2305,6 +2575,12 @@ inline Result<std::string> try_solve_pow(std::string_view challenge, std::int64_
 }
 
 /// As try_solve_pow(), but throws.
+/// @param challenge UTF-8 text.
+/// @param difficulty How many zero bits; 0 or less is met by "0".
+/// @param digest PowDigest::seed or PowDigest::today.
+/// @param timeout The budget of real time.
+/// @param threads How many threads search; 0 counts as 1.
+/// @return The nonce, as decimal text.
 inline std::string solve_pow(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                              std::chrono::milliseconds timeout, std::size_t threads = 1) {
     return try_solve_pow(challenge, difficulty, digest, timeout, threads).value();
@@ -2312,6 +2588,12 @@ inline std::string solve_pow(std::string_view challenge, std::int64_t difficulty
 
 /// As solve_pow(), started: on a thread of the library, as soon as fewer searches than the machine has cores are running.
 /// Cancelling ends it within a millisecond.
+/// @param challenge UTF-8 text.
+/// @param difficulty How many zero bits; 0 or less is met by "0".
+/// @param digest PowDigest::seed or PowDigest::today.
+/// @param timeout The budget of real time.
+/// @param threads How many threads search; 0 counts as 1.
+/// @return The call: its future, and the way to cancel it.
 inline Operation<PowNonce> solve_pow_start(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                                            std::chrono::milliseconds timeout, std::size_t threads = 1) {
     detail::Arguments arguments;
@@ -2320,6 +2602,14 @@ inline Operation<PowNonce> solve_pow_start(std::string_view challenge, std::int6
 }
 
 /// As solve_pow(), started. What leaves `then` goes to `on_error`.
+/// @param challenge UTF-8 text.
+/// @param difficulty How many zero bits; 0 or less is met by "0".
+/// @param digest PowDigest::seed or PowDigest::today.
+/// @param timeout The budget of real time.
+/// @param threads How many threads search; 0 counts as 1.
+/// @param then Is given the value or the error, on the dispatcher thread.
+/// @param on_error Is given what leaves `then`.
+/// @return The call, to cancel it.
 inline Started solve_pow_start(std::string_view challenge, std::int64_t difficulty, PowDigest digest,
                                std::chrono::milliseconds timeout, std::size_t threads,
                                std::function<void(Result<PowNonce>)> then, ErrorHandler on_error) {
@@ -2329,8 +2619,11 @@ inline Started solve_pow_start(std::string_view challenge, std::int64_t difficul
                                    std::make_shared<detail::Hooks>(std::move(on_error), LogFunction()), std::move(then));
 }
 
-/// Takes the `data` out of an answer of the platform, as JSON text. Throws the platform's own error, or
-/// BadResponseError when the body is no such answer.
+/// Takes the `data` out of an answer of the platform. Fails with the platform's own error, or with BadResponseError when
+/// the body is no such answer.
+/// @param http_status The HTTP status of the answer.
+/// @param body Its bytes.
+/// @return The value or the error.
 inline Result<std::string> try_parse_envelope(std::int32_t http_status, std::string_view body) {
     char *data_json = nullptr;
     const auto opened = detail::call_void([&](lime_error **error) {
@@ -2342,6 +2635,9 @@ inline Result<std::string> try_parse_envelope(std::int32_t http_status, std::str
 }
 
 /// As try_parse_envelope(), but throws.
+/// @param http_status The HTTP status of the answer.
+/// @param body Its bytes.
+/// @return `data`, as JSON text.
 inline std::string parse_envelope(std::int32_t http_status, std::string_view body) {
     return try_parse_envelope(http_status, body).value();
 }
@@ -2354,19 +2650,20 @@ class LoginFrame {
     /// @endcond
 
     /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
     explicit LoginFrame(lime_login_frame *native) noexcept : native_(native) {}
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_login_frame *native() const noexcept { return native_.get(); }
 
-    /// What the event says.
+    /// @return What the event says.
     FrameKind kind() const noexcept { return static_cast<FrameKind>(lime_login_frame_kind(native())); }
-    /// The login request of an approved or expired event.
+    /// @return The login request of an approved or expired event.
     std::optional<std::string> request_id() const { return detail::maybe_text(lime_login_frame_request_id(native())); }
-    /// The passport of an approved event, not verified.
+    /// @return The passport of an approved event, not verified.
     std::optional<std::string> passport() const { return detail::maybe_text(lime_login_frame_passport(native())); }
-    /// The platform's code in an error event.
+    /// @return The platform's code in an error event.
     std::optional<std::string> code() const { return detail::maybe_text(lime_login_frame_code(native())); }
-    /// The message of an error event, or why an event is malformed.
+    /// @return The message of an error event, or why an event is malformed.
     std::optional<std::string> message() const { return detail::maybe_text(lime_login_frame_message(native())); }
 
   private:
@@ -2374,6 +2671,8 @@ class LoginFrame {
 };
 
 /// Reads the data of one event of a site's stream. A site's client does this by itself.
+/// @param data UTF-8 text.
+/// @return The value or the error.
 inline Result<LoginFrame> try_parse_login_frame(std::string_view data) {
     return detail::made<LoginFrame>([&](lime_login_frame **frame, lime_error **error) {
         return lime_login_frame_parse(data.data(), data.size(), frame, error);
@@ -2381,6 +2680,8 @@ inline Result<LoginFrame> try_parse_login_frame(std::string_view data) {
 }
 
 /// As try_parse_login_frame(), but throws.
+/// @param data UTF-8 text.
+/// @return What the event says.
 inline LoginFrame parse_login_frame(std::string_view data) { return try_parse_login_frame(data).value(); }
 
 /// One event of an event stream.
@@ -2403,14 +2704,19 @@ class SseParser {
     /// A parser at the start of a stream.
     SseParser() : native_(lime_sse_parser_new()) {}
 
-    /// The object of the C library, which stays this one's.
+    /// @return The object of the C library, which stays this one's.
     const lime_sse_parser *native() const noexcept { return native_.get(); }
 
     /// Takes in a chunk of the stream and calls `handler` on this thread for each event that it completes. When the
     /// handler throws, the events after that one are not handed over, and the exception arrives here, when the whole
     /// chunk has been taken in. Throws BadResponseError when a line or an event is larger than 1 MiB.
+    /// @param chunk The bytes.
+    /// @param handler Is called on this thread, before this function returns; it may use the parser.
     void feed(std::string_view chunk, const Handler &handler) { try_feed(chunk, handler).value(); }
     /// As feed(); only what the handler throws is thrown.
+    /// @param chunk The bytes.
+    /// @param handler Is called on this thread, before this function returns; it may use the parser.
+    /// @return That it succeeded, or the error.
     Result<void> try_feed(std::string_view chunk, const Handler &handler) {
         detail::Arguments arguments;
         arguments.function("handler", handler != nullptr);
@@ -2423,16 +2729,18 @@ class SseParser {
         if (feeding.thrown) std::rethrow_exception(feeding.thrown);
         return fed;
     }
-    /// Takes in a chunk of the stream and gives the events that it completes.
+    /// Takes in a chunk of the stream. Throws BadResponseError as above, and the events before are lost then.
+    /// @param chunk The bytes.
+    /// @return The events that it completes.
     std::vector<SseEvent> feed(std::string_view chunk) {
         std::vector<SseEvent> events;
         feed(chunk, [&](SseEvent event) { events.push_back(std::move(event)); });
         return events;
     }
 
-    /// The id to continue the stream from (`Last-Event-ID`); empty when there is none.
+    /// @return The id to continue the stream from (`Last-Event-ID`); empty when there is none.
     std::string last_event_id() const { return detail::text(lime_sse_parser_last_event_id(native())); }
-    /// The last `retry:` of the stream.
+    /// @return The last `retry:` of the stream.
     std::optional<std::chrono::milliseconds> retry() const {
         const std::int64_t ms = lime_sse_parser_retry_ms(native());
         return ms < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(ms));

@@ -115,8 +115,8 @@
  *
  * THREADS
  *
- * Clients (lime_site, lime_agent, lime_sesame) may be used by any number of threads at once; all other objects by one
- * at a time, or by several that only read: a function that takes a const pointer reads, lime_webhook_verify() too.
+ * Clients (lime_site, lime_agent, lime_sesame) and clocks may be used by any number of threads at once; all other objects
+ * by one at a time, or by several that only read: a function that takes a const pointer reads, lime_webhook_verify() too.
  * Nothing is freed while another thread uses it. Importing the library and making a client start no thread. The
  * first call that needs it starts one runtime thread for the whole process, the first callback one dispatcher
  * thread; both end with the last client.
@@ -136,6 +136,37 @@
  * a callback any _start function, every _close and every _free function and every function without input and
  * output may be called; blocking calls fail with LIME_ERROR_WOULD_DEADLOCK. A callback must not throw a C++
  * exception or longjmp() out. Log callbacks are different, see lime_log_callback.
+ *
+ * THE HOST'S OWN HTTP CLIENT
+ *
+ * A program that has an HTTP client of its own (libcurl, with its proxies and certificates) can let the library use it:
+ * lime_transport_new() takes a function that begins to carry out a request, and two that the library calls when the
+ * answer is not wanted any more, or is wanted again. Set it in the options of each client; every byte then goes
+ * through it, event streams too. A host that works with threads needs the first function only:
+ *
+ *   static void *carry_out(void *argument) {
+ *       lime_http_request *request = argument;
+ *       struct answer answer;                              // of the host's own client
+ *       if (host_send(lime_http_request_method(request), lime_http_request_url(request), &answer) != 0) {
+ *           lime_http_request_fail(request, LIME_REACH_MAYBE_SENT, "connection broke");
+ *       } else {
+ *           lime_http_request_respond(request, answer.http_status, answer.names, answer.values, answer.count);
+ *           while (lime_http_request_wait(request) && host_read(&answer)) {      // 0: not wanted any more
+ *               lime_http_request_write(request, answer.piece, answer.length);
+ *           }
+ *           lime_http_request_end(request);
+ *       }
+ *       lime_http_request_free(request);
+ *       return NULL;
+ *   }
+ *
+ *   static void on_send(void *user_data, lime_http_request *request) {
+ *       pthread_t thread;
+ *       pthread_create(&thread, NULL, carry_out, request); // and pthread_detach(); returns at once
+ *   }
+ *
+ * The client must not follow redirects, retry, or add a body; it decodes what it has asked to be encoded. An answer is
+ * handed over in the order above. Nothing is lost by a request that is freed unanswered: it has failed.
  *
  * FORK
  *
@@ -295,6 +326,27 @@
 #define LIME_NO_OFFSET (-2147483647 - 1)
 
 /**
+ * How far a failed request got: it certainly did not leave, since no connection came about. Whatever it was,
+ * it may be sent again.
+ */
+#define LIME_REACH_NOT_SENT 0
+
+/**
+ * How far a failed request got: it may have arrived, and may have taken effect.
+ */
+#define LIME_REACH_MAYBE_SENT 1
+
+/**
+ * How far a failed request got: no answer came in time; it may have arrived, and may have taken effect.
+ */
+#define LIME_REACH_TIMED_OUT 2
+
+/**
+ * How far a failed request got: the host's client is closed or broken, which another try would not mend.
+ */
+#define LIME_REACH_HOST_FAULT 3
+
+/**
  * Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
  */
 #define LIME_POST_RETRY_SEED 1
@@ -333,6 +385,21 @@
  * The client is closed.
  */
 #define LIME_STREAM_CLOSED 5
+
+/**
+ * A login asks the platform for its challenge.
+ */
+#define LIME_LOGIN_STAGE_CHALLENGE 0
+
+/**
+ * A login searches for the proof of work.
+ */
+#define LIME_LOGIN_STAGE_POW 1
+
+/**
+ * A login sends its approval.
+ */
+#define LIME_LOGIN_STAGE_APPROVE 2
 
 /**
  * A timeout that never passes.
@@ -428,11 +495,26 @@ typedef struct lime_approval_request lime_approval_request;
 typedef struct lime_approval_result lime_approval_result;
 
 /**
+ * A clock for tests: it stands still until the host moves it, so that every back-off and expiry can be tested
+ * without waiting. Options that it was set in and the clients made with them keep it. Any number of threads may
+ * use it at once. It does not bound requests that are under way (`timeout_ms`), nor a proof of work: those take
+ * real time. Free it with lime_clock_free().
+ */
+typedef struct lime_clock lime_clock;
+
+/**
  * Why a call failed: a status number, a message for people and, where they are known, the platform's
  * code, the HTTP status and more. It never contains a token, a passport, a challenge or a nonce.
  * Free it with lime_error_free(); it stays valid after the client is gone.
  */
 typedef struct lime_error lime_error;
+
+/**
+ * A request that the host carries out. It is answered in this order: lime_http_request_respond(), any number
+ * of lime_http_request_write(), lime_http_request_end(); or, at any point, lime_http_request_fail(). To be used
+ * by one thread at a time, but for the functions that say otherwise. Free it with lime_http_request_free().
+ */
+typedef struct lime_http_request lime_http_request;
 
 /**
  * How a login request ended. Free it with lime_login_event_free().
@@ -443,6 +525,12 @@ typedef struct lime_login_event lime_login_event;
  * The meaning of one event of a site's stream.
  */
 typedef struct lime_login_frame lime_login_frame;
+
+/**
+ * How far a login has come. Any number of threads may look at it while the login runs. Free it with
+ * lime_login_progress_free().
+ */
+typedef struct lime_login_progress lime_login_progress;
 
 /**
  * A login request that was just created. Free it with lime_login_request_free().
@@ -458,6 +546,11 @@ typedef struct lime_login_request_status lime_login_request_status;
  * A passport that was verified, with its claims.
  */
 typedef struct lime_passport lime_passport;
+
+/**
+ * A nonce that was found by lime_pow_solve_start(). Free it with lime_pow_nonce_free().
+ */
+typedef struct lime_pow_nonce lime_pow_nonce;
 
 /**
  * The client of the Sesame broker. Make one per API key and process; any number of threads may use it at
@@ -488,6 +581,12 @@ typedef struct lime_site_options lime_site_options;
 typedef struct lime_sse_parser lime_sse_parser;
 
 /**
+ * The host's HTTP client, as a table of functions. Options that it was set in, the clients made with them and
+ * the requests that are under way keep it. Free it with lime_transport_free().
+ */
+typedef struct lime_transport lime_transport;
+
+/**
  * A webhook that can be trusted. Free it with lime_webhook_free().
  */
 typedef struct lime_webhook lime_webhook;
@@ -500,10 +599,17 @@ typedef struct lime_webhook lime_webhook;
 typedef struct lime_webhook_verifier lime_webhook_verifier;
 
 /**
- * Receives log records: `level` is a LIME_LOG_ constant, `message` is valid during the call. It runs
- * on the library's threads, also on several at once, must not block, and must not call this library.
+ * Begins to carry out `request`, which is the host's from here on: it is to be answered, now or later, and
+ * freed with lime_http_request_free(). Runs on the library's runtime thread, which all clients share, so it
+ * must return at once; it may call any lime_http_request_ function.
  */
-typedef void (*lime_log_callback)(void *user_data, int32_t level, const char *message);
+typedef void (*lime_transport_send_callback)(void *user_data, struct lime_http_request *request);
+
+/**
+ * Is told of a request by its number, lime_http_request_id(). Runs on a thread of the library, must return at
+ * once and must not call the library.
+ */
+typedef void (*lime_transport_notice_callback)(void *user_data, uint64_t request_id);
 
 /**
  * Frees the user data of a callback. It is called exactly once, after the last call of the callback
@@ -511,6 +617,12 @@ typedef void (*lime_log_callback)(void *user_data, int32_t level, const char *me
  * object that is being freed.
  */
 typedef void (*lime_drop_user_data)(void *user_data);
+
+/**
+ * Receives log records: `level` is a LIME_LOG_ constant, `message` is valid during the call. It runs
+ * on the library's threads, also on several at once, must not block, and must not call this library.
+ */
+typedef void (*lime_log_callback)(void *user_data, int32_t level, const char *message);
 
 /**
  * Receives the result of lime_site_create_login_request_start(). `status` is LIME_OK and `request` is
@@ -555,6 +667,12 @@ typedef void (*lime_passport_callback)(void *user_data,
 typedef void (*lime_login_handler)(void *user_data, const char *request_id, const char *passport);
 
 /**
+ * Is given how a login request ended. The event is the handler's own and is freed with
+ * lime_login_event_free(), now or later and on any thread. Runs on the dispatcher thread.
+ */
+typedef void (*lime_login_event_handler)(void *user_data, struct lime_login_event *event);
+
+/**
  * Is told where the event stream stands: `state` is a LIME_STREAM_ constant (a later version may know
  * more of them), `last_error` what ended the last connection, or NULL; it is valid during the call and
  * not the handler's to free. Runs on the dispatcher thread.
@@ -587,6 +705,15 @@ typedef void (*lime_approval_callback)(void *user_data,
                                        int32_t status,
                                        struct lime_approval *approval,
                                        struct lime_error *error);
+
+/**
+ * Receives the result of lime_pow_solve_start(). `status` is LIME_OK and `nonce` is there, or `error` is; both
+ * belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_pow_callback)(void *user_data,
+                                  int32_t status,
+                                  struct lime_pow_nonce *nonce,
+                                  struct lime_error *error);
 
 /**
  * Receives an event: its name ("message" when the stream does not say), its data and the last event id
@@ -728,6 +855,258 @@ int32_t lime_timestamp_parse(const char *text,
                              struct lime_error **error);
 
 /**
+ * Makes a transport of the host's functions. Starts nothing.
+ *
+ * Parameters: `send`: see lime_transport_send_callback. `abort`: NULL, or told when the answer of a request is
+ * not wanted any more, because its caller gave up or its time ran out: close the connection; the request still
+ * has to be freed. `resume`: NULL, or told that there is room again after lime_http_request_wants_more() was 0.
+ * A host without the two asks with lime_http_request_is_wanted() and lime_http_request_wait(). `user_data`: given
+ * back in each call. `drop_user_data`: NULL, or called once, on any thread, when the transport, the options and
+ * clients that it was set in, and all its requests are freed, or before this function returns an error.
+ * `transport`: gets the transport, to be freed with lime_transport_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (send or transport NULL).
+ */
+int32_t lime_transport_new(lime_transport_send_callback send,
+                           lime_transport_notice_callback abort,
+                           lime_transport_notice_callback resume,
+                           void *user_data,
+                           lime_drop_user_data drop_user_data,
+                           struct lime_transport **transport,
+                           struct lime_error **error);
+
+/**
+ * Says whether the host's client has time limits of its own. Then the options' `timeout_ms` is not applied to
+ * its requests. Default: 0. To be set before the first client is made with it.
+ *
+ * Parameters: `keeps_time`: 1 or 0.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (transport NULL, another number).
+ */
+int32_t lime_transport_set_keeps_time(struct lime_transport *transport, int32_t keeps_time);
+
+/**
+ * Frees the caller's hold on a transport; what it was set in keeps it. NULL is allowed.
+ */
+void lime_transport_free(struct lime_transport *transport);
+
+/**
+ * The request's number, which the two notices are given. Numbers are never used again.
+ *
+ * Returns: the number; 0 for NULL.
+ */
+uint64_t lime_http_request_id(const struct lime_http_request *request);
+
+/**
+ * The method, "GET" or "POST".
+ *
+ * Returns: text that is valid until the request is freed; NULL for NULL.
+ */
+const char *lime_http_request_method(const struct lime_http_request *request);
+
+/**
+ * The absolute URL. Redirects must not be followed: they are given back like any other answer.
+ *
+ * Returns: text that is valid until the request is freed; NULL for NULL.
+ */
+const char *lime_http_request_url(const struct lime_http_request *request);
+
+/**
+ * How many headers are to be sent, beside those that an HTTP client adds by itself (`Host`,
+ * `Content-Length`).
+ *
+ * Returns: the number; 0 for NULL.
+ */
+size_t lime_http_request_header_count(const struct lime_http_request *request);
+
+/**
+ * The name of a header, in lower case.
+ *
+ * Parameters: `index`: from 0 to lime_http_request_header_count() - 1.
+ *
+ * Returns: text that is valid until the request is freed; NULL for NULL and beyond the last one.
+ */
+const char *lime_http_request_header_name(const struct lime_http_request *request, size_t index);
+
+/**
+ * The value of a header. It may be a secret (`x-site-token`, `x-agent-token`, `authorization`): not for logs.
+ *
+ * Parameters: `index`: from 0 to lime_http_request_header_count() - 1.
+ *
+ * Returns: text that is valid until the request is freed; NULL for NULL and beyond the last one.
+ */
+const char *lime_http_request_header_value(const struct lime_http_request *request, size_t index);
+
+/**
+ * The whole body.
+ *
+ * Parameters: `length`: NULL, or gets its length in bytes; 0 for NULL.
+ *
+ * Returns: bytes that are valid until the request is freed; NULL when there are none.
+ */
+const void *lime_http_request_body(const struct lime_http_request *request, size_t *length);
+
+/**
+ * Whether the answer's body is a stream: to be handed on piece by piece as it arrives, without a limit of time
+ * between the pieces.
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
+int32_t lime_http_request_is_stream(const struct lime_http_request *request);
+
+/**
+ * How long the platform may hold the answer back, where that is longer than usual (a long poll): a client with
+ * time limits of its own must not give up before.
+ *
+ * Returns: milliseconds; -1 when it is a request like any other, and for NULL.
+ */
+int64_t lime_http_request_time_limit_ms(const struct lime_http_request *request);
+
+/**
+ * The started call that the request is sent for.
+ *
+ * Returns: its number, as lime_operation_cancel() takes it; 0 when the library sends it by itself (an event
+ * stream, signing keys), and for NULL.
+ */
+uint64_t lime_http_request_operation(const struct lime_http_request *request);
+
+/**
+ * Whether the answer is still wanted. Any thread may ask, also while another one uses the request.
+ *
+ * Returns: 1, or 0 when whoever asked has given up, or the request has ended or is NULL.
+ */
+int32_t lime_http_request_is_wanted(const struct lime_http_request *request);
+
+/**
+ * Whether more of the body is wanted now. It costs memory, and nothing else, to write while it is not. Any
+ * thread may ask.
+ *
+ * Returns: 1, or 0 when enough waits to be read for now (see `resume` of lime_transport_new()), or the answer is
+ * not wanted any more.
+ */
+int32_t lime_http_request_wants_more(const struct lime_http_request *request);
+
+/**
+ * Blocks until more of the body is wanted, or nothing any more: for a host that carries a request out on a
+ * thread of its own. On a thread of the library it does not wait.
+ *
+ * Returns: as lime_http_request_wants_more().
+ */
+int32_t lime_http_request_wait(const struct lime_http_request *request);
+
+/**
+ * Hands over the answer's status and headers.
+ *
+ * Parameters: `http_status`: 100 to 999. `names`, `values`: arrays of `count` texts; NULL with count 0. What HTTP
+ * does not allow is left out. `count`: how many headers there are. All are copied.
+ *
+ * Returns: LIME_OK; LIME_ERROR_CANCELLED when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT
+ * (something NULL, no HTTP status, or the request was answered already).
+ */
+int32_t lime_http_request_respond(struct lime_http_request *request,
+                                  int32_t http_status,
+                                  const char *const *names,
+                                  const char *const *values,
+                                  size_t count);
+
+/**
+ * Hands over a piece of the answer's body, after any decoding (`Content-Encoding`).
+ *
+ * Parameters: `data`, `length`: the bytes; copied.
+ *
+ * Returns: LIME_OK, also where lime_http_request_wants_more() is 0; LIME_ERROR_CANCELLED when the answer is not
+ * wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL, or the status was not handed over, or the request
+ * has ended).
+ */
+int32_t lime_http_request_write(struct lime_http_request *request,
+                                const void *data,
+                                size_t length);
+
+/**
+ * Says that the body is complete. The request still has to be freed.
+ *
+ * Returns: LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (request NULL, or the
+ * status was not handed over, or the request has ended).
+ */
+int32_t lime_http_request_end(struct lime_http_request *request);
+
+/**
+ * Says that there is no answer, or that its body broke off. The request still has to be freed.
+ *
+ * Parameters: `reach`: how far it got, a LIME_REACH_ constant; when in doubt, LIME_REACH_MAYBE_SENT. `message`: for
+ * people, without secrets; copied.
+ *
+ * Returns: LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL, text not
+ * UTF-8, another reach, or the request has ended).
+ */
+int32_t lime_http_request_fail(struct lime_http_request *request,
+                               int32_t reach,
+                               const char *message);
+
+/**
+ * Frees a request. One that has neither ended nor failed counts as failed, LIME_REACH_MAYBE_SENT. NULL is allowed.
+ */
+void lime_http_request_free(struct lime_http_request *request);
+
+/**
+ * A clock that stands at a time.
+ *
+ * Parameters: `unix_ms`: milliseconds since 1970-01-01T00:00:00Z. `skips_sleeps`: 1 to let every wait move the clock
+ * by itself and end at once; 0 to let it last until lime_clock_advance_ms() has moved the clock far enough.
+ *
+ * Returns: the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps neither
+ * 0 nor 1.
+ */
+struct lime_clock *lime_clock_new(int64_t unix_ms,
+                                  int32_t skips_sleeps);
+
+/**
+ * Moves the clock forward and ends the waits whose time has come.
+ *
+ * Parameters: `ms`: by how many milliseconds.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL).
+ */
+int32_t lime_clock_advance_ms(const struct lime_clock *clock, uint64_t ms);
+
+/**
+ * Sets what the library gets for a random number, which spreads its back-offs. Default: 0.
+ *
+ * Parameters: `jitter`: from 0 (included) to 1 (excluded).
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL, another number).
+ */
+int32_t lime_clock_set_jitter(const struct lime_clock *clock, double jitter);
+
+/**
+ * How many waits have begun so far.
+ *
+ * Returns: the number; 0 for NULL.
+ */
+size_t lime_clock_sleeps(const struct lime_clock *clock);
+
+/**
+ * How long a wait is, or was.
+ *
+ * Parameters: `index`: from 0 to lime_clock_sleeps() - 1, in the order in which they began.
+ *
+ * Returns: milliseconds; -1 for NULL and beyond the last one.
+ */
+int64_t lime_clock_slept_ms(const struct lime_clock *clock, size_t index);
+
+/**
+ * Blocks until so many waits have begun since the clock was made.
+ *
+ * Returns: LIME_OK; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock NULL).
+ */
+int32_t lime_clock_wait_for_sleeps(const struct lime_clock *clock, size_t count);
+
+/**
+ * Frees the caller's hold on a clock; what it was set in keeps it. NULL is allowed.
+ */
+void lime_clock_free(struct lime_clock *clock);
+
+/**
  * A new set of options, with the defaults.
  *
  * Returns: the options, to be freed with lime_site_options_free(); never NULL.
@@ -824,6 +1203,25 @@ int32_t lime_site_options_set_log_callback(struct lime_site_options *options,
                                            lime_log_callback callback,
                                            void *user_data,
                                            lime_drop_user_data drop_user_data);
+
+/**
+ * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
+ *
+ * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_transport(struct lime_site_options *options,
+                                        const struct lime_transport *transport);
+
+/**
+ * Sets where time and chance come from, for tests.
+ *
+ * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_clock(struct lime_site_options *options, const struct lime_clock *clock);
 
 /**
  * Frees options. NULL is allowed. Clients that were made with them live on.
@@ -994,6 +1392,22 @@ int32_t lime_site_on_login(const struct lime_site *site,
                            void *user_data,
                            lime_drop_user_data drop_user_data,
                            struct lime_error **error);
+
+/**
+ * Like lime_site_on_login(), for a host that handles events on a thread of its own: as long as an event is not
+ * freed it has its place in the queue (lime_site_options_set_event_queue_limit()), so a host that does not keep up
+ * holds the platform back instead of filling its memory, and nothing is dropped.
+ *
+ * Parameters: `handler`: see lime_login_event_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
+ * `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_on_login_event(const struct lime_site *site,
+                                 lime_login_event_handler handler,
+                                 void *user_data,
+                                 lime_drop_user_data drop_user_data,
+                                 struct lime_error **error);
 
 /**
  * Registers a handler for where the event stream stands: it is first called with the state as it is,
@@ -1281,9 +1695,68 @@ int32_t lime_agent_options_set_log_callback(struct lime_agent_options *options,
                                             lime_drop_user_data drop_user_data);
 
 /**
+ * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
+ *
+ * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_transport(struct lime_agent_options *options,
+                                         const struct lime_transport *transport);
+
+/**
+ * Sets where time and chance come from, for tests.
+ *
+ * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_clock(struct lime_agent_options *options, const struct lime_clock *clock);
+
+/**
  * Frees options. NULL is allowed. Clients that were made with them live on.
  */
 void lime_agent_options_free(struct lime_agent_options *options);
+
+/**
+ * What the login is busy with.
+ *
+ * Returns: a LIME_LOGIN_STAGE_ constant (a later version may know more of them); -1 for NULL.
+ */
+int32_t lime_login_progress_stage(const struct lime_login_progress *progress);
+
+/**
+ * How many nonces the search has taken up so far; it begins at 0 again when a second digest is tried.
+ *
+ * Returns: the number; 0 for NULL.
+ */
+uint64_t lime_login_progress_hashes(const struct lime_login_progress *progress);
+
+/**
+ * How many leading zero bits are asked for: about 2 to this power hashes find a nonce.
+ *
+ * Returns: the number of bits; -1 as long as the challenge is not there, and for NULL.
+ */
+int64_t lime_login_progress_difficulty(const struct lime_login_progress *progress);
+
+/**
+ * How long ago the progress was made.
+ *
+ * Returns: milliseconds; 0 for NULL.
+ */
+uint64_t lime_login_progress_elapsed_ms(const struct lime_login_progress *progress);
+
+/**
+ * What the search has left of its budget; the whole budget before it has begun.
+ *
+ * Returns: milliseconds; 0 for NULL.
+ */
+uint64_t lime_login_progress_left_ms(const struct lime_login_progress *progress);
+
+/**
+ * Frees a progress; a login that it was given to goes on. NULL is allowed.
+ */
+void lime_login_progress_free(struct lime_login_progress *progress);
 
 /**
  * Makes a client for the agent that the token belongs to. Starts no thread and sends nothing.
@@ -1332,6 +1805,50 @@ int32_t lime_agent_login_start(const struct lime_agent *agent,
                                lime_drop_user_data drop_user_data,
                                uint64_t *operation,
                                struct lime_error **error);
+
+/**
+ * A progress for one login of this agent: lime_agent_login_with_progress(). Its clock runs from here on.
+ *
+ * Parameters: `progress`: gets it, to be freed with lime_login_progress_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL).
+ */
+int32_t lime_agent_progress(const struct lime_agent *agent,
+                            struct lime_login_progress **progress,
+                            struct lime_error **error);
+
+/**
+ * Like lime_agent_login(), and any thread can see in `progress` how far it has come. It costs the login nothing,
+ * however often it is looked at. Blocks.
+ *
+ * Parameters: `request_id`: the login request. `progress`: of this agent and this login; it may be freed at any
+ * time. `result`: gets the result, to be freed with lime_approval_result_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: as lime_agent_login().
+ */
+int32_t lime_agent_login_with_progress(const struct lime_agent *agent,
+                                       const char *request_id,
+                                       const struct lime_login_progress *progress,
+                                       struct lime_approval_result **result,
+                                       struct lime_error **error);
+
+/**
+ * The started form of lime_agent_login_with_progress(); see "Started calls" in the manual above.
+ *
+ * Parameters: `request_id`: copied. `progress`: of this agent and this login; it may be freed at any time.
+ * `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number
+ * for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_login_with_progress_start(const struct lime_agent *agent,
+                                             const char *request_id,
+                                             const struct lime_login_progress *progress,
+                                             lime_approval_result_callback callback,
+                                             void *user_data,
+                                             lime_drop_user_data drop_user_data,
+                                             uint64_t *operation,
+                                             struct lime_error **error);
 
 /**
  * Reads the agent's own profile. Blocks.
@@ -1550,6 +2067,25 @@ int32_t lime_sesame_options_set_log_callback(struct lime_sesame_options *options
                                              lime_log_callback callback,
                                              void *user_data,
                                              lime_drop_user_data drop_user_data);
+
+/**
+ * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
+ *
+ * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_sesame_options_set_transport(struct lime_sesame_options *options,
+                                          const struct lime_transport *transport);
+
+/**
+ * Sets where time and chance come from, for tests.
+ *
+ * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_sesame_options_set_clock(struct lime_sesame_options *options, const struct lime_clock *clock);
 
 /**
  * Frees options. NULL is allowed. Clients that were made with them live on.
@@ -2082,6 +2618,40 @@ int32_t lime_pow_solve(const void *challenge,
                        char *nonce,
                        size_t capacity,
                        struct lime_error **error);
+
+/**
+ * The started form of lime_pow_solve(); see "Started calls" in the manual above. Runs on a thread of the library,
+ * as soon as fewer searches than the machine has cores are running; cancelling ends it within a millisecond.
+ *
+ * Parameters: `challenge`, `length`: UTF-8 bytes; copied. `difficulty`, `digest`, `timeout_ms`, `threads`: as
+ * lime_pow_solve(). `callback`: gets the nonce. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or
+ * gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_pow_solve_start(const void *challenge,
+                             size_t length,
+                             int64_t difficulty,
+                             int32_t digest,
+                             uint64_t timeout_ms,
+                             size_t threads,
+                             lime_pow_callback callback,
+                             void *user_data,
+                             lime_drop_user_data drop_user_data,
+                             uint64_t *operation,
+                             struct lime_error **error);
+
+/**
+ * The nonce, as decimal text.
+ *
+ * Returns: text that is valid until the nonce is freed; NULL for NULL.
+ */
+const char *lime_pow_nonce_text(const struct lime_pow_nonce *nonce);
+
+/**
+ * Frees a nonce. NULL is allowed.
+ */
+void lime_pow_nonce_free(struct lime_pow_nonce *nonce);
 
 /**
  * A parser at the start of a stream.

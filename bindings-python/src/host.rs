@@ -38,6 +38,7 @@ impl Client {
 impl HostClient for Client {
     fn begin(
         &self,
+        _transport: &CoreTransport,
         exchange: ExchangeId,
         operation: Option<OperationId>,
         request: Request,

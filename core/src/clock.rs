@@ -97,8 +97,8 @@ impl ManualClock {
     /// Moves both times forward and ends the sleeps whose time has come.
     pub fn advance(&self, duration: Duration) {
         let mut state = self.lock();
-        state.unix += duration;
-        state.monotonic += duration;
+        state.unix = state.unix.saturating_add(duration);
+        state.monotonic = state.monotonic.saturating_add(duration);
         let now = state.monotonic;
         state.sleepers.retain(|(until, _)| *until > now); // dropping its sender ends a sleep
     }
@@ -138,12 +138,12 @@ impl Clock for ManualClock {
         state.slept.push(duration);
         self.changed.notify_all();
         if state.skips_sleeps {
-            state.unix += duration;
-            state.monotonic += duration;
+            state.unix = state.unix.saturating_add(duration);
+            state.monotonic = state.monotonic.saturating_add(duration);
             // Gives the other tasks of the runtime a turn, as a real sleep would.
             return tokio::task::yield_now().boxed();
         }
-        let until = state.monotonic + duration;
+        let until = state.monotonic.saturating_add(duration);
         let (sender, ended) = oneshot::channel();
         state.sleepers.push((until, sender));
         ended.map(|_| ()).boxed()

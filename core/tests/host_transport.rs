@@ -22,7 +22,14 @@ enum Asked {
 struct Client(Mutex<Sender<Asked>>);
 
 impl HostClient for Client {
-    fn begin(&self, id: ExchangeId, _operation: Option<u64>, request: Request, _stream: bool) -> bool {
+    fn begin(
+        &self,
+        _: &HostTransport,
+        id: ExchangeId,
+        _operation: Option<u64>,
+        request: Request,
+        _stream: bool,
+    ) -> bool {
         self.0.lock().unwrap().send(Asked::Begin(id, Box::new(request))).is_ok()
     }
     fn resume(&self, id: ExchangeId) {

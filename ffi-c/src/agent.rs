@@ -8,6 +8,7 @@ use crate::agent_options::lime_agent_options;
 use crate::error::lime_error;
 use crate::operation::{start, wait};
 use crate::panic;
+use crate::progress::lime_login_progress;
 use crate::strings::{Out, borrow, c_optional, c_text, get, give, pointer, take, text};
 use crate::timestamp::{LIME_NO_OFFSET, LIME_NO_TIME, offset};
 use crate::userdata::{UserData, lime_drop_user_data};
@@ -157,6 +158,86 @@ pub unsafe extern "C" fn lime_agent_login_start(
         // SAFETY: pointers are NULL or valid, as the header asks.
         unsafe {
             let login = || Ok(borrow(agent, "agent")?.0.login(text(request_id, "request_id")?));
+            start(login, callback, user, operation)
+        }
+    })
+}
+
+/// A progress for one login of this agent: lime_agent_login_with_progress(). Its clock runs from here on.
+///
+/// Parameters: `progress`: gets it, to be freed with lime_login_progress_free(). `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_progress(
+    agent: *const lime_agent,
+    progress: *mut *mut lime_login_progress,
+    error: *mut *mut lime_error,
+) -> i32 {
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        let (agent, place) = unsafe { (borrow(agent, "agent")?, Out::new(progress, "progress")?) };
+        place.write(give(lime_login_progress::new(agent.0.progress())));
+        Ok(())
+    })
+}
+
+/// Like lime_agent_login(), and any thread can see in `progress` how far it has come. It costs the login nothing,
+/// however often it is looked at. Blocks.
+///
+/// Parameters: `request_id`: the login request. `progress`: of this agent and this login; it may be freed at any
+/// time. `result`: gets the result, to be freed with lime_approval_result_free(). `error`: NULL, or gets the error.
+///
+/// Returns: as lime_agent_login().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_login_with_progress(
+    agent: *const lime_agent,
+    request_id: *const c_char,
+    progress: *const lime_login_progress,
+    result: *mut *mut lime_approval_result,
+    error: *mut *mut lime_error,
+) -> i32 {
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        let (agent, request_id, progress, place) = unsafe {
+            (
+                borrow(agent, "agent")?,
+                text(request_id, "request_id")?,
+                borrow(progress, "progress")?,
+                Out::new(result, "result")?,
+            )
+        };
+        wait(agent.0.login_with_progress(request_id, progress.shared()), place)
+    })
+}
+
+/// The started form of lime_agent_login_with_progress(); see "Started calls" in the manual above.
+///
+/// Parameters: `request_id`: copied. `progress`: of this agent and this login; it may be freed at any time.
+/// `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number
+/// for lime_operation_cancel(). `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK when it was started; else `callback` is not called.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_login_with_progress_start(
+    agent: *const lime_agent,
+    request_id: *const c_char,
+    progress: *const lime_login_progress,
+    callback: lime_approval_result_callback,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+    operation: *mut u64,
+    error: *mut *mut lime_error,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        unsafe {
+            let login = || {
+                let progress = borrow(progress, "progress")?.shared();
+                let request_id = text(request_id, "request_id")?;
+                Ok(borrow(agent, "agent")?.0.login_with_progress(request_id, progress))
+            };
             start(login, callback, user, operation)
         }
     })

@@ -13,6 +13,7 @@ pub mod agent;
 pub mod agent_options;
 pub mod approval;
 pub mod approval_request;
+pub mod clock;
 pub mod envelope;
 pub mod error;
 #[cfg(any(test, feature = "test-panic"))]
@@ -23,6 +24,7 @@ pub mod operation;
 pub mod panic;
 pub mod passport;
 pub mod pow;
+pub mod progress;
 pub mod sesame;
 pub mod sesame_options;
 pub mod site;
@@ -30,6 +32,7 @@ pub mod site_options;
 pub mod sse;
 pub mod strings;
 pub mod timestamp;
+pub mod transport;
 pub mod userdata;
 pub mod version;
 pub mod webhook;
@@ -55,6 +58,36 @@ pub const EXPORTS: &[&str] = &[
     // strings, operations
     "lime_string_free",
     "lime_operation_cancel",
+    // transport
+    "lime_transport_new",
+    "lime_transport_set_keeps_time",
+    "lime_transport_free",
+    "lime_http_request_id",
+    "lime_http_request_method",
+    "lime_http_request_url",
+    "lime_http_request_header_count",
+    "lime_http_request_header_name",
+    "lime_http_request_header_value",
+    "lime_http_request_body",
+    "lime_http_request_is_stream",
+    "lime_http_request_time_limit_ms",
+    "lime_http_request_operation",
+    "lime_http_request_is_wanted",
+    "lime_http_request_wants_more",
+    "lime_http_request_wait",
+    "lime_http_request_respond",
+    "lime_http_request_write",
+    "lime_http_request_end",
+    "lime_http_request_fail",
+    "lime_http_request_free",
+    // clock
+    "lime_clock_new",
+    "lime_clock_advance_ms",
+    "lime_clock_set_jitter",
+    "lime_clock_sleeps",
+    "lime_clock_slept_ms",
+    "lime_clock_wait_for_sleeps",
+    "lime_clock_free",
     // site options
     "lime_site_options_new",
     "lime_site_options_set_site_token",
@@ -67,6 +100,8 @@ pub const EXPORTS: &[&str] = &[
     "lime_site_options_set_require_issuer",
     "lime_site_options_set_post_retry",
     "lime_site_options_set_log_callback",
+    "lime_site_options_set_transport",
+    "lime_site_options_set_clock",
     "lime_site_options_free",
     // site
     "lime_site_new",
@@ -79,6 +114,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_site_verify_passport",
     "lime_site_verify_passport_start",
     "lime_site_on_login",
+    "lime_site_on_login_event",
     "lime_site_on_state",
     "lime_site_start_events",
     "lime_site_state",
@@ -112,11 +148,16 @@ pub const EXPORTS: &[&str] = &[
     "lime_agent_options_set_pow_threads",
     "lime_agent_options_set_post_retry",
     "lime_agent_options_set_log_callback",
+    "lime_agent_options_set_transport",
+    "lime_agent_options_set_clock",
     "lime_agent_options_free",
     // agent
     "lime_agent_new",
     "lime_agent_login",
     "lime_agent_login_start",
+    "lime_agent_progress",
+    "lime_agent_login_with_progress",
+    "lime_agent_login_with_progress_start",
     "lime_agent_get_profile",
     "lime_agent_get_profile_start",
     "lime_agent_close",
@@ -136,6 +177,12 @@ pub const EXPORTS: &[&str] = &[
     "lime_agent_profile_owner_kyc_level",
     "lime_agent_profile_agent_reputation",
     "lime_agent_profile_free",
+    "lime_login_progress_stage",
+    "lime_login_progress_hashes",
+    "lime_login_progress_difficulty",
+    "lime_login_progress_elapsed_ms",
+    "lime_login_progress_left_ms",
+    "lime_login_progress_free",
     // passport
     "lime_passport_verify",
     "lime_passport_claims_json",
@@ -149,6 +196,8 @@ pub const EXPORTS: &[&str] = &[
     "lime_sesame_options_set_max_retries",
     "lime_sesame_options_set_poll_timeout_ms",
     "lime_sesame_options_set_log_callback",
+    "lime_sesame_options_set_transport",
+    "lime_sesame_options_set_clock",
     "lime_sesame_options_free",
     // approval request
     "lime_approval_request_new",
@@ -201,6 +250,9 @@ pub const EXPORTS: &[&str] = &[
     "lime_webhook_sign",
     // without a client
     "lime_pow_solve",
+    "lime_pow_solve_start",
+    "lime_pow_nonce_text",
+    "lime_pow_nonce_free",
     "lime_sse_parser_new",
     "lime_sse_parser_feed",
     "lime_sse_parser_last_event_id",

@@ -1,10 +1,12 @@
 //! A site's client.
 
 use std::ffi::{CString, c_char, c_void};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lime_core::{
-    LimeSite, LoginEvent, LoginRequest, LoginRequestStatus, StreamState, StreamStatus, is_library_thread,
+    Delivery, LimeSite, LoginEvent, LoginRequest, LoginRequestStatus, StreamState, StreamStatus,
+    is_library_thread,
 };
 
 use crate::error::lime_error;
@@ -90,11 +92,17 @@ impl From<LoginRequestStatus> for lime_login_request_status {
 pub struct lime_login_event {
     request_id: CString,
     passport: Option<CString>,
+    /// Its place in the queue, where it came by a handler that owns it.
+    _place: Option<Arc<Delivery>>,
 }
 
 impl From<LoginEvent> for lime_login_event {
     fn from(event: LoginEvent) -> Self {
-        Self { request_id: c_text(&event.request_id), passport: c_optional(event.passport.as_deref()) }
+        Self {
+            request_id: c_text(&event.request_id),
+            passport: c_optional(event.passport.as_deref()),
+            _place: None,
+        }
     }
 }
 
@@ -146,6 +154,11 @@ pub type lime_passport_callback = Option<
 /// when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
 pub type lime_login_handler =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request_id: *const c_char, passport: *const c_char)>;
+
+/// Is given how a login request ended. The event is the handler's own and is freed with
+/// lime_login_event_free(), now or later and on any thread. Runs on the dispatcher thread.
+pub type lime_login_event_handler =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, event: *mut lime_login_event)>;
 
 /// Is told where the event stream stands: `state` is a LIME_STREAM_ constant (a later version may know
 /// more of them), `last_error` what ended the last connection, or NULL; it is valid during the call and
@@ -423,6 +436,39 @@ pub unsafe extern "C" fn lime_site_on_login(
             let passport = c_optional(event.passport.as_deref());
             // SAFETY: the host's own function; the texts live through the call.
             unsafe { handler(user.pointer(), request_id.as_ptr(), pointer(passport.as_ref())) };
+        })
+    })
+}
+
+/// Like lime_site_on_login(), for a host that handles events on a thread of its own: as long as an event is not
+/// freed it has its place in the queue (lime_site_options_set_event_queue_limit()), so a host that does not keep up
+/// holds the platform back instead of filling its memory, and nothing is dropped.
+///
+/// Parameters: `handler`: see lime_login_event_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
+/// `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_on_login_event(
+    site: *const lime_site,
+    handler: lime_login_event_handler,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+    error: *mut *mut lime_error,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    panic::call(error, || {
+        // SAFETY: NULL or a live handle, as the header asks.
+        let site = unsafe { borrow(site, "site") }?;
+        let handler = handler.ok_or_else(|| invalid("handler is NULL"))?;
+        site.0.on_delivery(move |delivery| {
+            let event = lime_login_event {
+                request_id: c_text(&delivery.event.request_id),
+                passport: c_optional(delivery.event.passport.as_deref()),
+                _place: Some(Arc::clone(delivery)),
+            };
+            // SAFETY: the host's own function; the event is the host's from here on.
+            unsafe { handler(user.pointer(), give(event)) };
         })
     })
 }

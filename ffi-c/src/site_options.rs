@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use lime_core::{PostRetry, Result, SiteConfig};
 
+use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
 use crate::panic;
 use crate::strings::{flag, give, invalid, optional_text, set, take};
+use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
 /// Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
@@ -226,6 +228,44 @@ pub unsafe extern "C" fn lime_site_options_set_log_callback(
     unsafe {
         set(options, |options| {
             options.config.logger = logger(level, callback, user)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
+///
+/// Parameters: `transport`: kept; NULL goes back to the library's own client.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_transport(
+    options: *mut lime_site_options,
+    transport: *const lime_transport,
+) -> i32 {
+    // SAFETY: NULL or live objects, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.transport = transport.as_ref().map(lime_transport::shared);
+            Ok(())
+        })
+    }
+}
+
+/// Sets where time and chance come from, for tests.
+///
+/// Parameters: `clock`: kept; NULL goes back to the machine's clock.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_clock(
+    options: *mut lime_site_options,
+    clock: *const lime_clock,
+) -> i32 {
+    // SAFETY: NULL or live objects, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.clock = clock.as_ref().map_or_else(system, lime_clock::shared);
             Ok(())
         })
     }

@@ -406,6 +406,14 @@ def asked(sandbox: Sandbox, approval_id: str) -> None:
     assert json.loads(body)["context"] == context, body
 
 
+def transport(tests: Tests) -> None:
+    program = tests.compile(HERE / "transport.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        sandbox.control("POST", "/rules", {"action": "host.*", "decision": "approved", "delay_ms": 20})
+        tests.run("transport", [str(program)], environment=sandbox.environment)
+
+
 def decide(sandbox: Sandbox, approval_id: str, decision: str) -> None:
     body = {"decision": decision, "note": "Decided by a test"}
     sandbox.control("POST", f"/approvals/{approval_id}/decision", body)
@@ -520,7 +528,7 @@ def examples(tests: Tests) -> None:
             tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
 
 
-GROUPS = (headers, symbols, vectors, boundary, login, sesame, examples)
+GROUPS = (headers, symbols, vectors, boundary, transport, login, sesame, examples)
 
 
 def main() -> int:

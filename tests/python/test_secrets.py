@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -116,7 +117,10 @@ def check(sandbox: Sandbox, everything: Everything) -> None:
     text = "\n".join(everything.texts)
     assert "POST http" in text, "nothing was logged"
     for secret in secrets:
-        assert secret not in text, f"{secret} in {next(t for t in everything.texts if secret in t)[:600]}"
+        # A nonce is a number: it is found by itself, not as digits of a longer one (an address, a time).
+        shown = re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)" if secret.isdigit() else re.escape(secret))
+        places = [found for found in everything.texts if shown.search(found)]
+        assert not places, f"{secret} in {places[0][:600]}"
 
 
 def challenges(sandbox: Sandbox, request_id: str) -> str:

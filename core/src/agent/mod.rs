@@ -6,7 +6,6 @@ mod progress;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -251,19 +250,14 @@ impl Inner {
         digest: PowDigest,
         progress: &Arc<LoginProgress>,
     ) -> Result<String> {
-        let permits = runtime.upgrade().ok_or_else(Error::closed)?.pow_permits();
-        let _permit = permits.acquire_owned().await.map_err(|_| Error::closed())?;
-        let cancel = Arc::new(AtomicBool::new(false));
-        // Dropped when the login is cancelled; the search looks every few dozen microseconds.
-        let _cancel_on_drop = SetOnDrop(Arc::clone(&cancel));
         let (text, difficulty) = (challenge.text.clone(), challenge.difficulty);
         let options = pow::Options { digest, timeout: self.pow_timeout, threads: self.pow_threads };
         let progress = Arc::clone(progress);
-        let search = tokio::task::spawn_blocking(move || {
+        pow::on_worker(runtime, move |cancel| {
             progress.search(difficulty);
-            pow::solve_counted(&text, difficulty, options, &cancel, &progress.tried)
-        });
-        search.await.unwrap_or_else(|_| Err(Error::internal("The proof of work ended early")))
+            pow::solve_counted(&text, difficulty, options, cancel, &progress.tried)
+        })
+        .await
     }
 
     async fn approve(&self, runtime: &WeakRuntime, segment: &str, nonce: &str) -> Result<ApprovalResult> {
@@ -335,12 +329,4 @@ fn outcome_unknown(cause: &Error) -> Error {
         error = error.with_http_status(status);
     }
     error
-}
-
-struct SetOnDrop(Arc<AtomicBool>);
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

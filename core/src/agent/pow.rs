@@ -6,10 +6,12 @@
 
 mod kernel;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{Error, ErrorKind, Result};
+use crate::runtime::{Runtime, WeakRuntime};
+use crate::{Error, ErrorKind, Operation, Result};
 use kernel::Layout;
 
 /// What goes into the hash.
@@ -115,6 +117,50 @@ pub fn solve_counted(
             Err(Error::new(ErrorKind::PowTimeout, message))
         }
         nonce => Ok(nonce.to_string()),
+    }
+}
+
+/// Like [`solve`], on a thread of this library. Cancelling or dropping the operation ends the search
+/// within a millisecond.
+///
+/// ```
+/// use lime_core::agent::pow::{self, PowDigest};
+/// use std::time::Duration;
+///
+/// let options = pow::Options { digest: PowDigest::Seed, timeout: Duration::from_secs(10), threads: 1 };
+/// assert_eq!(pow::search("abc", 0, options).wait().unwrap(), "0");
+/// ```
+pub fn search(challenge: &str, difficulty: i64, options: Options) -> Operation<String> {
+    let challenge = challenge.to_owned();
+    Operation::from_result(Runtime::acquire().map(|runtime| {
+        let weak = runtime.downgrade();
+        let found = async move {
+            on_worker(&weak, move |cancel| solve(&challenge, difficulty, options, cancel)).await
+        };
+        Operation::new(runtime, found)
+    }))
+}
+
+/// Runs a search on a worker thread, as soon as one of the places that the cores have is free; drop the
+/// future and the search ends.
+pub(super) async fn on_worker(
+    runtime: &WeakRuntime,
+    search: impl FnOnce(&AtomicBool) -> Result<String> + Send + 'static,
+) -> Result<String> {
+    let permits = runtime.upgrade().ok_or_else(Error::closed)?.pow_permits();
+    let _permit = permits.acquire_owned().await.map_err(|_| Error::closed())?;
+    let cancel = Arc::new(AtomicBool::new(false));
+    // The search looks at it every few dozen microseconds.
+    let _cancel_on_drop = SetOnDrop(Arc::clone(&cancel));
+    let search = tokio::task::spawn_blocking(move || search(&cancel));
+    search.await.unwrap_or_else(|_| Err(Error::internal("The proof of work ended early")))
+}
+
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

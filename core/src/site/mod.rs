@@ -98,7 +98,7 @@ impl fmt::Debug for LoginEvent {
     }
 }
 
-type Handler = Arc<dyn Fn(&LoginEvent) + Send + Sync>;
+type Handler = Arc<dyn Fn(&Arc<Delivery>) + Send + Sync>;
 type StateHandler = Arc<dyn Fn(&StreamStatus) + Send + Sync>;
 
 /// The client of a site's backend. Cheap to clone; make one per site token and process.
@@ -262,6 +262,16 @@ impl LimeSite {
     /// # Errors
     /// [`ErrorKind::Closed`]; the handler is dropped then.
     pub fn on_login(&self, handler: impl Fn(&LoginEvent) + Send + Sync + 'static) -> Result<()> {
+        self.on_delivery(move |delivery| handler(&delivery.event))
+    }
+
+    /// Like [`on_login`](Self::on_login), for a handler that finishes its work later or elsewhere: as
+    /// long as it keeps a clone of the delivery, the event has its place in the queue, so a host that
+    /// does not keep up holds the platform back instead of filling its memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]; the handler is dropped then.
+    pub fn on_delivery(&self, handler: impl Fn(&Arc<Delivery>) + Send + Sync + 'static) -> Result<()> {
         self.0.lease.runtime()?;
         let handler: Handler = Arc::new(handler);
         self.0.handlers.rcu(|handlers| {
@@ -490,13 +500,12 @@ impl Drop for Unwatch<'_> {
 fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
     let Some(inner) = site.upgrade() else { return };
     let Ok(runtime) = inner.lease.runtime() else { return };
-    let site = Weak::clone(site);
+    let (site, delivery) = (Weak::clone(site), Arc::new(delivery));
     runtime.dispatcher().post(move || {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.handlers.load().iter() {
             inner.guarded(|| {
-                let called =
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery.event)));
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery)));
                 if called.is_err() {
                     log::error!(
                         inner.api.logger,

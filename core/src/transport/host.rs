@@ -27,15 +27,24 @@ const WINDOW: usize = 256 * 1024;
 /// The number of a request that the host carries.
 pub type ExchangeId = u64;
 
-/// What the host does. Every call returns at once, and none may call back into the library.
+/// What the host does. Every call returns at once. [`begin`](Self::begin) may already report, the others
+/// must not call back into the library.
 pub trait HostClient: Send + Sync + 'static {
     /// Begins to send `request`. With `stream` its body is wanted piece by piece as it arrives, and
     /// there is no time limit between the pieces.
     ///
-    /// `operation` is the call that it is sent for, if it is one and not the library's own doing.
+    /// `transport` is where to report, now or later. `operation` is the call that it is sent for, if it
+    /// is one and not the library's own doing.
     ///
     /// Returns false when there is nobody to carry it; the call then fails at once.
-    fn begin(&self, id: ExchangeId, operation: Option<OperationId>, request: Request, stream: bool) -> bool;
+    fn begin(
+        &self,
+        transport: &HostTransport,
+        id: ExchangeId,
+        operation: Option<OperationId>,
+        request: Request,
+        stream: bool,
+    ) -> bool;
 
     /// Room is there again after [`HostTransport::chunk`] returned false.
     fn resume(&self, id: ExchangeId);
@@ -147,7 +156,8 @@ impl HostTransport {
             shared.with(|exchanges| exchanges.insert(id, exchange));
             // From here on, giving up (a drop of this future or of the stream) tells the host.
             let guard = Guard { shared: Arc::clone(&shared), id };
-            if !shared.client.begin(id, runtime::current_operation(), request, stream) {
+            let transport = HostTransport(Arc::clone(&shared));
+            if !shared.client.begin(&transport, id, runtime::current_operation(), request, stream) {
                 return Err(TransportError::host_fault("The host's client is gone"));
             }
             let head = head

@@ -70,10 +70,15 @@ func (e *Error) Timeout() bool {
 // to give has only the status.
 func failed(status C.int32_t, failure *C.lime_error) *Error {
 	if failure == nil {
-		return &Error{Kind: Kind(status), Message: Kind(status).Description()}
+		return bare(Kind(status))
 	}
 	defer C.lime_error_free(failure)
 	return readError(status, failure)
+}
+
+// bare is an error of which only the kind is known.
+func bare(kind Kind) *Error {
+	return &Error{Kind: kind, Message: kind.Description()}
 }
 
 // readError copies an error that stays the library's.

@@ -40,13 +40,13 @@ func setLog(logger *slog.Logger, set func(sink C.uintptr_t) C.int32_t) error {
 //export limeGoLog
 func limeGoLog(handle C.uintptr_t, level C.int32_t, message *C.char) {
 	sink := cgo.Handle(handle).Value().(*logSink)
-	severity := severityOf(level)
+	severity := severityOf(int32(level))
 	if sink.logger.Enabled(context.Background(), severity) {
 		sink.put(slog.NewRecord(time.Now(), severity, C.GoString(message), 0))
 	}
 }
 
-func severityOf(level C.int32_t) slog.Level {
+func severityOf(level int32) slog.Level {
 	switch {
 	case level >= C.LIME_LOG_ERROR:
 		return slog.LevelError

@@ -293,7 +293,7 @@
  * The number of the ABI that this header describes. It grows when something is added; it starts over
  * with a new major version of the library (a new SONAME), the only place where something is removed.
  */
-#define LIME_ABI_VERSION 2
+#define LIME_ABI_VERSION 3
 
 /**
  * Log level: each request, method and URL.
@@ -839,6 +839,15 @@ void lime_string_free(char *string);
 int32_t lime_operation_cancel(uint64_t operation);
 
 /**
+ * Whether the calling thread is one of the library's own, as in every callback: blocking calls fail there with
+ * LIME_ERROR_WOULD_DEADLOCK, and a host that waits there for the result of a started call by itself would wait for
+ * ever.
+ *
+ * Returns: 1 or 0.
+ */
+int32_t lime_is_library_thread(void);
+
+/**
  * Reads a point in time as the platform writes it: ISO 8601, with `Z`, an offset or neither (which
  * counts as UTC).
  *
@@ -1097,9 +1106,14 @@ int64_t lime_clock_slept_ms(const struct lime_clock *clock, size_t index);
 /**
  * Blocks until so many waits have begun since the clock was made.
  *
- * Returns: LIME_OK; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock NULL).
+ * Parameters: `count`: how many waits. `timeout_ms`: how long to block at most, in milliseconds of real time.
+ *
+ * Returns: LIME_OK; LIME_ERROR_TIMEOUT; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock
+ * NULL).
  */
-int32_t lime_clock_wait_for_sleeps(const struct lime_clock *clock, size_t count);
+int32_t lime_clock_wait_for_sleeps(const struct lime_clock *clock,
+                                   size_t count,
+                                   uint64_t timeout_ms);
 
 /**
  * Frees the caller's hold on a clock; what it was set in keeps it. NULL is allowed.
@@ -1354,6 +1368,23 @@ int32_t lime_site_verify_passport(const struct lime_site *site,
                                   int32_t require_issuer,
                                   struct lime_passport **passport,
                                   struct lime_error **error);
+
+/**
+ * Verifies a passport with the keys that are at hand. Never blocks and sends nothing; in callbacks, too.
+ *
+ * Parameters: `jwt`, `expected_request_id`, `require_issuer`: as lime_site_verify_passport(). `passport`: gets the
+ * result, to be freed with lime_passport_free(); NULL when the platform's keys are not at hand, which
+ * lime_site_verify_passport_start() fetches. `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
+ * LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_verify_passport_cached(const struct lime_site *site,
+                                         const char *jwt,
+                                         const char *expected_request_id,
+                                         int32_t require_issuer,
+                                         struct lime_passport **passport,
+                                         struct lime_error **error);
 
 /**
  * The started form of lime_site_verify_passport(); see "Started calls" in the manual above.

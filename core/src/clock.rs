@@ -119,6 +119,14 @@ impl ManualClock {
         state.unwrap_or_else(PoisonError::into_inner).slept.clone()
     }
 
+    /// Like [`wait_for_sleeps`](Self::wait_for_sleeps), for at most `timeout` of real time; false when
+    /// that has passed.
+    pub fn wait_for_sleeps_within(&self, count: usize, timeout: Duration) -> bool {
+        let short = |state: &mut ManualState| state.slept.len() < count;
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, short);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     fn lock(&self) -> MutexGuard<'_, ManualState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

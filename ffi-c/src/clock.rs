@@ -103,17 +103,26 @@ pub unsafe extern "C" fn lime_clock_slept_ms(clock: *const lime_clock, index: us
 
 /// Blocks until so many waits have begun since the clock was made.
 ///
-/// Returns: LIME_OK; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock NULL).
+/// Parameters: `count`: how many waits. `timeout_ms`: how long to block at most, in milliseconds of real time.
+///
+/// Returns: LIME_OK; LIME_ERROR_TIMEOUT; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock
+/// NULL).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lime_clock_wait_for_sleeps(clock: *const lime_clock, count: usize) -> i32 {
+pub unsafe extern "C" fn lime_clock_wait_for_sleeps(
+    clock: *const lime_clock,
+    count: usize,
+    timeout_ms: u64,
+) -> i32 {
     panic::call(std::ptr::null_mut(), || {
         // SAFETY: NULL or a live handle, as the header asks.
         let clock = unsafe { borrow(clock, "clock") }?;
         if is_library_thread() {
             return Err(Error::new(ErrorKind::WouldDeadlock, "A callback must not wait for a clock"));
         }
-        clock.0.wait_for_sleeps(count);
-        Ok(())
+        if clock.0.wait_for_sleeps_within(count, Duration::from_millis(timeout_ms)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Timeout, format!("{count} waits have not begun in time")))
     })
 }
 

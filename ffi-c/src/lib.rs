@@ -58,6 +58,7 @@ pub const EXPORTS: &[&str] = &[
     // strings, operations
     "lime_string_free",
     "lime_operation_cancel",
+    "lime_is_library_thread",
     // transport
     "lime_transport_new",
     "lime_transport_set_keeps_time",
@@ -112,6 +113,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_site_wait_for_login",
     "lime_site_wait_for_login_start",
     "lime_site_verify_passport",
+    "lime_site_verify_passport_cached",
     "lime_site_verify_passport_start",
     "lime_site_on_login",
     "lime_site_on_login_event",

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lime_core::{Operation, Result, cancel_operation};
+use lime_core::{Operation, Result, cancel_operation, is_library_thread};
 
 use crate::error::{LIME_OK, lime_error};
 use crate::panic;
@@ -81,4 +81,14 @@ pub(crate) fn complete<T, H: From<T>>(result: Result<T>, callback: Callback<H>, 
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_operation_cancel(operation: u64) -> i32 {
     panic::value(0, || i32::from(cancel_operation(operation)))
+}
+
+/// Whether the calling thread is one of the library's own, as in every callback: blocking calls fail there with
+/// LIME_ERROR_WOULD_DEADLOCK, and a host that waits there for the result of a started call by itself would wait for
+/// ever.
+///
+/// Returns: 1 or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn lime_is_library_thread() -> i32 {
+    panic::value(0, || i32::from(is_library_thread()))
 }

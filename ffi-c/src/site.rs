@@ -375,6 +375,39 @@ pub unsafe extern "C" fn lime_site_verify_passport(
     })
 }
 
+/// Verifies a passport with the keys that are at hand. Never blocks and sends nothing; in callbacks, too.
+///
+/// Parameters: `jwt`, `expected_request_id`, `require_issuer`: as lime_site_verify_passport(). `passport`: gets the
+/// result, to be freed with lime_passport_free(); NULL when the platform's keys are not at hand, which
+/// lime_site_verify_passport_start() fetches. `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
+/// LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_verify_passport_cached(
+    site: *const lime_site,
+    jwt: *const c_char,
+    expected_request_id: *const c_char,
+    require_issuer: i32,
+    passport: *mut *mut lime_passport,
+    error: *mut *mut lime_error,
+) -> i32 {
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks.
+        let (site, jwt, check, place) = unsafe {
+            (
+                borrow(site, "site")?,
+                text(jwt, "jwt")?,
+                check(expected_request_id, require_issuer)?,
+                Out::new(passport, "passport")?,
+            )
+        };
+        let verified = site.0.verify_passport_cached(jwt, &check).transpose()?;
+        place.write(verified.map_or(std::ptr::null_mut(), |passport| give(lime_passport::from(passport))));
+        Ok(())
+    })
+}
+
 /// The started form of lime_site_verify_passport(); see "Started calls" in the manual above.
 ///
 /// Parameters: `jwt`, `expected_request_id`: copied. `require_issuer`: 0 or 1. `callback`: gets the result.

@@ -282,6 +282,8 @@ static void the_clock_is_the_hosts(void) {
     CHECK(lime_clock_set_jitter(clock, 1.0) == INVALID && lime_clock_set_jitter(clock, -0.1) == INVALID);
     CHECK(lime_clock_set_jitter(clock, 0.5) == LIME_OK);
     CHECK(lime_clock_sleeps(clock) == 0 && lime_clock_slept_ms(clock, 0) == -1);
+    CHECK(lime_clock_wait_for_sleeps(clock, 0, 0) == LIME_OK);
+    CHECK(lime_clock_wait_for_sleeps(clock, 1, 1) == LIME_ERROR_TIMEOUT);
     lime_site *site = NULL;
     lime_transport *transport = transport_of(&host);
     lime_site_options *options = lime_site_options_new();
@@ -294,7 +296,7 @@ static void the_clock_is_the_hosts(void) {
     lime_transport_free(transport);
     CHECK(lime_site_create_login_request_start(site, on_request, &probe, drop, NULL, NULL) == LIME_OK);
     for (size_t wait = 0; wait < 2; wait++) {
-        CHECK(lime_clock_wait_for_sleeps(clock, wait + 1) == LIME_OK);
+        CHECK(lime_clock_wait_for_sleeps(clock, wait + 1, LONG_MS) == LIME_OK);
         int64_t slept = lime_clock_slept_ms(clock, wait);
         CHECK(slept > 0 && host.probe.calls == (int)wait + 1 && probe.calls == 0);
         if (wait == 1) CHECK(slept > lime_clock_slept_ms(clock, 0)); /* it backs off */
@@ -555,8 +557,17 @@ static void the_whole_story_goes_through_the_host(void) {
     CHECK(lime_login_progress_difficulty(progress) == 8 && lime_login_progress_hashes(progress) > 0);
     CHECK(lime_login_progress_left_ms(progress) <= 10000);
     lime_login_progress_free(progress);
-    CHECK(lime_site_verify_passport(site, lime_login_event_passport(event), id, 0, &passport, &error) == LIME_OK);
+    const char *jwt = lime_login_event_passport(event);
+    passport = (lime_passport *)&probe; /* written over also where there is none */
+    CHECK(lime_site_verify_passport_cached(site, jwt, id, 0, &passport, &error) == LIME_OK && passport == NULL);
+    CHECK(lime_site_verify_passport_cached(site, "no passport", id, 0, &passport, NULL) == LIME_ERROR_INVALID_PASSPORT);
+    CHECK(lime_site_verify_passport(site, jwt, id, 0, &passport, &error) == LIME_OK);
     lime_passport_free(passport);
+    int sent = carrier.probe.calls;
+    CHECK(lime_site_verify_passport_cached(site, jwt, id, 0, &passport, &error) == LIME_OK && passport);
+    CHECK_TEXT(lime_passport_text_claim(passport, "request_id"), id);
+    lime_passport_free(passport);
+    CHECK(carrier.probe.calls == sent);
     lime_login_event_free(event);
     lime_login_request_free(request);
 
@@ -582,6 +593,7 @@ static void the_whole_story_goes_through_the_host(void) {
 
 static void on_nonce(void *user_data, int32_t status, lime_pow_nonce *nonce, lime_error *error) {
     struct probe *probe = user_data;
+    CHECK(lime_is_library_thread() == 1);
     CHECK((status == LIME_OK) == (nonce != NULL) && (status == LIME_OK) == (error == NULL));
     if (nonce) snprintf(probe->request_id, sizeof probe->request_id, "%s", lime_pow_nonce_text(nonce));
     lime_pow_nonce_free(nonce);
@@ -591,6 +603,7 @@ static void on_nonce(void *user_data, int32_t status, lime_pow_nonce *nonce, lim
 static void a_search_is_started(void) {
     struct probe probe = PROBE;
     char nonce[LIME_POW_NONCE_SIZE] = "";
+    CHECK(lime_is_library_thread() == 0);
     CHECK(lime_pow_solve("challenge", 9, 14, LIME_POW_DIGEST_TODAY, LONG_MS, 1, nonce, sizeof nonce, NULL) == LIME_OK);
     CHECK(lime_pow_solve_start("challenge", 9, 14, LIME_POW_DIGEST_TODAY, LONG_MS, 2, on_nonce, &probe, drop, NULL,
                                NULL) == LIME_OK);

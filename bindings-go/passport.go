@@ -90,7 +90,8 @@ func VerifyPassport(jwt string, keys PassportKeys, check PassportCheck) (*Passpo
 	return readPassport(passport)
 }
 
-// VerifyPassport verifies a passport with the platform's keys, and fetches those if they are not at hand.
+// VerifyPassport verifies a passport with the platform's keys. When those are at hand, which they are but for the first
+// time and after they have changed, it does so here and now; else it fetches them.
 //
 // It fails with [ErrInvalidPassport] or [ErrPassportExpired]; with an error of the platform or the network when
 // the keys cannot be had; with [ErrInvalidArgument], also when check is the zero value; with [ErrClosed].
@@ -104,13 +105,39 @@ func (s *Site) VerifyPassport(ctx context.Context, jwt string, check PassportChe
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, interrupted(ctx)
+	}
+	issuer := flag(check.RequireIssuer)
+	if passport, err := s.verifyWithKeysAtHand(token, expected, issuer); passport != nil || err != nil {
+		return passport, err
+	}
 	verified, err := perform[passportOrError](ctx, s.client, limit{}, func(site unsafe.Pointer, call C.uintptr_t) C.lime_go_started {
-		return C.lime_go_site_verify_passport((*C.lime_site)(site), token, expected, flag(check.RequireIssuer), call)
+		return C.lime_go_site_verify_passport((*C.lime_site)(site), token, expected, issuer, call)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return verified.passport, verified.err
+}
+
+// verifyWithKeysAtHand gives neither a passport nor an error when the keys are not.
+func (s *Site) verifyWithKeysAtHand(token, expected *C.char, issuer C.int32_t) (*Passport, error) {
+	handle, err := s.client.use()
+	if err != nil {
+		return nil, err
+	}
+	defer s.client.unuse()
+	var passport *C.lime_passport
+	var failure *C.lime_error
+	status := C.lime_site_verify_passport_cached((*C.lime_site)(handle), token, expected, issuer, &passport, &failure)
+	switch {
+	case status != C.LIME_OK:
+		return nil, failed(status, failure)
+	case passport == nil:
+		return nil, nil
+	}
+	return readPassport(passport)
 }
 
 type passportOrError struct {

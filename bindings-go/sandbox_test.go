@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -74,36 +73,49 @@ func startSandbox(t testing.TB, arguments ...string) *sandbox {
 // shared is one sandbox for all tests that need no faults and no clock: each makes a site, an agent or a key of its own.
 func shared(t testing.TB) *sandbox {
 	t.Helper()
-	sharedOnce.Do(func() { sharedSandbox = startSandbox(forever{}) })
+	if sharedSandbox == nil {
+		t.Fatal("there is no sandbox")
+	}
 	return sharedSandbox
 }
 
-var (
-	sharedOnce    sync.Once
-	sharedSandbox *sandbox
-	sharedEnd     []func()
-)
+var sharedSandbox *sandbox
 
 // forever is a test that ends with the process.
-type forever struct{ testing.TB }
-
-func (forever) Helper()             {}
-func (forever) Cleanup(end func())  { sharedEnd = append(sharedEnd, end) }
-func (forever) Fatal(values ...any) { panic(fmt.Sprint(values...)) }
-func (forever) Fatalf(format string, values ...any) {
-	panic(fmt.Sprintf(format, values...))
-}
-func (forever) Errorf(format string, values ...any) {
-	panic(fmt.Sprintf(format, values...))
+type forever struct {
+	testing.TB
+	ends *[]func()
 }
 
+func (f forever) Helper()            {}
+func (f forever) Cleanup(end func()) { *f.ends = append(*f.ends, end) }
+func (f forever) Fatal(values ...any) {
+	panic(fmt.Sprint(values...))
+}
+func (f forever) Fatalf(format string, values ...any) { panic(fmt.Sprintf(format, values...)) }
+func (f forever) Errorf(format string, values ...any) { panic(fmt.Sprintf(format, values...)) }
+
+// TestMain runs everything beside a sandbox, which the environment names: the examples take it from there. Its people
+// approve refunds and deny deletions.
 func TestMain(m *testing.M) {
-	// Nothing of the machine's own comes in.
-	for _, name := range []string{"LIME_API_BASE", "LIME_SITE_TOKEN", "LIME_AGENT_TOKEN", "SESAME_API_KEY", "SESAME_BROKER_URL"} {
-		os.Unsetenv(name)
+	var ends []func()
+	all := forever{ends: &ends}
+	sharedSandbox = startSandbox(all)
+	sharedSandbox.post(all, "/rules", []values{
+		{"action": "payments.refund", "decision": "approved"},
+		{"action": "db.delete", "decision": "denied", "note": "Not today"},
+	})
+	for name, value := range map[string]string{
+		"LIME_API_BASE":     sharedSandbox.APIBase,
+		"LIME_SITE_TOKEN":   sharedSandbox.SiteToken,
+		"LIME_AGENT_TOKEN":  sharedSandbox.AgentToken,
+		"SESAME_BROKER_URL": sharedSandbox.SesameURL,
+		"SESAME_API_KEY":    sharedSandbox.APIKey,
+	} {
+		os.Setenv(name, value)
 	}
 	code := m.Run()
-	for _, end := range sharedEnd {
+	for _, end := range ends {
 		end()
 	}
 	os.Exit(code)

@@ -123,7 +123,8 @@ func (s *Site) StartEvents() error {
 }
 
 // OnState registers a handler for where the event stream stands. It is first called with the status as it is, then
-// with each change, in order, on a goroutine of its own. It does not start the stream. Closing the site is not
+// when it has changed, in order, on a goroutine of its own; a state that lasts for a moment only may be left out. It does
+// not start the stream. Closing the site is not
 // reported. What [Site.OnLogin] says of handlers goes for it.
 //
 // It fails with [ErrClosed].

@@ -53,9 +53,13 @@ def languages(task: str) -> dict[str, list[str]]:
     program, source = build / task, ROOT / f"examples/{task}/main.c"
     flags = ["-I", str(ROOT / "include"), "-L", str(build), "-llime", f"-Wl,-rpath,{build}"]
     subprocess.run([os.environ.get("CC", "cc"), "-o", str(program), str(source), *flags], check=True)
+    go = build / f"{task}-go"
+    in_go = [str(ROOT / "tools/go.sh"), "-C", str(ROOT / "examples"), "build", "-tags", "lime_static"]
+    subprocess.run([*in_go, "-o", str(go), f"{task}/main.go"], check=True)
     return {
         "Rust": [str(TARGET / "examples" / task)],
         "C": [str(program)],
+        "Go": [str(go)],
         "Python": [sys.executable, str(ROOT / f"examples/{task}/main.py")],
     }
 

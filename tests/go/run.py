@@ -23,7 +23,16 @@ WAYS = {
 def run(name: str, flags: list[str], environment: dict[str, str], only: str) -> tuple[set[str], set[str]]:
     """One way: the names of the tests that passed and of those that failed; what those said is printed."""
     print(f"   {name}", flush=True)
-    command = [str(ROOT / "tools/go.sh"), "-C", "bindings-go", "test", "-json", "-count=1", "-timeout", "300s"]
+    command = [
+        str(ROOT / "tools/go.sh"),
+        "-C",
+        "bindings-go",
+        "test",
+        "-json",
+        "-count=1",
+        "-timeout",
+        "300s",
+    ]
     process = subprocess.Popen(
         [*command, *flags, *(["-run", only] if only else []), "./..."],
         cwd=ROOT,
@@ -62,7 +71,9 @@ def run(name: str, flags: list[str], environment: dict[str, str], only: str) -> 
 def main() -> int:
     """Run both ways; a test has passed when it has in both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="which tests: a regular expression, as go test -run takes it")
+    parser.add_argument(
+        "--only", default="", help="which tests: a regular expression, as go test -run takes it"
+    )
     only = parser.parse_args().only
     passed, failed = set[str](), set[str]()
     for name, (flags, environment) in WAYS.items():

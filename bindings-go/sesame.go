@@ -171,9 +171,14 @@ func (s *Sesame) Wait(ctx context.Context, approvalID string, options WaitOption
 // RequireApproval is the whole gate: it asks, waits, and succeeds only if a human granted it. Run the operation when
 // the error is nil and in no other case, whatever the error is. The options' timeout is for asking and waiting together.
 //
-// It fails with [ErrApprovalDenied] when it was denied or expired (the error's Code says which of them); with
-// [ErrTimeout] when nobody decided in time (if the error has an ApprovalID, that is still pending, and [Sesame.Wait] can
-// go on); else as [Sesame.Trigger] and [Sesame.Wait]. A context that ends takes back nothing that was asked.
+// An approval lets one call through: calls with the same DedupKey share one, and the second, or one with another summary
+// or context, is denied. That is known to this process; the next one does not know it, so give each operation a key of
+// its own.
+//
+// It fails with [ErrApprovalDenied] when it was denied or expired, or does not let this call through (the error's Code
+// says which of them: "denied", "expired", "already_used", "args_changed"); with [ErrTimeout] when nobody decided in time
+// (if the error has an ApprovalID, that is still pending, and [Sesame.Wait] can go on); else as [Sesame.Trigger] and
+// [Sesame.Wait]. A context that ends takes back nothing that was asked.
 func (s *Sesame) RequireApproval(ctx context.Context, request ApprovalRequest, options WaitOptions) (*Approval, error) {
 	defer runtime.KeepAlive(s)
 	longest, interval, err := s.limitsOf(ctx, options)

@@ -157,6 +157,22 @@ func TestSesame(t *testing.T) {
 		}
 	})
 
+	t.Run("an_approval_lets_one_call_through", func(t *testing.T) {
+		rule(t, "once.*", "approved")
+		request := ApprovalRequest{Action: "once.only", Summary: "s", DedupKey: "once-1", Context: values{"n": 1}}
+		_, err := sesame.RequireApproval(ctx, request, forever)
+		ok(t, err)
+		changed := request
+		changed.Context = values{"n": 2}
+		for code, request := range map[string]ApprovalRequest{"already_used": request, "args_changed": changed} {
+			approval, err := sesame.RequireApproval(ctx, request, forever)
+			var e *Error
+			if approval != nil || !errors.Is(err, ErrApprovalDenied) || !errors.As(err, &e) || e.Code != code || e.ApprovalID == "" {
+				t.Errorf("%s: %v, %#v", code, approval, err)
+			}
+		}
+	})
+
 	t.Run("an_approval_expires", func(t *testing.T) {
 		gate := start(func() (*Approval, error) {
 			return sesame.RequireApproval(ctx, ApprovalRequest{Action: "slow.one", Summary: "s"}, WaitOptions{})

@@ -308,6 +308,7 @@ func TestCancelDuring(t *testing.T) {
 				t.Errorf("%v is not %v", err, target)
 			}
 		}
+		noHandlesAreLeft(t) // the library has given it up, too
 	}
 	// A request whose answer does not come.
 	stuck := startSandbox(t)
@@ -387,6 +388,32 @@ func TestCloseWhileCallsAreUnderWay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAClientIsFreedByItsLastUser, once, whoever that is.
+func TestAClientIsFreedByItsLastUser(t *testing.T) {
+	var shut, freed int
+	var handle byte
+	c := &client{
+		handle: unsafe.Pointer(&handle),
+		close:  func(unsafe.Pointer) { shut++ },
+		free:   func(unsafe.Pointer) { freed++ },
+	}
+	for range 2 {
+		used, err := c.use()
+		ok(t, err)
+		equal(t, "handle", used, unsafe.Pointer(&handle))
+	}
+	c.unuse()
+	equal(t, "whether it was the first", c.shut(), true)
+	equal(t, "whether it was the first", c.shut(), false)
+	equal(t, "closed", shut, 1)
+	equal(t, "freed", freed, 0)
+	if _, err := c.use(); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	c.unuse()
+	equal(t, "freed", freed, 1)
 }
 
 func TestAClosedClientRefuses(t *testing.T) {
@@ -848,4 +875,24 @@ func signalHandlers(t testing.TB) (actions [65]signalAction) {
 		}
 	}
 	return actions
+}
+
+func BenchmarkVerifyPassport(b *testing.B) {
+	home := newHome(b)
+	site, agent := home.newSite(b), home.newAgent(b)
+	id := signIn(b, site, agent)
+	event, err := site.WaitForLogin(watched(b), id, WaitOptions{})
+	ok(b, err)
+	for b.Loop() {
+		_, err := site.VerifyPassport(context.Background(), event.Passport, PassportCheck{RequestID: id})
+		ok(b, err)
+	}
+}
+
+func BenchmarkProfile(b *testing.B) {
+	agent := newHome(b).newAgent(b)
+	for b.Loop() {
+		_, err := agent.Profile(context.Background())
+		ok(b, err)
+	}
 }

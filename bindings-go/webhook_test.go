@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -116,9 +117,19 @@ func TestVerifiersWithoutSecrets(t *testing.T) {
 }
 
 func TestGoroutinesShareAVerifier(t *testing.T) {
+	var inside atomic.Int32
+	// A clock of its own is set and used by one goroutine at a time.
+	now := func() time.Time {
+		if inside.Add(1) != 1 {
+			t.Error("two at once")
+		}
+		runtime.Gosched()
+		defer inside.Add(-1)
+		return time.Now()
+	}
 	for _, options := range []WebhookOptions{
 		{Secrets: []string{"whsec"}, ReplayGuard: &ReplayGuard{Horizon: 24 * 365 * 100 * time.Hour, Capacity: 10}},
-		{Secrets: []string{"whsec"}, ReplayGuard: &ReplayGuard{Horizon: 24 * 365 * 100 * time.Hour}, Now: time.Now},
+		{Secrets: []string{"whsec"}, ReplayGuard: &ReplayGuard{Horizon: 24 * 365 * 100 * time.Hour}, Now: now},
 	} {
 		verifier, err := NewWebhookVerifier(options)
 		ok(t, err)

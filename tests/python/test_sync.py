@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import inspect
 import itertools
 import logging
@@ -148,13 +149,23 @@ def test_handlers_run_one_at_a_time_in_order_on_one_thread_in_the_sites_context(
     assert overlapping == 0
 
 
-@pytest.mark.parametrize("raised", [RuntimeError("the host's own"), SystemExit(3)], ids=["error", "exit"])
+class Unusual(BaseException):
+    """As test runners and others have that are to pass every ``except Exception``."""
+
+
+@pytest.mark.parametrize(
+    "raised", [RuntimeError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Unusual]
+)
 def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
-    sandbox: Sandbox, site: SyncLimeSite, caplog: pytest.LogCaptureFixture, raised: BaseException
+    sandbox: Sandbox, site: SyncLimeSite, caplog: pytest.LogCaptureFixture, raised: type[BaseException]
 ) -> None:
     @site.on_login
     def failing(request_id: str, passport: str | None) -> None:
-        raise raised
+        raise raised("the host's own")
+
+    @site.on_state
+    def failing_too(status: lime_sites.StreamStatus) -> None:
+        raise raised("the host's own, too")
 
     events = listen(site)
     open_stream(site)
@@ -163,6 +174,29 @@ def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
     failed = [record for record in caplog.records if "on_login handler failed" in record.message]
     assert [record.name for record in failed] == ["lime", "lime"]
     assert failed[0].exc_info is not None
+    assert any("on_state handler failed" in record.message for record in caplog.records)
+
+
+def test_a_thread_that_has_ended_is_replaced(sandbox: Sandbox, site: SyncLimeSite) -> None:
+    """Whatever ended it: what the stream brought meanwhile is handled by the next one."""
+    events = listen(site)
+    open_stream(site)
+    (thread,) = threads_of(site)
+    assert thread.ident is not None
+    # As a program does that wants to get rid of a thread; it takes effect when the thread wakes up.
+    ended = ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+    )
+    assert ended == 1
+    sandbox.push_raw(frames(2))
+    thread.join(30)
+    assert not thread.is_alive()
+    again = listen(site)
+    assert [again.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    sandbox.push_raw(frames(1))
+    assert again.get(timeout=30)[0] == "lr_0"
+    assert len(threads_of(site)) == 1
 
 
 def test_a_slow_handler_does_not_stop_the_reader_and_the_queue_holds(sandbox: Sandbox) -> None:

@@ -177,20 +177,22 @@ def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
     assert any("on_state handler failed" in record.message for record in caplog.records)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_has_ended_is_replaced(sandbox: Sandbox, site: SyncLimeSite) -> None:
     """Whatever ended it: what the stream brought meanwhile is handled by the next one."""
     events = listen(site)
     open_stream(site)
     (thread,) = threads_of(site)
     assert thread.ident is not None
-    # As a program does that wants to get rid of a thread; it takes effect when the thread wakes up.
-    ended = ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-    )
-    assert ended == 1
+    # As a program does that wants to get rid of a thread. Where it is busy with a handler, it stays.
+    while thread.is_alive():
+        exception = ctypes.py_object(SystemExit)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), exception)
+        site._threads[os.getpid()].queue.wake()
+        thread.join(0.1)
     sandbox.push_raw(frames(2))
-    thread.join(30)
-    assert not thread.is_alive()
+    while site.stream_status.events < 2:
+        pass
     again = listen(site)
     assert [again.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
     assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
@@ -340,6 +342,60 @@ def test_threads_that_register_at_once_share_one_stream(sandbox: Sandbox) -> Non
 
 def threads_of(site: SyncLimeSite) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == f"lime-site-{site._id}"]
+
+
+class Failing:
+    """A native site whose stream cannot be started the first time."""
+
+    def __init__(self, native: Any, failure: BaseException) -> None:
+        self._native = native
+        self._failures = [failure]
+
+    def start_events(self, queue: Any) -> None:
+        if self._failures:
+            raise self._failures.pop()
+        self._native.start_events(queue)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError])
+def test_a_stream_that_did_not_start_starts_with_the_next_handler(
+    sandbox: Sandbox, site: SyncLimeSite, failure: type[BaseException]
+) -> None:
+    site._native = Failing(site._native, failure())  # type: ignore[assignment]
+    events: queue.Queue[str] = queue.Queue()
+    with pytest.raises(failure):
+        site.on_login(lambda request_id, passport: events.put("of the handler that was not registered"))
+    site.on_login(lambda request_id, passport: events.put(request_id))
+    open_stream(site)
+    sandbox.push_raw(frames(2))
+    assert [events.get(timeout=30) for _ in range(2)] == ["lr_0", "lr_1"]
+    assert len(threads_of(site)) == 1
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["no thread", "a thread that runs all the same"])
+def test_a_thread_that_did_not_start_starts_with_the_next_handler(
+    sandbox: Sandbox, site: SyncLimeSite, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    """As where the system gives no more threads, and with Ctrl-C while one starts."""
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if runs:
+            start(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="new thread"):
+        site.on_login(lambda request_id, passport: None)
+    monkeypatch.undo()
+    events = listen(site)
+    open_stream(site)
+    sandbox.push_raw(frames(2))
+    assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    assert len(threads_of(site)) == 1
 
 
 def test_log_records_are_written_by_the_waiting_thread(

@@ -278,8 +278,9 @@ class LimeSandbox:
             note: What the human writes.
 
         Raises:
-            SandboxError: This is not, or no longer, a sandbox; or ``SESAME_BROKER_URL`` is a broker on
-                another machine, which real people would then be asked through.
+            SandboxError: This is not, or no longer, a sandbox; or the environment is such that real
+                people would be asked: ``SESAME_BROKER_URL`` is a broker on another machine, or is not
+                set beside a ``SESAME_API_KEY`` that is not the sandbox's.
         """
         return self._rule("approved", pattern, delay, count, note)
 
@@ -462,12 +463,15 @@ class LimeSandbox:
         """Refuse to decide anything for anybody but a sandbox."""
         if _identify(self.control_url)["site_token"] != self.site_token:
             raise SandboxError(f"what answers at {self.control_url} is not this sandbox any more")
-        broker = os.environ.get("SESAME_BROKER_URL")
-        if broker and not _is_local(broker):
-            raise SandboxError(
-                f"SESAME_BROKER_URL is {broker}: code under test would ask real people. "
-                "Use sandbox.in_environment() or the fixture lime_sandbox, or unset it"
-            )
+        broker, key = (os.environ.get(name, "").strip() for name in ("SESAME_BROKER_URL", "SESAME_API_KEY"))
+        if _is_local(broker) if broker else key in ("", self.sesame_api_key):
+            return
+        # Without a URL a client asks the broker that everybody uses.
+        found = f"is {broker}" if broker else "is not set and SESAME_API_KEY is no key of this sandbox"
+        raise SandboxError(
+            f"SESAME_BROKER_URL {found}: code under test would ask real people. "
+            "Use sandbox.in_environment() or the fixture lime_sandbox"
+        )
 
 
 def _id(what: Any) -> str:

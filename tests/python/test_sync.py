@@ -545,6 +545,45 @@ def test_waits_report_their_progress(sandbox: Sandbox, site: SyncLimeSite) -> No
     asyncio.run(main())
 
 
+async def shown_later(progress: object) -> None: ...
+
+
+class ShownLater:
+    async def __call__(self, progress: object) -> None: ...
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("show", [shown_later, ShownLater(), lambda progress: shown_later(progress)])
+def test_progress_is_told_to_plain_functions(sandbox: Sandbox, site: SyncLimeSite, show: Any) -> None:
+    """Nobody would await what a coroutine function gives."""
+
+    def refused() -> Any:
+        return pytest.raises(TypeError, match="on_progress must be a plain function")
+
+    request_id = site.create_login_request().request_id
+    with SyncLimeAgent() as agent:
+        for blocking in (agent.login, agent.approve, site.wait_for_login):
+            with refused():
+                blocking(request_id, on_progress=show)
+    with Sesame() as client, refused():
+        client.approvals.trigger("a", "b").wait(on_progress=show)
+
+    async def main() -> None:
+        async with LimeAgent() as agent, LimeSite() as waiting, AsyncSesame() as client:
+            for call in (agent.login, agent.approve, waiting.wait_for_login):
+                with refused():
+                    await call(request_id, on_progress=show)
+            approval = await client.approvals.trigger("a", "b")
+            with refused():
+                await approval.wait(on_progress=show)
+
+    asyncio.run(main())
+    assert sandbox.received("challenge") == []
+    # What a function gives is its own affair, if it does not wait for anybody.
+    with SyncLimeAgent() as agent:
+        agent.login(request_id, on_progress=lambda progress: progress)
+
+
 def test_a_forked_child_has_a_stream_of_its_own_when_it_asks(sandbox: Sandbox, site: SyncLimeSite) -> None:
     handled: list[str] = []
     got = threading.Event()

@@ -235,6 +235,7 @@ class LimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         report = None
         if on_progress is not None:

@@ -227,6 +227,7 @@ class SyncLimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         self._listen()
         report = None

@@ -123,6 +123,7 @@ class Approval(_Approval):
             ApprovalTimeout: Nobody decided in time.
             SesameAuthError: The broker rejects the API key.
             NotFoundError: The broker does not know this approval.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
 
         Example::
 

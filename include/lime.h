@@ -66,7 +66,10 @@
  *       return status == LIME_OK ? 0 : 1;
  *   }
  *
- * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. Where an approval stands:
+ * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. An approval lets one call through:
+ * calls with the same dedup_key share one, and the second, or one with another summary or context, is denied (its
+ * error's code is "already_used" or "args_changed"). That is known to this process and what it forks; the next one does
+ * not know it, so give each operation a key of its own. Where an approval stands:
  *
  *   "pending"     nobody has decided yet
  *   "approved"    a human granted it
@@ -774,7 +777,7 @@ const char *lime_error_message(const struct lime_error *error);
 
 /**
  * The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
- * status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
+ * status, "denied" or "expired", or why it does not count, "already_used" or "args_changed"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
  *
  * Returns: text that is valid until the error is freed; NULL when there is none.
  */
@@ -2404,8 +2407,8 @@ int32_t lime_sesame_wait_start(const struct lime_sesame *sesame,
  * lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
  * is about, once there is one.
  *
- * Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
- * them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (if
+ * Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired, or lets this
+ * call not through (which of them is the error's code: "denied", "expired", "already_used", "args_changed"); LIME_ERROR_TIMEOUT when nobody decided in time (if
  * the error has an approval's id, that is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
  * return.
  */

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn lime_error_message(error: *const lime_error) -> *const 
 }
 
 /// The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
-/// status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
+/// status, "denied" or "expired", or why it does not count, "already_used" or "args_changed"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
 ///
 /// Returns: text that is valid until the error is freed; NULL when there is none.
 #[unsafe(no_mangle)]

@@ -151,6 +151,28 @@ static void a_gate_opens(void) {
     lime_approval_request_free(request);
 }
 
+static void an_approval_lets_one_call_through(void) {
+    lime_approval_request *request = ask_for("once.refund", "once-1"), *more = NULL;
+    lime_approval *approval = NULL;
+    lime_error *error = NULL;
+    at("decide-all", "once.*", "approved");
+    CHECK(lime_sesame_require_approval(sesame, request, 60000, 2000, &approval, &error) == LIME_OK);
+    lime_approval_free(approval);
+    approval = NOTHING;
+    CHECK(lime_sesame_require_approval(sesame, request, 60000, 2000, &approval, &error) == LIME_ERROR_APPROVAL_DENIED);
+    CHECK_TEXT(lime_error_code(error), "already_used");
+    lime_error_free(error);
+    error = NULL;
+    CHECK(lime_approval_request_new("once.refund", "Refund $1,000,000", &more, NULL) == LIME_OK);
+    CHECK(lime_approval_request_set_dedup_key(more, "once-1") == LIME_OK);
+    CHECK(lime_sesame_require_approval(sesame, more, 60000, 2000, &approval, &error) == LIME_ERROR_APPROVAL_DENIED);
+    CHECK_TEXT(lime_error_code(error), "args_changed");
+    CHECK(approval == NOTHING && lime_error_approval_id(error));
+    lime_error_free(error);
+    lime_approval_request_free(more);
+    lime_approval_request_free(request);
+}
+
 static void a_gate_stays_shut(void) {
     lime_approval_request *request = ask_for("db.delete", NULL);
     lime_approval *approval = NOTHING;
@@ -543,6 +565,7 @@ int main(void) {
     STORY(a_decision_is_waited_for);
     STORY(the_same_key_is_the_same_approval);
     STORY(a_gate_opens);
+    STORY(an_approval_lets_one_call_through);
     STORY(a_gate_stays_shut);
     STORY(an_approval_expires);
     STORY(nobody_decides_in_time);

@@ -200,6 +200,20 @@ def test_signing_goes_there_and_back() -> None:
         sign_webhook(BODY, " ")
 
 
+def test_values_are_those_of_json_loads() -> None:
+    body = json.dumps(
+        {
+            "numbers": [2**64, -(2**63) - 1, 10**40, 0, -1, 1.5, -0.0, 1e300, 5e-324, 0.1],
+            "texts": ["", "\u0000", "\u20ac", "\U0001f34b", '"\\\n'],
+            "rest": {"null": None, "true": True, "false": False, "empty": [{}, []]},
+        }
+    ).encode()
+    body = body[:-1] + b', "zero": -0, "twice": 1, "twice": 2, "exponent": 1E+2}'
+    verified = verify_webhook(sign_webhook(body, "s"), body, "s")
+    # As texts, since 0 == -0.0 and 1 == True.
+    assert repr(verified) == repr(json.loads(body))
+
+
 def test_a_guard_lets_a_body_in_once() -> None:
     guard = ReplayGuard(horizon=3600)
     assert verify_webhook(with_headers(), BODY, SECRET, now=NOW, replay_guard=guard)

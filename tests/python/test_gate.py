@@ -595,6 +595,168 @@ def test_objects_that_refer_to_each_other_are_bound_without_end() -> None:
     assert act(nodes[0]) == "ran"
 
 
+class Basket:
+    """An object that pickles, of any size."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+def chain(length: int) -> Basket:
+    """A list that is linked both ways."""
+    first = last = Basket(to="alice", before=None, after=None)
+    for _ in range(length):
+        last.after = Basket(to="alice", before=last, after=None)  # type: ignore[attr-defined]
+        last = last.after  # type: ignore[attr-defined]
+    last.to = "the end"  # type: ignore[attr-defined]
+    return first
+
+
+def end_of(link: Any) -> Any:
+    while link.after is not None:
+        link = link.after
+    return link
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (
+            lambda: Basket(amount=5, lines=[{"id": 1} for _ in range(4_000)]),
+            lambda it: setattr(it, "amount", 6),
+        ),
+        (lambda: Basket(lines=list(range(11_000))), lambda it: it.lines.__setitem__(-1, 0)),
+        (
+            lambda: Basket(all=[Basket(id=id_) for id_ in range(3_000)]),
+            lambda it: setattr(it.all[-1], "id", 0),
+        ),
+        # Longer than Python calls itself, and each link in cycles with its neighbours.
+        (lambda: chain(3_000), lambda it: setattr(end_of(it), "to", "mallory")),
+        (lambda: {"set": {(*range(20_000),)}}, lambda it: it["set"].add(1)),
+    ],
+    ids=["attribute beside many", "last of many", "below many", "end of a long chain", "set"],
+)
+def test_no_object_is_too_large_to_be_bound(make: Callable[[], Any], change: Callable[[Any], None]) -> None:
+    argument = make()
+    broker = Broker(meanwhile=lambda: change(argument))
+    ran: list[Any] = []
+    with pytest.raises(ApprovalDenied) as caught:
+        require_approval("act", client=broker)(ran.append)(argument)
+    assert caught.value.reason == "args_changed"
+    broker.meanwhile = lambda: None
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> None: ...
+
+    for given in (make(), make(), argument):
+        with contextlib.suppress(ApprovalDenied):
+            act(given)
+    keys = [asked["dedup_key"] for asked in broker.asked[1:]]
+    assert keys[0] == keys[1]
+    assert keys[0] != keys[2]
+
+
+def test_cycles_are_told_apart_and_recognized() -> None:
+    def ring(*names: str) -> Basket:
+        baskets = [Basket(name=name) for name in names]
+        for basket, after in zip(baskets, baskets[1:] + baskets[:1], strict=True):
+            basket.after = after  # type: ignore[attr-defined]
+        return baskets[0]
+
+    def crowd(*names: str) -> Basket:
+        center = Basket(members=set())
+        center.members.update(Basket(name=name, center=center) for name in names)  # type: ignore[attr-defined]
+        return center
+
+    def list_in_itself(*before: Any) -> list[Any]:
+        values = [*before]
+        values.append(values)
+        return values
+
+    def back_to(index: int) -> Basket:
+        baskets = [Basket(), Basket(), Basket()]
+        baskets[0].after = baskets[1]  # type: ignore[attr-defined]
+        baskets[1].after = baskets[2]  # type: ignore[attr-defined]
+        baskets[2].after = baskets[index]  # type: ignore[attr-defined]
+        return baskets[0]
+
+    def held_by(container: Callable[[Any], Any]) -> Basket:
+        basket = Basket()
+        basket.held = container([basket])  # type: ignore[attr-defined]
+        return basket
+
+    makers: list[Callable[[], Any]] = [
+        lambda: back_to(0),
+        lambda: back_to(1),
+        lambda: back_to(2),
+        lambda: held_by(list),
+        lambda: held_by(tuple),
+        lambda: ring("a"),
+        lambda: ring("b"),
+        lambda: ring("a", "b", "c"),
+        lambda: ring("a", "c", "b"),
+        lambda: ring("b", "c", "a"),
+        lambda: [ring("a"), ring("b")],
+        lambda: [ring("b"), ring("a")],
+        lambda: crowd("a", "b", "c"),
+        lambda: crowd("a", "b", "d"),
+        lambda: {crowd("a"): 1, crowd("b"): 2},
+        lambda: {crowd("a"): 2, crowd("b"): 1},
+        lambda: list_in_itself(),
+        lambda: list_in_itself(1),
+        lambda: [list_in_itself(1)],
+        lambda: [[1]],
+    ]
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> str:
+        return "ran"
+
+    for make in makers:
+        assert act(make()) == "ran"
+        with pytest.raises(ApprovalDenied):
+            act(make())
+    keys = [asked["dedup_key"] for asked in broker.asked]
+    assert keys[::2] == keys[1::2]
+    assert len(set(keys)) == len(makers)
+
+
+def test_what_an_object_that_is_no_data_shares_with_others_stays_data() -> None:
+    shared = Basket(to="alice")
+    shared.back = Basket(shared=shared)  # type: ignore[attr-defined]
+    machine = Basket(shared=shared, lock=threading.Lock())
+    reached = Basket(before=Basket(shared=shared), machine=machine)
+    machine.reached = reached  # type: ignore[attr-defined]
+    # Read to its end before it is seen that it leads to a lock.
+    part = Basket()
+    part.whole = Basket(part=part, shared=shared, lock=threading.Lock())  # type: ignore[attr-defined]
+    user = Basket(part=part, shared=shared)
+    broker = Broker()
+
+    @require_approval("act", client=broker)
+    def act(*arguments: Any) -> str:
+        return "ran"
+
+    broker.meanwhile = lambda: setattr(shared, "to", "bob")
+    for arguments in (
+        *([machine], [reached], [reached, machine], [[machine, reached]]),
+        *([user], [part.whole, user], [user, part.whole]),  # type: ignore[attr-defined]
+    ):
+        shared.to = "alice"  # type: ignore[attr-defined]
+        assert act(*arguments) == "ran"
+    for arguments in (
+        [machine, shared],
+        [shared, machine],
+        [reached, shared],
+        [reached, [machine], {1: shared}],
+    ):
+        shared.to = "alice"  # type: ignore[attr-defined]
+        with pytest.raises(ApprovalDenied) as caught:
+            act(*arguments)
+        assert caught.value.reason == "args_changed"
+
+
 def test_the_automatic_key_is_the_same_in_every_process() -> None:
     program = """
 from datetime import date

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import itertools
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +15,7 @@ from uuid import UUID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Literal
 
     # What an object that is no data counts by: which object it is, its type, or not at all.
@@ -24,16 +25,12 @@ if TYPE_CHECKING:
 _EXACT = (date, datetime, time, timedelta, Decimal, Fraction, UUID, PurePath, complex, range, slice)
 
 
-# An object with more than so many parts below it is a machine, not data.
-_MOST_PARTS = 10_000
+# Nodes of cycles in sets are told apart by so many steps from one to the next.
+_STEPS = 16
 
 
 class NoData(TypeError):
     """An argument is no data, and so cannot be part of a name that holds in every process."""
-
-
-class _NoObject(Exception):
-    """An object has too many parts, or one that is no data."""
 
 
 class Arguments:
@@ -91,132 +88,310 @@ class Arguments:
         Raises:
             NoData: Something is no data, and ``opaque`` refuses that.
         """
-        digest = hashlib.sha256()
         receiver = None if self._receiver is None else id(self._receiver)
-        _Writer(digest.update, opaque, receiver).write(self.named)
-        return digest.hexdigest()
+        return _Data(opaque, receiver).hash(self.named).hex()
 
 
-class _Writer:
-    """Writes values into a hash so that no two different ones are written the same."""
+class _NotData:
+    """What counts by which object it is."""
 
-    def __init__(
-        self,
-        update: Callable[[bytes], None],
-        opaque: Opaque,
-        receiver: int | None,
-        above: tuple[int, ...] = (),
-        parts_left: list[int] | None = None,
-    ) -> None:
-        self._update = update
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Parts:
+    """What a value is made of.
+
+    Attributes:
+        label: What it is, without its parts.
+        order: ``list``; ``set`` and ``pairs``, whose order does not count. Pairs are two parts each.
+        values: Its parts.
+        pickled: It is what its parts say only if all below it is data, too.
+    """
+
+    def __init__(self, label: bytes, order: str, values: list[Any], *, pickled: bool = False) -> None:
+        self.label = label
+        self.order = order
+        self.values = values
+        self.pickled = pickled
+
+
+class _Data:
+    """Hashes a value so that no two different ones have the same hash.
+
+    A value with parts is a node, and each object is one node however many others refer to it, so that the
+    work grows with the number of objects and nothing has to be left out. Nothing here calls itself: a chain
+    of objects may be as long as it likes.
+    """
+
+    def __init__(self, opaque: Opaque, receiver: int | None) -> None:
         self._opaque: Opaque = opaque
         self._receiver = receiver
-        # Below an object: how many more parts it may have. Objects may refer to each other in so many
-        # ways that following all of them would never end.
-        self._parts_left = parts_left
-        # The containers that the value is in, by id: an object may hold itself.
-        self._above = above
+        # By the number of the node.
+        self._values: list[Any] = []  # and so none of the ids below can become another object's
+        self._labels: list[bytes] = []
+        self._orders: list[str] = []
+        self._parts: list[list[bytes | int]] = []
+        self._below_pickled: list[bool] = []
+        # An object is one node where it stands by itself, another below one that is what it would pickle.
+        self._numbers: dict[tuple[int, bool], int] = {}
+        # Nodes that are being read, outermost first: the parts to come, and whether those are below one.
+        self._open: list[tuple[int, Iterator[Any], bool]] = []
+        # Nodes below an object that would pickle, with something in them that would not.
+        self._unpicklable: set[int] = set()
+        # By node: its hash, if it leads to no cycle.
+        self._digests: dict[int, bytes] = {}
+        self._colors: dict[int, bytes] | None = None
 
-    def write(self, value: Any) -> None:
-        if self._parts_left is not None:
-            self._parts_left[0] -= 1
-            if self._parts_left[0] < 0:
-                raise _NoObject
-        kind = type(value)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        if value is None or value is Ellipsis or value is NotImplemented:
-            self._put(repr(value))
-        elif isinstance(value, Enum):
-            self._put("enum", name.encode(), self._hash(value.value, value))
-        # Of subclasses too: their own repr may leave something out.
-        elif isinstance(value, int):
-            self._put(name, hex(value).encode())
-        elif isinstance(value, float):
-            self._put(name, float.hex(value).encode())
-        elif isinstance(value, str):
-            self._put(name, str.encode(value, "utf-8", "surrogatepass"))
-        elif isinstance(value, (bytes, bytearray, memoryview)):
-            self._put("bytes", bytes(value))
-        elif kind in _EXACT or isinstance(value, PurePath):
-            self._put(name, repr(value).encode("utf-8", "surrogatepass"))
-        elif id(value) in self._above:
-            self._put("cycle", str(self._above.index(id(value))).encode())
-        elif kind is dict:
-            parts = (self._hash(key, value) + self._hash(item, value) for key, item in value.items())
-            self._put("dict", *sorted(parts))
-        elif kind is list or kind is tuple:
-            self._put(kind.__name__, *(self._hash(item, value) for item in value))
-        elif kind is set or kind is frozenset:
-            self._put("set", *sorted(self._hash(item, value) for item in value))
-        elif isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
-            self._write_named(value)
-        elif (fields := declared_fields(value)) is not None:
-            self._put("object", name.encode(), self._hash(fields, value))
-        elif (data := _buffer(value)) is not None:
-            self._put("buffer", name.encode(), data)
-        elif id(value) == self._receiver or not self._write_reduced(name, value):
-            self._write_opaque(name, value)
+    def hash(self, value: Any) -> bytes:
+        """The hash of a value and of all that it refers to."""
+        root = self._part(value, False)
+        while self._open:
+            number, values, below_pickled = self._open[-1]
+            for below in values:
+                part = self._part(below, below_pickled)
+                if part is None:
+                    self._give_up()
+                    break
+                self._parts[number].append(part)
+                if self._open[-1][0] != number:
+                    break  # it is a new one, and read first
+            else:
+                self._open.pop()
+        assert root is not None
+        if isinstance(root, bytes):
+            return root
+        self._spread_unpicklable()
+        self._hash_trees(root)
+        return self._digests.get(root) or self._hash_graph(root)
 
-    def _put(self, kind: str, *parts: bytes) -> None:
-        # With their lengths: the parts cannot run into each other.
-        for part in (kind.encode(), *parts):
-            self._update(f"{len(part)}:".encode())
-            self._update(part)
-        self._update(b";")
+    def _part(self, value: Any, below_pickled: bool) -> bytes | int | None:
+        """A value's hash, or its node. None if it makes what it is in no data."""
+        known = self._numbers.get((id(value), below_pickled))
+        if known is not None:
+            return None if known in self._unpicklable else known
+        parts = self._look_at(value)
+        if isinstance(parts, bytes):
+            return parts
+        if isinstance(parts, _NotData):
+            return None if below_pickled and self._opaque != "refused" else self._not_data(parts.name, value)
+        number = len(self._values)
+        self._values.append(value)
+        self._labels.append(parts.label)
+        self._orders.append(parts.order)
+        self._parts.append([])
+        self._below_pickled.append(below_pickled)
+        self._numbers[id(value), below_pickled] = number
+        self._open.append((number, iter(parts.values), below_pickled or parts.pickled))
+        return number
 
-    def _hash(self, part: Any, inside: Any) -> bytes:
+    def _give_up(self) -> None:
+        """What is being read would not pickle, out to the outermost object that was to."""
+        while True:
+            number = self._open.pop()[0]
+            if not self._below_pickled[number]:
+                self._make_opaque(number)
+                return
+            self._unpicklable.add(number)
+
+    def _make_opaque(self, number: int) -> None:
+        value = self._values[number]
+        self._labels[number] = self._not_data(_name(type(value)), value)
+        self._parts[number] = []
+
+    def _spread_unpicklable(self) -> None:
+        """The same for what was read before it was known: in a cycle, the end of which is the beginning."""
+        if not self._unpicklable:
+            return
+        inside: dict[int, list[int]] = {}
+        for number, parts in enumerate(self._parts):
+            for part in parts:
+                if isinstance(part, int) and self._below_pickled[part]:
+                    inside.setdefault(part, []).append(number)
+        found = list(self._unpicklable)
+        while found:
+            for number in inside.get(found.pop(), ()):
+                if not self._below_pickled[number]:
+                    self._make_opaque(number)
+                elif number not in self._unpicklable:
+                    self._unpicklable.add(number)
+                    found.append(number)
+
+    def _hash_trees(self, root: int) -> None:
+        """Hash each node that leads to no cycle."""
+        reading = [(root, iter(self._parts[root]))]
+        met = {root}
+        while reading:
+            number, parts = reading[-1]
+            for part in parts:
+                if isinstance(part, int) and part not in met:
+                    met.add(part)
+                    reading.append((part, iter(self._parts[part])))
+                    break
+            else:
+                reading.pop()
+                hashes = [
+                    part if isinstance(part, bytes) else self._digests.get(part)
+                    for part in self._parts[number]
+                ]
+                # One that has none is above this node, or leads to one that is.
+                if None not in hashes:
+                    self._digests[number] = self._hash_node(number, hashes)  # type: ignore[arg-type]
+
+    def _hash_node(self, number: int, hashes: list[bytes]) -> bytes:
+        order = self._orders[number]
+        if order == "pairs":
+            hashes = sorted(map(bytes.__add__, hashes[::2], hashes[1::2]))
+        elif order == "set":
+            hashes = sorted(hashes)
+        return hashlib.sha256(_joined("node", self._labels[number], order.encode(), *hashes)).digest()
+
+    def _hash_graph(self, root: int) -> bytes:
+        """Hash what is in cycles or leads there: each node once, and by its number where it is met again."""
         digest = hashlib.sha256()
-        above = (*self._above, id(inside))
-        _Writer(digest.update, self._opaque, self._receiver, above, self._parts_left).write(part)
+        numbers: dict[int, int] = {}
+        rest: list[bytes | int] = [root]
+        while rest:
+            part = rest.pop()
+            if isinstance(part, int):
+                part = self._digests.get(part, part)
+            if isinstance(part, bytes):
+                digest.update(b"#" + part)
+            elif part in numbers:
+                digest.update(b"@%d;" % numbers[part])
+            else:
+                numbers[part] = len(numbers)
+                parts = self._ordered(part)
+                digest.update(
+                    _joined("node", self._labels[part], self._orders[part].encode()) + b"%d;" % len(parts)
+                )
+                rest.extend(reversed(parts))
         return digest.digest()
 
-    def _write_named(self, value: Any) -> None:
-        """A function, class or module: its name says which, unless it was made inside a function."""
-        name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__class__)}"
-        receiver = getattr(value, "__self__", None)
-        if receiver is not None and not inspect.ismodule(receiver):
-            self._put("method", name.encode(), self._hash(receiver, value))
-        elif "<" in name:
-            self._write_opaque(name, value)
-        else:
-            self._put("named", name.encode())
+    def _ordered(self, number: int) -> list[bytes | int]:
+        """A node's parts in an order that is the same in every process."""
+        parts, order = self._parts[number], self._orders[number]
+        if order == "list":
+            return parts
+        width = 2 if order == "pairs" else 1
+        groups = [parts[start : start + width] for start in range(0, len(parts), width)]
+        if len(groups) > 1:
+            first = {id(group): self._rank(group[0]) for group in groups}
+            groups.sort(key=lambda group: first[id(group)])
+            if len(set(first.values())) < len(groups):
+                groups.sort(key=lambda group: [self._rank(part) for part in group])
+        return [part for group in groups for part in group]
 
-    def _write_reduced(self, name: str, value: Any) -> bool:
-        """What `pickle` would write of an object; false when it would not."""
-        try:
-            reduced = value.__reduce_ex__(4)
-        except Exception:
-            return False
-        if not isinstance(reduced, tuple):
-            self._put("global", name.encode(), str(reduced).encode())
-            return True
-        make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-        parts = [make, arguments, state, None if items is None else list(items)]
-        parts.append(None if pairs is None else list(pairs))
-        outermost = self._parts_left is None
-        if outermost:
-            self._parts_left = [_MOST_PARTS]
-        try:
-            self._put("reduced", name.encode(), self._hash(parts, value))
-        except _NoObject:
-            if not outermost:
-                raise
-            return False
-        finally:
-            if outermost:
-                self._parts_left = None
-        return True
+    def _rank(self, part: bytes | int) -> tuple[bool, bytes]:
+        if isinstance(part, int) and part not in self._digests:
+            if self._colors is None:
+                self._colors = self._color()
+            return True, self._colors[part]
+        return False, part if isinstance(part, bytes) else self._digests[part]
 
-    def _write_opaque(self, name: str, value: Any) -> None:
-        if self._parts_left is not None and self._opaque != "refused":
-            raise _NoObject  # and so the object that it is a part of is no data either
+    def _color(self) -> dict[int, bytes]:
+        """Tell nodes in cycles apart by what is around them, as far as a few steps reach.
+
+        This is for order and nothing else: where it does not suffice, the same data in another process may
+        get another hash, and never different data the same.
+        """
+        nodes = [number for number in range(len(self._parts)) if number not in self._digests]
+        colors = {number: self._hash_node(number, []) for number in nodes}
+        for _ in range(_STEPS):
+            before = len(set(colors.values()))
+            colors = {
+                number: self._hash_node(
+                    number,
+                    [
+                        part if isinstance(part, bytes) else self._digests.get(part) or colors[part]
+                        for part in self._parts[number]
+                    ],
+                )
+                for number in nodes
+            }
+            if len(set(colors.values())) in (before, len(nodes)):
+                break
+        return colors
+
+    def _look_at(self, value: Any) -> bytes | _NotData | _Parts:
+        """A value's hash, or what it is made of."""
+        kind = type(value)
+        name = _name(kind)
+        if value is None or value is Ellipsis or value is NotImplemented:
+            return _hash(repr(value))
+        if isinstance(value, Enum):
+            return _Parts(_joined("enum", name.encode()), "list", [value.value])
+        # Of subclasses too: their own repr may leave something out.
+        if isinstance(value, int):
+            return _hash(name, hex(value).encode())
+        if isinstance(value, float):
+            return _hash(name, float.hex(value).encode())
+        if isinstance(value, str):
+            return _hash(name, str.encode(value, "utf-8", "surrogatepass"))
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return _hash("bytes", bytes(value))
+        if kind in _EXACT or isinstance(value, PurePath):
+            return _hash(name, repr(value).encode("utf-8", "surrogatepass"))
+        if kind is dict:
+            return _Parts(b"dict", "pairs", list(itertools.chain.from_iterable(value.items())))
+        if kind is list or kind is tuple:
+            return _Parts(kind.__name__.encode(), "list", list(value))
+        if kind is set or kind is frozenset:
+            return _Parts(b"set", "set", list(value))
+        if isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
+            return _named(value)
+        if (fields := declared_fields(value)) is not None:
+            return _Parts(_joined("object", name.encode()), "list", [fields])
+        if (data := _buffer(value)) is not None:
+            return _hash("buffer", name.encode(), data)
+        if id(value) == self._receiver:
+            return _NotData(name)
+        return _pickled(name, value)
+
+    def _not_data(self, name: str, value: Any) -> bytes:
         if self._opaque == "refused":
             raise NoData(
                 f"dedup_key='auto' cannot name this call: a {name} is no data that holds in every process; "
                 "name the arguments that matter with bind=, or give a key"
             )
         identity = str(id(value)) if self._opaque == "identity" else ""
-        self._put("opaque", name.encode(), identity.encode())
+        return _hash("opaque", name.encode(), identity.encode())
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _joined(kind: str, *parts: bytes) -> bytes:
+    # With their lengths: the parts cannot run into each other.
+    return b"".join(b"%d:%b" % (len(part), part) for part in (kind.encode(), *parts)) + b";"
+
+
+def _hash(kind: str, *parts: bytes) -> bytes:
+    return hashlib.sha256(_joined(kind, *parts)).digest()
+
+
+def _named(value: Any) -> bytes | _NotData | _Parts:
+    """A function, class or module: its name says which, unless it was made inside a function."""
+    name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__class__)}"
+    receiver = getattr(value, "__self__", None)
+    if receiver is not None and not inspect.ismodule(receiver):
+        return _Parts(_joined("method", name.encode()), "list", [receiver])
+    return _NotData(name) if "<" in name else _hash("named", name.encode())
+
+
+def _pickled(name: str, value: Any) -> bytes | _NotData | _Parts:
+    """What `pickle` would write of an object."""
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception:
+        return _NotData(name)
+    if not isinstance(reduced, tuple):
+        return _hash("global", name.encode(), str(reduced).encode())
+    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    parts = [make, arguments, state, None if items is None else list(items)]
+    parts.append(None if pairs is None else list(pairs))
+    return _Parts(_joined("reduced", name.encode()), "list", parts, pickled=True)
 
 
 def declared_fields(value: Any) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import collections
 import contextlib
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
@@ -424,6 +426,13 @@ class Target:
     name: str
 
 
+class Basket:
+    """An object that pickles, of any size."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
 class Plain:
     def __init__(self, to: str) -> None:
         self.to = to
@@ -498,6 +507,340 @@ def test_different_calls_have_different_keys(one: Any, other: Any) -> None:
     keys = [asked["dedup_key"] for asked in broker.asked]
     assert keys[0] != keys[1]
     assert keys[0] == keys[2], "and equal ones the same"
+
+
+def made(value: Any, **attributes: Any) -> Any:
+    """A value with attributes that nobody declared."""
+    for name, attribute in attributes.items():
+        object.__setattr__(value, name, attribute)
+    return value
+
+
+class Refund(Target):
+    """Of a dataclass, and no dataclass."""
+
+    def __init__(self, name: str, amount: int) -> None:
+        super().__init__(name)
+        self.amount = amount
+
+
+@dataclasses.dataclass
+class Prepared:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.amount = len(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    name: str
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedTarget:
+    name: str
+
+
+class SlottedRefund(SlottedTarget):
+    __slots__ = ("__secret", "amount")
+
+    def __init__(self, name: str, amount: int, secret: int = 0) -> None:
+        super().__init__(name)
+        self.amount = amount
+        self.__secret = secret
+
+
+class Private(pydantic.BaseModel):
+    name: str = "n"
+    note: str | None = None
+    _amount: int = pydantic.PrivateAttr(default=5)
+
+
+class Attrs:
+    """As a class of attrs is."""
+
+    __attrs_attrs__ = (types.SimpleNamespace(name="name"),)
+
+    def __init__(self, name: str, amount: int) -> None:
+        self.name = name
+        self.amount = amount
+
+
+class Text(str):
+    pass
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+class Raw(bytes):
+    def __bytes__(self) -> bytes:
+        return b"always the same"
+
+
+class Place(type(Path())):  # type: ignore[misc]
+    pass
+
+
+class Money(Decimal):
+    currency: str
+
+
+class Share(fractions.Fraction):
+    pass
+
+
+class Day(date):
+    pass
+
+
+class Many(list[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+class Table(dict[Any, Any]):
+    def items(self) -> Any:
+        return {}.items()
+
+
+class Row(tuple[Any, ...]):
+    pass
+
+
+class Some(set[Any]):
+    pass
+
+
+class Ordered(collections.OrderedDict[Any, Any]):
+    pass
+
+
+@dataclasses.dataclass
+class TableWithName(dict[str, int]):
+    name: str
+
+
+@dataclasses.dataclass
+class Fault(Exception):
+    code: int
+
+
+class Withheld:
+    """Keeps a lock out of its pickles, and so do those that inherit from it."""
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+        self.counted = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"to": self.to}
+
+
+class Inherited(Withheld):
+    def __init__(self, to: str, amount: int) -> None:
+        super().__init__(to)
+        self.amount = amount
+
+
+class Queue(collections.deque[str]):
+    pass
+
+
+class Failure(Exception):
+    pass
+
+
+class SlottedError(ValueError):
+    __slots__ = ("amount",)
+
+
+class Codes(array.array):  # type: ignore[type-arg]
+    def __new__(cls, text: str) -> Codes:
+        return super().__new__(cls, "b", text.encode())
+
+
+def without(value: Any, name: str) -> Any:
+    delattr(value, name)
+    return value
+
+
+def private(amount: int) -> Private:
+    model = Private()
+    model._amount = amount
+    return model
+
+
+def filled(table: Any, **items: Any) -> Any:
+    dict.update(table, items)
+    return table
+
+
+# What is approved, and what is not the same.
+UNDECLARED: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+    (lambda: Refund("r", 5), lambda: Refund("r", 6)),
+    (lambda: Prepared("p"), lambda: made(Prepared("p"), amount=6)),
+    (lambda: Prepared("p"), lambda: made(Prepared("p"), more=6)),
+    (lambda: made(Prepared("p"), more=6), lambda: Prepared("p")),
+    (lambda: Prepared("p"), lambda: without(Prepared("p"), "name")),
+    (lambda: made(Prepared("p"), name=None), lambda: without(Prepared("p"), "name")),
+    (lambda: Frozen("f"), lambda: made(Frozen("f"), amount=6)),
+    (lambda: SlottedRefund("t", 5), lambda: SlottedRefund("t", 6)),
+    (lambda: SlottedRefund("t", 5, 1), lambda: SlottedRefund("t", 5, 2)),
+    (lambda: SlottedRefund("t", 5), lambda: without(SlottedRefund("t", 5), "amount")),
+    (lambda: private(5), lambda: private(6)),
+    (lambda: Private(), lambda: Private(note=None)),  # model_dump(exclude_unset=True) sends one of them
+    (lambda: Loose(extra=1), lambda: Loose(extra=2)),
+    (lambda: Attrs("a", 5), lambda: Attrs("a", 6)),
+    (lambda: made(Text("a"), to="x"), lambda: made(Text("a"), to="y")),
+    (lambda: made(Text("a"), to="x"), lambda: Text("a")),
+    (lambda: made(Whole(1), to="x"), lambda: made(Whole(1), to="y")),
+    (lambda: made(Real(1), to="x"), lambda: made(Real(1), to="y")),
+    (lambda: Raw(b"a"), lambda: Raw(b"b")),
+    (lambda: made(Raw(b"a"), to="x"), lambda: made(Raw(b"a"), to="y")),
+    (lambda: made(Place("a"), to="x"), lambda: made(Place("a"), to="y")),
+    (lambda: made(Money(1), currency="EUR"), lambda: made(Money(1), currency="JPY")),
+    (lambda: made(Share(1, 3), to="x"), lambda: made(Share(1, 3), to="y")),
+    (lambda: made(Day(2026, 1, 2), to="x"), lambda: made(Day(2026, 1, 2), to="y")),
+    (lambda: Many([1]), lambda: Many([2])),
+    (lambda: made(Many([1]), to="x"), lambda: made(Many([1]), to="y")),
+    (lambda: Table(a=1), lambda: Table(a=2)),
+    (lambda: made(Table(a=1), to="x"), lambda: made(Table(a=1), to="y")),
+    (lambda: Row([1]), lambda: Row([2])),
+    (lambda: made(Row([1]), to="x"), lambda: made(Row([1]), to="y")),
+    (lambda: Some([1]), lambda: Some([2])),
+    (lambda: made(Some([1]), to="x"), lambda: made(Some([1]), to="y")),
+    (lambda: Ordered(a=1, b=2), lambda: Ordered(b=2, a=1)),
+    (lambda: collections.defaultdict(int, a=1), lambda: collections.defaultdict(str, a=1)),
+    (lambda: collections.Counter("ab"), lambda: collections.Counter("aab")),
+    (lambda: made(Codes("IBM"), to="x"), lambda: made(Codes("IBM"), to="y")),
+    (lambda: filled(TableWithName("t"), a=1), lambda: filled(TableWithName("t"), a=2)),
+    (lambda: made(Fault(1), args=("a",)), lambda: made(Fault(1), args=("b",))),
+    (lambda: Inherited("a", 5), lambda: Inherited("a", 6)),
+    (lambda: made(SlottedError("a"), amount=5), lambda: made(SlottedError("a"), amount=6)),
+    (
+        lambda: time.struct_time((1,) * 9, {"tm_zone": "CET"}),
+        lambda: time.struct_time((1,) * 9, {"tm_zone": "UTC"}),
+    ),
+    (lambda: collections.deque([1], 1), lambda: collections.deque([1], 2)),
+    (lambda: made(Queue("ab"), to="x"), lambda: made(Queue("ab"), to="y")),
+    (lambda: Failure("a"), lambda: Failure("b")),
+    (lambda: Failure("a"), lambda: made(Failure("a"), amount=5)),
+    (lambda: made(Rights(24), note="x"), lambda: made(Rights(24), note="y")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), UNDECLARED, ids=range(len(UNDECLARED)))
+def test_all_that_an_object_holds_is_bound(one: Callable[[], Any], other: Callable[[], Any]) -> None:
+    given = [one()]
+    broker = Broker(meanwhile=lambda: given.__setitem__(0, other()))
+    gate = require_approval("act", client=broker)
+
+    @gate
+    def in_a_list(values: list[Any]) -> None: ...
+
+    @gate
+    def in_an_object(basket: Basket) -> None: ...
+
+    for call in (lambda: in_a_list(given), lambda: in_an_object(Basket(values=given))):
+        given[:] = [one()]
+        with pytest.raises(ApprovalDenied) as caught:
+            call()  # type: ignore[no-untyped-call]
+        assert caught.value.reason == "args_changed"
+
+    given[:] = [one()]
+    broker.meanwhile = lambda: given.__setitem__(0, one())
+    in_a_list(given)
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> None: ...
+
+    for make in (one, one, other):
+        with contextlib.suppress(ApprovalDenied):
+            act(make())
+    keys = [asked["dedup_key"] for asked in broker.asked[-3:]]
+    assert keys[0] == keys[1]
+    assert keys[0] != keys[2]
+
+
+class Invoice:
+    def __init__(self) -> None:
+        self.lines = [1, 2]
+
+    @functools.cached_property
+    def total(self) -> int:
+        return sum(self.lines)
+
+
+@dataclasses.dataclass
+class DeclaredInvoice:
+    lines: list[int] = dataclasses.field(default_factory=lambda: [1, 2])
+
+    @functools.cached_property
+    def total(self) -> int:
+        return sum(self.lines)
+
+
+@pytest.mark.parametrize("make", [Invoice, DeclaredInvoice])
+def test_what_a_cached_property_keeps_is_no_change_until_it_is_another_value(make: Callable[[], Any]) -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, summary=lambda invoice: f"Pay {invoice.total}")
+    def act(invoice: Any) -> int:
+        return invoice.total  # type: ignore[no-any-return]
+
+    assert act(make()) == 3, "first asked for after the arguments are bound"
+
+    def denied(change: Callable[[Any], None]) -> bool:
+        invoice = make()
+        assert invoice.total == 3
+        broker.meanwhile = lambda: change(invoice)
+        try:
+            act(invoice)
+        except ApprovalDenied as error:
+            return error.reason == "args_changed"
+        return False
+
+    assert not denied(lambda invoice: invoice.total)
+    assert denied(lambda invoice: setattr(invoice, "total", 1_000_000))
+    assert denied(lambda invoice: delattr(invoice, "total"))
+    assert denied(lambda invoice: invoice.lines.append(3))
+
+    broker.meanwhile = lambda: None
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def pay(invoice: Any) -> None: ...
+
+    pay(make())
+    seen = make()
+    assert seen.total == 3
+    with pytest.raises(ApprovalDenied) as caught:
+        pay(seen)
+    assert caught.value.reason == "already_used", "the same call"
+
+
+def test_what_a_class_keeps_out_of_its_pickles_does_not_count_for_it() -> None:
+    withheld = Withheld("alice")
+
+    def meanwhile() -> None:
+        withheld.counted += 1
+
+    broker = Broker(meanwhile=meanwhile)
+
+    @require_approval("act", client=broker)
+    def act(argument: Withheld) -> str:
+        return "ran"
+
+    assert act(withheld) == "ran"
+    broker.meanwhile = lambda: setattr(withheld, "to", "mallory")
+    with pytest.raises(ApprovalDenied):
+        act(withheld)
 
 
 def test_what_is_no_data_makes_no_key() -> None:
@@ -593,13 +936,6 @@ def test_objects_that_refer_to_each_other_are_bound_without_end() -> None:
         return "ran"
 
     assert act(nodes[0]) == "ran"
-
-
-class Basket:
-    """An object that pickles, of any size."""
-
-    def __init__(self, **attributes: Any) -> None:
-        vars(self).update(attributes)
 
 
 def chain(length: int) -> Basket:

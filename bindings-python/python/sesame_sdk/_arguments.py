@@ -6,11 +6,14 @@ import dataclasses
 import hashlib
 import inspect
 import itertools
+import sys
+from collections import OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from pathlib import PurePath
+from pathlib import PosixPath, PurePath, PurePosixPath
+from types import MappingProxyType, MemberDescriptorType
 from uuid import UUID
 
 TYPE_CHECKING = False
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     Opaque = Literal["identity", "type", "refused"]
 
 # Their repr is exact, and all that there is to them.
-_EXACT = (date, datetime, time, timedelta, Decimal, Fraction, UUID, PurePath, complex, range, slice)
+_EXACT = (date, datetime, time, timedelta, Decimal, Fraction, UUID, complex, range, slice)
+# These have no attributes.
+_BASES = (int, bool, float, str, bytes, bytearray, PosixPath, PurePosixPath, *_EXACT)
 
 
 # Nodes of cycles in sets are told apart by so many steps from one to the next.
@@ -50,6 +55,7 @@ class Arguments:
         self._keywords: dict[str, Any] = {}
         # The object that a method belongs to.
         self._receiver: Any = None
+        self._kept = _Kept()
         try:
             # Not the signature of what a decorator wraps: it may pass on other arguments than these.
             signature = inspect.signature(function, follow_wrapped=False)
@@ -85,11 +91,39 @@ class Arguments:
         can be pickled. Of the object that a method belongs to, only a dataclass, pydantic or attrs
         object is data: services have counters and connections that change while a human thinks.
 
+        Of an object all counts that it holds: its fields, and whatever else is in its ``__dict__``, its
+        slots and what pydantic keeps beside the fields. But for two things:
+
+        - What a ``cached_property`` has kept is no part of what names a call: the same call has it or not.
+          With ``identity`` the first fingerprint says what there is: what is kept later does not count,
+          and what was kept then must stay as it is.
+        - What a class leaves out by a ``__reduce__`` or ``__getstate__`` of its own, if it is no dataclass
+          or the like: it says itself what its data is. For a class that inherits them it counts.
+
         Raises:
             NoData: Something is no data, and ``opaque`` refuses that.
         """
         receiver = None if self._receiver is None else id(self._receiver)
-        return _Data(opaque, receiver).hash(self.named).hex()
+        kept = self._kept if opaque == "identity" else None
+        fingerprint = _Data(opaque, receiver, kept).hash(self.named).hex()
+        if kept is not None:
+            kept.complete = True
+        return fingerprint
+
+
+class _Kept:
+    """What objects had cached when the arguments were bound."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        # By the object's id: the object, which keeps that from being another's, and the names.
+        self._caches: dict[int, tuple[Any, set[str]]] = {}
+
+    def that_count(self, value: Any, caches: set[str]) -> set[str]:
+        """Those of an object's caches that count: the ones that there were at first."""
+        if not self.complete and caches:
+            self._caches.setdefault(id(value), (value, set()))[1].update(caches)
+        return self._caches.get(id(value), (None, set()))[1]
 
 
 class _NotData:
@@ -107,13 +141,17 @@ class _Parts:
         order: ``list``; ``set`` and ``pairs``, whose order does not count. Pairs are two parts each.
         values: Its parts.
         pickled: It is what its parts say only if all below it is data, too.
+        beside: More parts, of which that need not hold.
     """
 
-    def __init__(self, label: bytes, order: str, values: list[Any], *, pickled: bool = False) -> None:
+    def __init__(
+        self, label: bytes, order: str, values: list[Any], *, pickled: bool = False, beside: Any = None
+    ) -> None:
         self.label = label
         self.order = order
         self.values = values
         self.pickled = pickled
+        self.beside = beside
 
 
 class _Data:
@@ -124,9 +162,10 @@ class _Data:
     of objects may be as long as it likes.
     """
 
-    def __init__(self, opaque: Opaque, receiver: int | None) -> None:
+    def __init__(self, opaque: Opaque, receiver: int | None, kept: _Kept | None) -> None:
         self._opaque: Opaque = opaque
         self._receiver = receiver
+        self._kept = kept
         # By the number of the node.
         self._values: list[Any] = []  # and so none of the ids below can become another object's
         self._labels: list[bytes] = []
@@ -135,8 +174,8 @@ class _Data:
         self._below_pickled: list[bool] = []
         # An object is one node where it stands by itself, another below one that is what it would pickle.
         self._numbers: dict[tuple[int, bool], int] = {}
-        # Nodes that are being read, outermost first: the parts to come, and whether those are below one.
-        self._open: list[tuple[int, Iterator[Any], bool]] = []
+        # Nodes that are being read, outermost first: the parts to come, each with whether it is below one.
+        self._open: list[tuple[int, Iterator[tuple[Any, bool]]]] = []
         # Nodes below an object that would pickle, with something in them that would not.
         self._unpicklable: set[int] = set()
         # By node: its hash, if it leads to no cycle.
@@ -147,8 +186,8 @@ class _Data:
         """The hash of a value and of all that it refers to."""
         root = self._part(value, False)
         while self._open:
-            number, values, below_pickled = self._open[-1]
-            for below in values:
+            number, values = self._open[-1]
+            for below, below_pickled in values:
                 part = self._part(below, below_pickled)
                 if part is None:
                     self._give_up()
@@ -182,7 +221,10 @@ class _Data:
         self._parts.append([])
         self._below_pickled.append(below_pickled)
         self._numbers[id(value), below_pickled] = number
-        self._open.append((number, iter(parts.values), below_pickled or parts.pickled))
+        values = zip(parts.values, itertools.repeat(below_pickled or parts.pickled))
+        if parts.beside:
+            values = itertools.chain(values, [(parts.beside, False)])
+        self._open.append((number, values))
         return number
 
     def _give_up(self) -> None:
@@ -319,34 +361,80 @@ class _Data:
         name = _name(kind)
         if value is None or value is Ellipsis or value is NotImplemented:
             return _hash(repr(value))
-        if isinstance(value, Enum):
-            return _Parts(_joined("enum", name.encode()), "list", [value.value])
-        # Of subclasses too: their own repr may leave something out.
-        if isinstance(value, int):
-            return _hash(name, hex(value).encode())
-        if isinstance(value, float):
-            return _hash(name, float.hex(value).encode())
-        if isinstance(value, str):
-            return _hash(name, str.encode(value, "utf-8", "surrogatepass"))
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return _hash("bytes", bytes(value))
-        if kind in _EXACT or isinstance(value, PurePath):
-            return _hash(name, repr(value).encode("utf-8", "surrogatepass"))
-        if kind is dict:
-            return _Parts(b"dict", "pairs", list(itertools.chain.from_iterable(value.items())))
+        # By their type, not by what they say of themselves; and as they are, not as a subclass shows them.
+        if issubclass(kind, Enum):
+            # Beside what the class has made of it: members may have attributes.
+            own = {key: item for key, item in vars(value).items() if not (key[:1] == key[-1:] == "_")}
+            return _Parts(_joined("enum", name.encode()), "list", [value._value_, own])
+        if (data := _written(kind, value)) is not None:
+            label = _joined(name, data)
+            attributes = {} if kind in _BASES else self._attributes(value)
+            return _Parts(label, "list", [attributes]) if attributes else hashlib.sha256(label).digest()
+        if kind is dict or kind is MappingProxyType:
+            return _Parts(kind.__name__.encode(), "pairs", list(itertools.chain.from_iterable(value.items())))
         if kind is list or kind is tuple:
             return _Parts(kind.__name__.encode(), "list", list(value))
         if kind is set or kind is frozenset:
             return _Parts(b"set", "set", list(value))
         if isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
             return _named(value)
-        if (fields := declared_fields(value)) is not None:
-            return _Parts(_joined("object", name.encode()), "list", [fields])
-        if (data := _buffer(value)) is not None:
-            return _hash("buffer", name.encode(), data)
-        if id(value) == self._receiver:
+        fields = declared_fields(value)
+        if fields is None and id(value) == self._receiver:
             return _NotData(name)
-        return _pickled(name, value)
+        if (content := _content(value)) is None:
+            content = _buffer(value)
+        if fields is not None or content is not None:
+            fields = fields or {}
+            more = {
+                key: item
+                for key, item in self._attributes(value).items()
+                if key not in fields or fields[key] is not item
+            }
+            if isinstance(value, BaseException):
+                content = value.args
+            return _Parts(_joined("object", name.encode()), "list", [fields, content, more])
+        return self._pickled(name, value)
+
+    def _attributes(self, value: Any, below: type = object) -> dict[str, Any]:
+        return self._without_caches(value, _attributes(value, below))
+
+    def _without_caches(self, value: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+        kind = type(value)
+        caches = {name for name in attributes if _is_cached_property(kind, name)}
+        if self._kept is not None:
+            caches = caches - self._kept.that_count(value, caches)
+        return (
+            {name: item for name, item in attributes.items() if name not in caches} if caches else attributes
+        )
+
+    def _pickled(self, name: str, value: Any) -> bytes | _NotData | _Parts:
+        """What `pickle` would write of an object."""
+        kind = type(value)
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception:
+            return _NotData(name)
+        if not isinstance(reduced, tuple):
+            return _hash("global", name.encode(), str(reduced).encode())
+        make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        author = _author_of_pickles(kind)
+        beside: dict[str, Any] = {}
+        if author is object:
+            state = self._attributes(value)
+        else:
+            states = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+            # No attributes are none: that an exception has an empty __dict__ only says that somebody looked.
+            states = tuple(
+                (self._without_caches(value, it) or None) if isinstance(it, dict) else it for it in states
+            )
+            if author is not kind:
+                written = {name for it in states if isinstance(it, dict) for name in it}
+                attributes = self._attributes(value, author).items()
+                beside = {name: item for name, item in attributes if name not in written}
+            state = states
+        parts = [make, arguments, state, None if items is None else list(items)]
+        parts.append(None if pairs is None else list(pairs))
+        return _Parts(_joined("reduced", name.encode()), "list", parts, pickled=True, beside=beside)
 
     def _not_data(self, name: str, value: Any) -> bytes:
         if self._opaque == "refused":
@@ -380,31 +468,98 @@ def _named(value: Any) -> bytes | _NotData | _Parts:
     return _NotData(name) if "<" in name else _hash("named", name.encode())
 
 
-def _pickled(name: str, value: Any) -> bytes | _NotData | _Parts:
-    """What `pickle` would write of an object."""
+def _written(kind: type, value: Any) -> bytes | None:
+    """All that there is to a value without parts, but for attributes of a subclass."""
+    if issubclass(kind, int):
+        return hex(value).encode()
+    if issubclass(kind, float):
+        return float.hex(value).encode()
+    if issubclass(kind, str):
+        return str.encode(value, "utf-8", "surrogatepass")
+    if issubclass(kind, (bytes, bytearray)):
+        return memoryview(value).tobytes()
+    if issubclass(kind, PurePath):
+        return PurePath.__str__(value).encode("utf-8", "surrogatepass")
+    return repr(value).encode("utf-8", "surrogatepass") if kind in _EXACT else None
+
+
+def _content(value: Any) -> Any:
+    """What a container of the program's own contains, whatever it says when asked."""
+    if isinstance(value, OrderedDict):
+        return list(OrderedDict.items(value))
+    if isinstance(value, defaultdict):
+        return [value.default_factory, dict.copy(value)]
+    if isinstance(value, dict):
+        return dict.copy(value)
+    if isinstance(value, list):
+        return list.copy(value)
+    if isinstance(value, tuple):
+        return [*tuple.__iter__(value)]
+    if isinstance(value, deque):
+        return [value.maxlen, list(deque.__iter__(value))]
+    if isinstance(value, (set, frozenset)):
+        return frozenset(set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value))
+    return None
+
+
+def _attributes(value: Any, below: type = object) -> dict[str, Any]:
+    """What is in an object's ``__dict__``, and in the slots of its classes below one that it inherits from."""
+    found: dict[str, Any] = {}
+    for owner in type(value).__mro__:
+        if owner is below:
+            break
+        # C has made the hidden fields of a struct_time slots. Those of paths keep what somebody has asked for.
+        slots = {"__slots__", "n_unnamed_fields"}
+        if slots.isdisjoint(vars(owner)) or owner.__module__.partition(".")[0] == "pathlib":
+            continue
+        for name, slot in vars(owner).items():
+            if isinstance(slot, MemberDescriptorType):
+                try:
+                    item = slot.__get__(value)
+                except AttributeError:
+                    continue  # nothing is in it
+                # A slot that a subclass has another of is still there.
+                found[name if name not in found else f"{_name(owner)}.{name}"] = item
     try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:
-        return _NotData(name)
-    if not isinstance(reduced, tuple):
-        return _hash("global", name.encode(), str(reduced).encode())
-    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    parts = [make, arguments, state, None if items is None else list(items)]
-    parts.append(None if pairs is None else list(pairs))
-    return _Parts(_joined("reduced", name.encode()), "list", parts, pickled=True)
+        attributes = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return found
+    return {**found, **attributes}
+
+
+def _is_cached_property(kind: type, name: Any) -> bool:
+    """Whether an attribute is what a cached_property keeps: that of functools, Django or Werkzeug."""
+    for owner in kind.__mro__:
+        if name in vars(owner):
+            return any(base.__name__ == "cached_property" for base in type(vars(owner)[name]).__mro__)
+    return False
+
+
+def _author_of_pickles(kind: type) -> type:
+    """The class that says what of its objects is pickled; object, which takes all."""
+    for owner in kind.__mro__[:-1]:
+        if not vars(owner).keys().isdisjoint(("__reduce__", "__reduce_ex__", "__getstate__")):
+            # The standard library's classes know each other: an ip_network keeps a function of its own.
+            module = owner.__module__
+            return kind if module == kind.__module__ and module in sys.stdlib_module_names else owner
+    return object
 
 
 def declared_fields(value: Any) -> dict[str, Any] | None:
-    """The fields of an object that is nothing but its fields: a dataclass, a pydantic model, attrs."""
+    """The fields that the class of an object declares: a dataclass, a pydantic model, attrs."""
     kind = type(value)
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
-    if isinstance(known := getattr(kind, "model_fields", None), dict):
+    more: dict[str, Any] = {}
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+    elif isinstance(known := getattr(kind, "model_fields", None), dict):
+        names = list(known)
         more = getattr(value, "__pydantic_extra__", None) or {}
-        return {**{name: getattr(value, name, None) for name in known}, **more}
-    if isinstance(known := getattr(kind, "__attrs_attrs__", None), tuple):
-        return {attribute.name: getattr(value, attribute.name, None) for attribute in known}
-    return None
+    elif isinstance(known := getattr(kind, "__attrs_attrs__", None), tuple):
+        names = [attribute.name for attribute in known]
+    else:
+        return None
+    # One that was deleted is not one that is None.
+    return {**{name: getattr(value, name) for name in names if hasattr(value, name)}, **more}
 
 
 def _buffer(value: Any) -> bytes | None:

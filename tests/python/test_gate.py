@@ -7,6 +7,7 @@ import asyncio
 import collections
 import contextlib
 import copy
+import ctypes
 import dataclasses
 import enum
 import fractions
@@ -16,6 +17,7 @@ import ipaddress
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +26,8 @@ import threading
 import time
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import date
+from datetime import date, datetime, timedelta, tzinfo
+from datetime import time as daytime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -843,6 +846,148 @@ def test_what_a_class_keeps_out_of_its_pickles_does_not_count_for_it() -> None:
         act(withheld)
 
 
+def charge(amount: int) -> int:
+    return amount
+
+
+def charging(amount: int) -> Callable[..., int]:
+    """A function that says that it is another."""
+    return functools.wraps(charge)(lambda *_: charge(amount))
+
+
+charge_5, charge_6 = charging(5), charging(6)
+
+
+class Zone(tzinfo):
+    """Looks always the same."""
+
+    def __init__(self, hours: int) -> None:
+        self.hours = hours
+
+    def utcoffset(self, _: Any) -> timedelta:
+        return timedelta(hours=self.hours)
+
+    def __repr__(self) -> str:
+        return "Zone()"
+
+
+class Holder(ctypes.Structure):
+    _fields_ = [("held", ctypes.py_object)]
+
+
+def local_class(name: str) -> type:
+    return type(name, (), {})
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: [charge_5], lambda it: it.__setitem__(0, charge_6)),
+        (lambda: [charging], lambda it: it.__setitem__(0, charge_6)),
+        (lambda: [local_class("A")], lambda it: it.__setitem__(0, local_class("A"))),
+        (lambda: Basket(to="alice", call=lambda: 1), lambda it: setattr(it, "to", "mallory")),
+        (lambda: Basket(to="alice", kind=local_class("A")), lambda it: setattr(it, "to", "mallory")),
+        (lambda: made(local_class("A")(), to="alice"), lambda it: setattr(it, "to", "mallory")),
+        (lambda: Basket(to="alice", name=re.compile("a")), lambda it: setattr(it, "to", "mallory")),
+        (lambda: Basket(to="alice", view={}.keys()), lambda it: setattr(it, "to", "mallory")),
+        (lambda: datetime(2026, 1, 2, tzinfo=Zone(1)), lambda it: setattr(it.tzinfo, "hours", 2)),
+        (lambda: daytime(1, 2, tzinfo=Zone(1)), lambda it: setattr(it.tzinfo, "hours", 2)),
+        (lambda: slice(Basket(to="alice")), lambda it: setattr(it.stop, "to", "mallory")),
+        (lambda: (table := {"a": 1}, table.keys()), lambda it: it[0].update(b=1)),
+        (
+            lambda: [table := {"a": 1}, table.values()],
+            lambda it: it.__setitem__(slice(None), [{"a": 1}, {"a": 2}.values()]),
+        ),
+        (lambda: [{"a": 1}.items()], lambda it: it.__setitem__(0, {"a": 2}.items())),
+        # What it holds is an address.
+        (lambda: Holder([1]), lambda it: setattr(it, "held", [2])),
+    ],
+    ids=range(15),
+)
+def test_nothing_is_taken_for_the_same_by_its_name_or_looks(
+    make: Callable[[], Any], change: Callable[[Any], None]
+) -> None:
+    argument = make()
+    broker = Broker()
+
+    @require_approval("act", client=broker)
+    def act(argument: Any) -> str:
+        return "ran"
+
+    assert act(argument) == "ran"
+    broker.meanwhile = lambda: change(argument)
+    with pytest.raises(ApprovalDenied) as caught:
+        act(argument)
+    assert caught.value.reason == "args_changed"
+
+
+def test_a_key_names_what_can_be_found_by_its_name() -> None:
+    broker = Broker()
+
+    @require_approval("act", client=broker, dedup_key="auto")
+    def act(argument: Any) -> str:
+        return "ran"
+
+    for argument in (charge_5, [charge_5], Basket(call=charge_5), local_class("A"), made(local_class("A")())):
+        with pytest.raises(TypeError, match="no data"):
+            act(argument)
+    assert broker.asked == []
+    found = [charge, Basket, re, len, str.upper, "a".upper, type(None), dict.fromkeys, re.compile("a")]
+    found += [Path("a").joinpath, date.today]
+    for argument in found:
+        assert act(argument) == "ran"
+        with pytest.raises(ApprovalDenied) as caught:
+            act(argument)
+        assert caught.value.reason == "already_used"
+    assert len({asked["dedup_key"] for asked in broker.asked}) == len(found)
+
+
+def test_another_connection_at_the_same_address_is_another() -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    arguments = {"connection": Connection()}
+
+    def meanwhile() -> None:
+        address = id(arguments.pop("connection"))
+        kept = []
+        for _ in range(1000):
+            arguments["connection"] = Connection()
+            if id(arguments["connection"]) == address:
+                return
+            kept.append(arguments["connection"])
+
+    @require_approval("act", client=Broker(meanwhile=meanwhile))
+    def act(arguments: dict[str, Connection]) -> None: ...
+
+    with pytest.raises(ApprovalDenied) as caught:
+        act(arguments)
+    assert caught.value.reason == "args_changed"
+
+
+def test_running_out_of_stack_is_not_taken_for_what_does_not_pickle() -> None:
+    class Deep:
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            raise RecursionError
+
+    broker = Broker()
+    with pytest.raises(RecursionError):
+        require_approval("act", client=broker)(lambda argument: argument)(Deep())
+    assert broker.asked == []
+
+
+def test_a_path_that_was_looked_at_is_the_same() -> None:
+    place = Place("a/b")
+    summary = lambda place: f"{place.parts} {place.parent} {hash(place)} {place.name}"  # noqa: E731
+
+    @require_approval("act", client=Broker(), summary=summary)
+    def act(place: Path) -> str:
+        return "ran"
+
+    assert act(place) == "ran"
+
+
 def test_what_is_no_data_makes_no_key() -> None:
     broker = Broker()
 
@@ -1095,7 +1240,8 @@ def test_what_an_object_that_is_no_data_shares_with_others_stays_data() -> None:
 
 def test_the_automatic_key_is_the_same_in_every_process() -> None:
     program = """
-from datetime import date
+from datetime import date, datetime, timedelta, tzinfo
+from datetime import time as daytime
 from ipaddress import ip_network
 from types import SimpleNamespace
 from sesame_sdk._arguments import Arguments

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import hashlib
 import inspect
 import itertools
 import sys
 from collections import OrderedDict, defaultdict, deque
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath
-from types import MappingProxyType, MemberDescriptorType
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from uuid import UUID
 
 TYPE_CHECKING = False
@@ -25,10 +38,22 @@ if TYPE_CHECKING:
     Opaque = Literal["identity", "type", "refused"]
 
 # Their repr is exact, and all that there is to them.
-_EXACT = (date, datetime, time, timedelta, Decimal, Fraction, UUID, complex, range, slice)
+_EXACT = (date, timedelta, timezone, Decimal, Fraction, UUID, complex)
 # These have no attributes.
 _BASES = (int, bool, float, str, bytes, bytearray, PosixPath, PurePosixPath, *_EXACT)
 
+
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_DESCRIPTORS = (
+    *(MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
+    *(GetSetDescriptorType, MemberDescriptorType),
+)
+_BUILT_IN = (BuiltinFunctionType, MethodWrapperType)
+_CODE = (type, ModuleType, FunctionType, MethodType, *_BUILT_IN, *_DESCRIPTORS)
+# Of a class that was made by a program, or could have been (Py_TPFLAGS_HEAPTYPE).
+_HEAP = 1 << 9
+# In the format of a buffer: objects, pointers, functions.
+_POINTERS = frozenset("O&PXzZ")
 
 # Nodes of cycles in sets are told apart by so many steps from one to the next.
 _STEPS = 16
@@ -112,10 +137,16 @@ class Arguments:
 
 
 class _Kept:
-    """What objects had cached when the arguments were bound."""
+    """What was there when the arguments were bound, and what objects had cached.
+
+    Attributes:
+        complete: The arguments are bound.
+        opaque: What counts by which object it is; kept, or another could come to be where it was.
+    """
 
     def __init__(self) -> None:
         self.complete = False
+        self.opaque: list[Any] = []
         # By the object's id: the object, which keeps that from being another's, and the names.
         self._caches: dict[int, tuple[Any, set[str]]] = {}
 
@@ -127,10 +158,16 @@ class _Kept:
 
 
 class _NotData:
-    """What counts by which object it is."""
+    """What counts by which object it is.
 
-    def __init__(self, name: str) -> None:
+    Attributes:
+        name: Its type, or the name that it has.
+        is_code: A function or a class: what has one is data all the same.
+    """
+
+    def __init__(self, name: str, *, is_code: bool = False) -> None:
         self.name = name
+        self.is_code = is_code
 
 
 class _Parts:
@@ -213,7 +250,8 @@ class _Data:
         if isinstance(parts, bytes):
             return parts
         if isinstance(parts, _NotData):
-            return None if below_pickled and self._opaque != "refused" else self._not_data(parts.name, value)
+            spoils = below_pickled and not parts.is_code and self._opaque != "refused"
+            return None if spoils else self._not_data(parts.name, value)
         number = len(self._values)
         self._values.append(value)
         self._labels.append(parts.label)
@@ -370,19 +408,33 @@ class _Data:
             label = _joined(name, data)
             attributes = {} if kind in _BASES else self._attributes(value)
             return _Parts(label, "list", [attributes]) if attributes else hashlib.sha256(label).digest()
+        if kind is datetime or kind is time:
+            naive = repr(value.replace(tzinfo=None)).encode()
+            return _Parts(_joined(name, naive), "list", [value.tzinfo])
+        if kind is range or kind is slice:
+            return _Parts(name.encode(), "list", [value.start, value.stop, value.step])
         if kind is dict or kind is MappingProxyType:
             return _Parts(kind.__name__.encode(), "pairs", list(itertools.chain.from_iterable(value.items())))
         if kind is list or kind is tuple:
             return _Parts(kind.__name__.encode(), "list", list(value))
         if kind is set or kind is frozenset:
             return _Parts(b"set", "set", list(value))
-        if isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
+        if kind in _VIEWS:
+            return _Parts(name.encode(), "list", list(value))
+        if isinstance(value, _CODE):
             return _named(value)
         fields = declared_fields(value)
         if fields is None and id(value) == self._receiver:
             return _NotData(name)
-        if (content := _content(value)) is None:
-            content = _buffer(value)
+        label = _joined("object", name.encode())
+        if (content := _content(value)) is None and (buffer := _buffer(value)) is not None:
+            written, content = buffer
+            if not _POINTERS.isdisjoint(written):
+                # What it contains is not in it; there are only addresses.
+                pickled = self._pickled(name, value)
+                if not isinstance(pickled, _NotData) or self._kept is None:
+                    return pickled
+                label = _joined("opaque", self._not_data(name, value))
         if fields is not None or content is not None:
             fields = fields or {}
             more = {
@@ -392,7 +444,7 @@ class _Data:
             }
             if isinstance(value, BaseException):
                 content = value.args
-            return _Parts(_joined("object", name.encode()), "list", [fields, content, more])
+            return _Parts(label, "list", [fields, content, more])
         return self._pickled(name, value)
 
     def _attributes(self, value: Any, below: type = object) -> dict[str, Any]:
@@ -410,14 +462,18 @@ class _Data:
     def _pickled(self, name: str, value: Any) -> bytes | _NotData | _Parts:
         """What `pickle` would write of an object."""
         kind = type(value)
+        # As pickle does: some types are known to it by another way.
+        reduce = copyreg.dispatch_table.get(kind)
         try:
-            reduced = value.__reduce_ex__(4)
+            reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
+        except (RecursionError, MemoryError):
+            raise  # which says nothing of the object
         except Exception:
             return _NotData(name)
         if not isinstance(reduced, tuple):
-            return _hash("global", name.encode(), str(reduced).encode())
+            return _found(value, getattr(value, "__module__", None), str(reduced))
         make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-        author = _author_of_pickles(kind)
+        author = _author_of_pickles(kind) if reduce is None else kind
         beside: dict[str, Any] = {}
         if author is object:
             state = self._attributes(value)
@@ -442,7 +498,11 @@ class _Data:
                 f"dedup_key='auto' cannot name this call: a {name} is no data that holds in every process; "
                 "name the arguments that matter with bind=, or give a key"
             )
-        identity = str(id(value)) if self._opaque == "identity" else ""
+        identity = ""
+        if self._kept is not None:
+            identity = str(id(value))
+            if not self._kept.complete:
+                self._kept.opaque.append(value)
         return _hash("opaque", name.encode(), identity.encode())
 
 
@@ -460,12 +520,32 @@ def _hash(kind: str, *parts: bytes) -> bytes:
 
 
 def _named(value: Any) -> bytes | _NotData | _Parts:
-    """A function, class or module: its name says which, unless it was made inside a function."""
-    name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__class__)}"
+    """A function, class or module: its name says which, if it is what is found there."""
+    if isinstance(value, ModuleType):
+        name = value.__name__
+        is_found = sys.modules.get(name) is value
+        return _hash("module", name.encode()) if is_found else _NotData(name, is_code=True)
+    if isinstance(value, MethodType):
+        return _Parts(b"method", "list", [value.__self__, value.__func__])
+    name = value.__qualname__
+    if isinstance(value, _DESCRIPTORS):
+        return _Parts(_joined("descriptor", name.encode()), "list", [value.__objclass__])
     receiver = getattr(value, "__self__", None)
-    if receiver is not None and not inspect.ismodule(receiver):
+    if isinstance(value, _BUILT_IN) and not (receiver is None or isinstance(receiver, ModuleType)):
         return _Parts(_joined("method", name.encode()), "list", [receiver])
-    return _NotData(name) if "<" in name else _hash("named", name.encode())
+    if isinstance(value, BuiltinFunctionType) or (isinstance(value, type) and not value.__flags__ & _HEAP):
+        return _hash("named", f"{value.__module__}.{name}".encode())  # programs do not make these
+    return _found(value, value.__module__, name)
+
+
+def _found(value: Any, module: Any, name: str) -> bytes | _NotData:
+    """What is to be found by a name, if that is where it is."""
+    found: Any = sys.modules.get(module) if isinstance(module, str) else None
+    for part in name.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    if found is value or (isinstance(found, (staticmethod, classmethod)) and found.__func__ is value):
+        return _hash("named", f"{module}.{name}".encode())
+    return _NotData(f"{module}.{name}", is_code=True)
 
 
 def _written(kind: type, value: Any) -> bytes | None:
@@ -562,13 +642,13 @@ def declared_fields(value: Any) -> dict[str, Any] | None:
     return {**{name: getattr(value, name) for name in names if hasattr(value, name)}, **more}
 
 
-def _buffer(value: Any) -> bytes | None:
-    """The bytes of arrays and the like."""
+def _buffer(value: Any) -> tuple[str, bytes] | None:
+    """The format and the bytes of arrays and the like."""
     try:
         view = memoryview(value)
-    except TypeError:
-        return None
-    return f"{view.format}{view.shape}".encode() + view.tobytes()
+    except (TypeError, ValueError, BufferError):
+        return None  # of times, or closed: numpy's arrays of them have no such format
+    return view.format, f"{view.format}{view.shape}".encode() + view.tobytes()
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -875,6 +875,13 @@ class Holder(ctypes.Structure):
     _fields_ = [("held", ctypes.py_object)]
 
 
+class PickledHolder(Holder):
+    """As an array of objects: what is in memory are addresses, what is pickled are the objects."""
+
+    def __reduce__(self) -> Any:
+        return PickledHolder, (self.held,)
+
+
 def local_class(name: str) -> type:
     return type(name, (), {})
 
@@ -901,8 +908,9 @@ def local_class(name: str) -> type:
         (lambda: [{"a": 1}.items()], lambda it: it.__setitem__(0, {"a": 2}.items())),
         # What it holds is an address.
         (lambda: Holder([1]), lambda it: setattr(it, "held", [2])),
+        (lambda: PickledHolder([1]), lambda it: it.held.append(2)),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_nothing_is_taken_for_the_same_by_its_name_or_looks(
     make: Callable[[], Any], change: Callable[[Any], None]

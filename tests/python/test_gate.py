@@ -1498,6 +1498,89 @@ def test_what_is_started_again_is_let_through_once(sandbox: Sandbox, tmp_path: P
     assert [run_program("") for _ in range(2)] == ["ran 7\n", "already_used\n"]
 
 
+def give_up(pay: Callable[[], Any], sandbox: Sandbox) -> str:
+    """Ask and wait in vain; the approval's id."""
+    with pytest.raises(ApprovalTimeout):
+        pay()
+    sandbox.control("GET", "/polls?max=0&wait_ms=20000")
+    pending = sandbox.control("GET", "/approvals?status=pending")["approvals"]
+    assert len(pending) == 1
+    return str(pending[0]["approval_id"])
+
+
+def test_a_call_that_gave_up_is_picked_up_while_it_is_pending_and_not_after(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ran: list[int] = []
+
+    def paying(timeout: float, **more: Any) -> Callable[..., None]:
+        @require_approval("pay", dedup_key="auto", timeout=timeout, **more)
+        def pay(amount: int) -> None:
+            ran.append(amount)
+
+        return pay
+
+    give_up(lambda: paying(0.2)(1), sandbox)
+    human = threading.Thread(target=decide, args=(sandbox, "approved"))
+    human.start()
+    paying(60)(1)
+    human.join()
+    assert ran == [1], "decided while the second call waited for it"
+
+    for amount, decision, reason in ((2, "approved", "already_used"), (3, "denied", "denied")):
+        approval = give_up(lambda amount=amount: paying(0.2)(amount), sandbox)  # type: ignore[misc]
+        sandbox.control("POST", f"/approvals/{approval}/decision", {"decision": decision})
+        for _ in range(2):
+            with pytest.raises(ApprovalDenied) as caught:
+                paying(60)(amount)
+            assert (caught.value.reason, caught.value.status) == (reason, decision)
+
+    journal = tmp_path / "journal"
+    approval = give_up(lambda: paying(0.2, journal=journal)(4), sandbox)
+    sandbox.control("POST", f"/approvals/{approval}/decision", {"decision": "approved"})
+    paying(60, journal=journal)(4)
+    with pytest.raises(ApprovalDenied) as caught:
+        paying(60, journal=journal)(4)
+    assert caught.value.reason == "already_used"
+    assert ran == [1, 4]
+    assert len(sandbox.control("GET", "/approvals")["approvals"]) == 4
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ApprovalTimeout("late")])
+@pytest.mark.parametrize(
+    "told", [{"approved": True}, {"status": "approved"}, {"is_terminal": True, "approved": True}]
+)
+def test_a_decision_from_before_the_call_does_not_count_whoever_asks(
+    error: BaseException, told: dict[str, Any]
+) -> None:
+    broker = Broker()
+    ran: list[int] = []
+
+    @require_approval("pay", client=broker, dedup_key="auto")
+    def pay() -> None:
+        ran.append(1)
+
+    def fail() -> None:
+        raise error
+
+    broker.meanwhile = fail
+    with pytest.raises(type(error)):
+        pay()
+    broker.meanwhile = lambda: None
+    asked = broker.trigger
+
+    def trigger(*args: Any, **more: Any) -> Any:
+        approval = asked(*args, **more)
+        approval.configure_mock(**told)
+        return approval
+
+    broker.trigger = trigger  # type: ignore[method-assign]
+    with pytest.raises(ApprovalDenied) as caught:
+        pay()
+    assert caught.value.reason == "already_used"
+    assert ran == []
+
+
 def test_through_a_broker(sandbox: Sandbox) -> None:
     ran: list[int] = []
 

@@ -93,8 +93,11 @@ def require_approval(
             broker cannot compare arguments, so the key must say all that matters, and something that
             belongs to this one operation: without a ``journal``, a program that is started again is let
             through again. ``"auto"`` makes the key from the action, the function and its arguments, which
-            must be data; since every call like it has the same one, an approval that was decided before
-            the call is denied (``already_used``) unless there is a ``journal``.
+            must be data; what a function that was made inside another has from there is no part of
+            it. Since every call like it has the same one, an approval that was granted before the call is
+            denied (``already_used``) unless there is a ``journal``: also where a call like it has asked
+            for it and given up (:class:`ApprovalTimeout`, Ctrl-C), in this process or another. While it is
+            still pending, the next call like it waits for it instead of asking again.
         severity: How much is at stake, such as ``"high"``.
         callback_url: Where the broker reports the decision too, see ``verify_webhook``.
         poll_interval: The least time in seconds between two questions to the broker.
@@ -353,12 +356,12 @@ class _Call:
         if not self._shared:
             return
         digest = f"{function_name(self._function)} {self._arguments.fingerprint('type')}"
-        known = _shared_approvals.attach(approval.approval_id, digest)
-        if known not in (None, digest):
+        if _shared_approvals.attach(approval.approval_id, digest) != digest:
             raise self._denied(approval, "was asked for with other arguments", "args_changed")
-        # A key that the call made by itself names every call like it, also the one of yesterday.
-        decided = getattr(approval, "is_terminal", False) is True
-        if self._automatic and known is None and decided and self._gate.journal is None:
+        # A key that the call made by itself names every call like it: the one of yesterday, and the one
+        # that gave up hours ago and that somebody may have made up for since.
+        is_approved = approval.approved is True or getattr(approval, "status", None) == "approved"
+        if self._automatic and is_approved and self._gate.journal is None:
             raise self._denied(approval, "was decided before this call asked for it", "already_used")
 
     def admit(self, approval: Any) -> None:
@@ -408,10 +411,9 @@ class _SharedApprovals:
         self._calls: dict[str, str] = {}
         self._used: dict[str, object] = {}
 
-    def attach(self, approval_id: str, call: str) -> str | None:
-        """The call that the approval was asked for with, if it is known."""
-        known = self._calls.setdefault(approval_id, call)
-        return None if known is call else known
+    def attach(self, approval_id: str, call: str) -> str:
+        """The call that the approval was asked for with; this one, if none is known."""
+        return self._calls.setdefault(approval_id, call)
 
     def use(self, approval_id: str) -> bool:
         """Let one call through; whether it is the first."""

@@ -97,9 +97,8 @@ def run(result: Any) -> Any:
 class Kinds:
     """One function of each kind, gated by the same decorator."""
 
-    def __init__(self, gate: Callable[[Any], Any]) -> None:
-        self.ran: list[str] = []
-        ran = self.ran
+    def __init__(self, gate: Callable[[Any], Any], ran: list[str] | None = None) -> None:
+        self.ran = ran = [] if ran is None else ran
 
         @gate
         def function(x: int) -> int:
@@ -1579,6 +1578,101 @@ def test_a_decision_from_before_the_call_does_not_count_whoever_asks(
         pay()
     assert caught.value.reason == "already_used"
     assert ran == []
+
+
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is synced, by path, in order; tests add to it."""
+    happened: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        happened.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return happened
+
+
+@pytest.mark.parametrize("name", ["function", "coroutine", "generator", "async generator"])
+def test_a_journal_is_on_the_disk_before_the_call_runs(
+    name: str, tmp_path: Path, happened: list[str]
+) -> None:
+    journal = tmp_path / "not" / "yet" / "there"
+    kinds = Kinds(require_approval("act", client=Broker(), journal=journal), happened)
+    run(kinds.all[name](7))
+    (note,) = journal.iterdir()
+    at = happened.index(name)
+    before = happened[:at]
+    for folder in (journal, tmp_path / "not" / "yet", tmp_path / "not", tmp_path):
+        assert str(folder) in before
+    assert str(journal) in before[before.index(str(note)) :], "that the note is there, too"
+    happened.clear()
+    run(kinds.all[name](7))
+    at = happened.index(name)
+    assert {str(journal), str(journal.parent)} <= set(happened[:at]), (
+        "the one that was there may not be synced yet"
+    )
+
+
+def test_a_journal_that_cannot_be_written_lets_nothing_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    broker = Broker()
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(OSError, match="file"):
+        require_approval("act", client=broker, journal=file)(lambda: ran.append(1))()
+
+    def fail(descriptor: int) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    gate = require_approval("act", client=broker, journal=tmp_path / "journal", dedup_key="one")
+    for _ in range(2):
+        with pytest.raises((OSError, ApprovalDenied)):
+            gate(lambda: ran.append(1))()
+    assert ran == []
+    for wrong in ("", 5, b""):
+        with pytest.raises((TypeError, ValueError), match="journal|PathLike"):
+            require_approval("act", client=broker, journal=wrong)  # type: ignore[arg-type]
+
+
+def test_a_journal_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    act = require_approval("act", client=Broker(), journal="journal")(lambda: "ran")
+    monkeypatch.chdir("/")
+    assert act() == "ran"
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+def test_arguments_that_change_while_the_journal_is_written_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = {"amount": 5}
+    monkeypatch.setattr(os, "fsync", lambda _: order.update(amount=6))
+    kinds = Kinds(require_approval("act", client=Broker(), journal=tmp_path))
+    for name in ("function", "coroutine"):
+        order["amount"] = 5
+        with pytest.raises(ApprovalDenied) as caught:
+            run(kinds.all[name](order))
+        assert caught.value.reason == "args_changed"
+    assert kinds.ran == []
+
+
+def test_the_loop_stays_free_while_the_journal_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda _: threads.add(threading.get_ident()))
+
+    @require_approval("act", client=Broker(), journal=tmp_path)
+    async def act() -> None: ...
+
+    asyncio.run(act())
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_through_a_broker(sandbox: Sandbox) -> None:

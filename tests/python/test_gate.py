@@ -1635,7 +1635,7 @@ def test_a_journal_that_cannot_be_written_lets_nothing_through(
             gate(lambda: ran.append(1))()
     assert ran == []
     for wrong in ("", 5, b""):
-        with pytest.raises((TypeError, ValueError), match="journal|PathLike"):
+        with pytest.raises((TypeError, ValueError), match=r"journal|PathLike"):
             require_approval("act", client=broker, journal=wrong)  # type: ignore[arg-type]
 
 

@@ -67,7 +67,7 @@ format: setup go ## Format Rust, Python and Go
 	@"$$(tools/go.sh env GOROOT)"/bin/gofmt -w bindings-go examples
 
 header: setup ## Write include/lime.h anew from ffi-c
-	@cargo run --quiet --locked -p lime-header -- --write
+	@cargo run --quiet --locked --bin lime-header -- --write
 
 abi: build ## Write down in abi/ what the C library offers; refuses what would break programs
 	@$(VENV)/python tools/abi.py --write

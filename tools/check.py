@@ -24,7 +24,7 @@ CHECKS = {
         *("--", "-D", "warnings"),
     ],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
-    "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "-p", "lime-header", "--", "--check"],
+    "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "--bin", "lime-header", "--", "--check"],
     "C reference": ["make", "--silent", "docs"],
     "ruff format": [str(BIN / "ruff"), "format", "--quiet", "--check"],
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],

@@ -55,10 +55,14 @@ def languages(task: str) -> dict[str, list[str]]:
     subprocess.run([os.environ.get("CC", "cc"), "-o", str(program), str(source), *flags], check=True)
     cpp = [os.environ.get("CXX", "c++"), "-std=c++17", "-pthread", "-o", f"{program}-cpp"]
     subprocess.run([*cpp, str(source.with_suffix(".cpp")), *flags], check=True)
+    go = build / f"{task}-go"
+    in_go = [str(ROOT / "tools/go.sh"), "-C", str(ROOT / "examples"), "build", "-tags", "lime_static"]
+    subprocess.run([*in_go, "-o", str(go), f"{task}/main.go"], check=True)
     return {
         "Rust": [str(TARGET / "examples" / task)],
         "C": [str(program)],
         "C++": [f"{program}-cpp"],
+        "Go": [str(go)],
         "Python": [sys.executable, str(ROOT / f"examples/{task}/main.py")],
     }
 

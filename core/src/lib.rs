@@ -44,6 +44,7 @@ pub mod config;
 mod dispatcher;
 pub mod envelope;
 pub mod error;
+pub mod fault;
 mod json;
 pub mod log;
 mod operation;

@@ -55,6 +55,8 @@ fn status(number: i32) -> Option<&'static (i32, CString, CString)> {
 /// The name of a status: "ok", or a LIME_ERROR_ constant's in lower case and without that prefix
 /// ("invalid_argument").
 ///
+/// Parameters: `status_number`: what a function returned, or any other number.
+///
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
@@ -64,6 +66,8 @@ pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
 }
 
 /// What a status means, in a sentence.
+///
+/// Parameters: `status_number`: what a function returned, or any other number.
 ///
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]

@@ -216,7 +216,8 @@ def main() -> int:
         "--only", default="", help="a group: " + ", ".join(group.__name__ for group in GROUPS)
     )
     options = parser.parse_args()
-    tests = c.Tests(options.target_dir.resolve(), options.only, BUILD)
+    target = options.target_dir.resolve()
+    tests = c.Tests(target, target / "lime-sandbox", options.only, build=BUILD)
     for group in GROUPS:
         if tests.wanted(group.__name__):
             try:

@@ -79,7 +79,7 @@ docs: setup ## Write the reference of the C library into build/docs/html
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist
 
-install: setup ## Install header, libraries and lime.pc into PREFIX=dir
+install: setup ## Install headers, libraries, lime.pc and the CMake package into PREFIX=dir
 	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)
 	@packaging/install.sh "$(PREFIX)" "target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))"
 

@@ -1281,6 +1281,10 @@ def test_shown_arguments_hide_secrets_and_stay_json() -> None:
     class Hidden:
         value: str = dataclasses.field(repr=False)
 
+    class HiddenAttrs:
+        __attrs_attrs__ = (types.SimpleNamespace(name="value", repr=False),)
+        value = "hunter2"
+
     @require_approval("act", client=broker, context="auto", redact=["iban"])
     def act(
         user: str, password: str, headers: dict[str, str], card: Card, *rest: Any, **more: Any
@@ -1300,7 +1304,7 @@ def test_shown_arguments_hide_secrets_and_stay_json() -> None:
         ["--password", "hunter2", "--token=hunter2", "-v"],
         [("Authorization", "Bearer hunter2")],
         "https://user:hunter2@host/ and Authorization: bearer hunter2",
-        Hidden("hunter2"),
+        [Hidden("hunter2"), HiddenAttrs()],
         {Card("hunter2", "Ada"): 1},
         10**5000,
         IBAN="hunter2",

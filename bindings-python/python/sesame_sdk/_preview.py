@@ -114,6 +114,9 @@ def _hidden_fields(value: Any) -> set[str]:
             for name, field in known.items()
             if getattr(field, "exclude", None) is True or getattr(field, "repr", True) is False
         }
+    known = getattr(type(value), "__attrs_attrs__", None)
+    if isinstance(known, tuple):
+        return {attribute.name for attribute in known if getattr(attribute, "repr", True) is False}
     return set()
 
 

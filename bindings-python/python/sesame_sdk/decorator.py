@@ -72,8 +72,12 @@ def require_approval(
     An approval counts for the call that it was asked for. The call's arguments are bound when the human
     is asked; if data in them has changed when the decision comes, :class:`ApprovalDenied` is raised with
     the reason ``args_changed``. Data is what can be written down: numbers, texts, containers, dataclasses,
-    models, objects that can be pickled. What cannot (connections, files), and the object that a method
-    belongs to unless it is a dataclass or a model, counts by which object it is.
+    models, objects that can be pickled; of any size, and with all that they hold: fields, attributes that
+    nobody declared, slots, private attributes. Two things are no change: that a ``cached_property`` has come
+    to keep its value (another value in the place of one is), and what a class that is no dataclass or model
+    leaves out by a ``__reduce__`` or ``__getstate__`` of its own. What cannot be pickled (connections, files,
+    an object with a lock in it), functions, classes, and the object that a method belongs to unless it is a
+    dataclass or a model, counts by which object it is: changes inside are not seen.
 
     An approval lets one call through, also one that then fails: another that attaches to it by its
     ``dedup_key`` is denied with the reason ``already_used``. This process remembers that; ``journal``

@@ -273,8 +273,8 @@ def symbols(tests: Tests) -> None:
 
 def documents(tests: Tests) -> None:
     """What the documents of the C API point to is there: files, and tests by their ids."""
-    files = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
-    sources = "".join(path.read_text() for path in files)
+    tested = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
+    sources = "".join(path.read_text() for path in tested)
     groups = "|".join(group.__name__ for group in GROUPS)
     for name in ("c-api-conventions.md", "abi-stability.md"):
         words = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text())

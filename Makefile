@@ -16,7 +16,8 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser typing build demo test sanitize fuzz bench check format header abi docs wheel install sandbox clean
+.PHONY: help setup browser go typing build demo test sanitize fuzz bench check format header abi docs wheel install \
+        sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,10 +35,10 @@ build: setup
 	@cargo build --quiet --workspace --lib --bins --examples --locked
 	@cmp -s target/debug/lib_native.so $(NATIVE) || cp target/debug/lib_native.so $(NATIVE)
 
-demo: build browser ## Sign an agent in and have a refund approved, in every language, also through faults
+demo: build browser go ## Sign an agent in and have a refund approved, in every language, also through faults
 	@$(VENV)/python tools/demo.py
 
-test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
+test: setup browser go ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
 
 sanitize: build ## Run the C tests under address and thread sanitizers
@@ -49,16 +50,21 @@ fuzz: setup ## Run the fuzz targets, each for MINUTES
 bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
+# A Go that is recent enough, where none is installed.
+go: setup
+	@tools/setup_go.sh
+
 typing:
 	@tools/setup_typing.sh
 
-check: build typing ## Formats, lints, types, generated files up to date
+check: build typing go ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
-format: setup ## Format Rust and Python
+format: setup go ## Format Rust, Python and Go
 	@cargo fmt --all
 	@$(VENV)/ruff format --quiet
 	@$(VENV)/ruff check --quiet --fix
+	@"$$(tools/go.sh env GOROOT)"/bin/gofmt -w bindings-go examples
 
 header: setup ## Write include/lime.h anew from ffi-c
 	@cargo run --quiet --locked -p lime-header -- --write

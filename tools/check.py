@@ -14,6 +14,9 @@ PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
 PYRIGHT = ["node", "tests/typing/node_modules/pyright/index.js", "--pythonpath", str(BIN / "python")]
 # Where pyright looks for a package that it is to verify.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings-python/python")}
+GO = ["tools/go.sh", "-C"]
+STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+GO_EXAMPLES = sorted(path.relative_to(ROOT / "examples") for path in (ROOT / "examples").glob("*/main.go"))
 CHECKS = {
     "rustfmt": ["cargo", "fmt", "--all", "--check"],
     "clippy": [
@@ -63,6 +66,21 @@ CHECKS = {
         *("--mypy-config-file", "bindings-python/pyproject.toml", "--ignore-disjoint-bases"),
     ],
     "vectors": [str(BIN / "python"), "tests/vectors/generate.py", "--check"],
+    # gofmt ends with 0 whatever it finds.
+    "gofmt": [
+        "sh",
+        "-c",
+        'found=$("$(tools/go.sh env GOROOT)"/bin/gofmt -l bindings-go examples) && echo "$found" && test -z "$found"',
+    ],
+    "go vet": [*GO, "bindings-go", "vet", "./..."],
+    "go vet lime_static": [*GO, "bindings-go", "vet", "-tags", "lime_static", "./..."],
+    "staticcheck": [*GO, "bindings-go", "run", STATICCHECK, "./..."],
+    # By file: beside them are programs in C, which `./...` would take for cgo's.
+    **{f"go vet {example}": [*GO, "examples", "vet", str(example)] for example in GO_EXAMPLES},
+    **{
+        f"staticcheck {example}": [*GO, "examples", "run", STATICCHECK, str(example)]
+        for example in GO_EXAMPLES
+    },
 }
 
 

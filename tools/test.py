@@ -62,7 +62,7 @@ def count(language: str, output: str) -> None:
             failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
         if found := re.match(r"(?:#|ℹ) (pass|fail) (\d+)", line):
             (passed if found[1] == "pass" else failed)[language] += int(found[2])
-        if found := re.match(r"C: (\d+) passed, (\d+) failed", line):
+        if found := re.match(r"(?:C|C\+\+|Go): (\d+) passed, (\d+) failed", line):
             passed[language] += int(found[1])
             failed[language] += int(found[2])
 
@@ -147,6 +147,8 @@ def main() -> None:
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
     # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
     stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
+    stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
+    stage("Go", [sys.executable, "tests/go/run.py"], "Go")
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     pythons = python_from_the_wheel()
     stage("seed documents", [*pytest, "tests/seeds"], "documents")
@@ -157,7 +159,7 @@ def main() -> None:
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
     stage("together", [*pytest, "tests/together"], "together")
     stage("demo", ["make", "demo"])
-    vectors_are_run_by_all(["rust", "c", *pythons])
+    vectors_are_run_by_all(["rust", "c", "cpp", "go", *pythons])
 
     print(f"\n━━ {time.perf_counter() - started:.0f} s")
     for language in passed | failed:

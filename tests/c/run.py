@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 import calls as cases
+import serving
 from c_header import read
 from tables import Vectors
 
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/c"
 BUILD = ROOT / "build/c"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+CPP_WARNINGS = ["-Wshadow", "-Wconversion"]
 LIMIT = 300  # seconds; nothing here takes nearly as long
 
 
@@ -49,8 +51,10 @@ SANITIZERS = {
 
 
 class Tests:
-    def __init__(self, target: Path, sandbox: Path, only: str, sanitizer: str | None) -> None:
-        self.library = BUILD / "lib"
+    def __init__(
+        self, target: Path, sandbox: Path, only: str, sanitizer: str | None = None, build: Path = BUILD
+    ) -> None:
+        self.library = build / "lib"
         self.sandbox = sandbox
         self.only = only
         self.sanitizer = sanitizer
@@ -69,7 +73,7 @@ class Tests:
             ]
             self.link += ["-lstdc++", "-lm", "-ldl", "-lrt"]
         self.passed = self.failed = 0
-        shutil.rmtree(BUILD, ignore_errors=True)
+        shutil.rmtree(build, ignore_errors=True)
         self.library.mkdir(parents=True)
         # A copy: a build that goes on meanwhile must not change what is tested.
         shutil.copy(target / "liblime.so", self.library / "liblime.so.0")
@@ -189,30 +193,40 @@ class Sandbox:
             return json.loads(answer.read() or b"null")
 
 
+def compiler(name: str) -> str | None:
+    """A compiler by its name, or as Debian names its versions."""
+    names = [name, *(f"{name}-{version}" for version in range(25, 12, -1))]
+    return next((found for each in names if (found := shutil.which(each))), None)
+
+
+# What the headers have to compile as.
+STANDARDS = {
+    "lime.h": ("c99", "c11", "c17", "c++11", "c++17", "c++20"),
+    "lime.hpp": ("c++17", "c++20"),
+}
+
+
 def headers(tests: Tests) -> None:
-    """The header stands alone, may be included twice, and compiles as every language it names."""
-    twice = BUILD / "twice.c"
-    twice.write_text("#include <lime.h>\n#include <lime.h>\nint main(void) { return LIME_OK; }\n")
-    for compiler in tests.compilers:
-        for language, standard in (
-            ("c", "c99"),
-            ("c", "c11"),
-            ("c", "c17"),
-            ("c++", "c++11"),
-            ("c++", "c++17"),
-        ):
-            flags = [*WARNINGS, "-Wstrict-prototypes"] if language == "c" else WARNINGS
-            command = [
-                compiler,
-                f"-std={standard}",
-                *flags,
-                "-x",
-                language,
-                "-fsyntax-only",
-                f"-I{ROOT / 'include'}",
-                str(twice),
-            ]
-            tests.step(f"header:{Path(compiler).name}-{standard}", command)
+    """The headers stand alone, may be included twice, and compile as every language they name, with gcc and
+    clang."""
+    compilers = {name: compiler(name) for name in ("gcc", "clang")}
+    for name, found in compilers.items():
+        # Not left out where it is missing: nobody would ever notice.
+        missing = f"there is no {name} to compile the headers with: tools/setup.sh installs it"
+        tests.result(f"header:there-is-{name}", None if found else missing)
+    for header, standards in STANDARDS.items():
+        for standard in standards:
+            language = "c++" if "+" in standard else "c"
+            twice = BUILD / f"twice_{header}.{language}"
+            twice.write_text(
+                f"#include <{header}>\n#include <{header}>\nint main(void) {{ return LIME_OK; }}\n"
+            )
+            extra = CPP_WARNINGS if language == "c++" else ["-Wstrict-prototypes"]
+            for name, found in compilers.items():
+                if found:
+                    flags = [f"-std={standard}", *WARNINGS, *extra, f"-I{ROOT / 'include'}"]
+                    command = [found, *flags, "-x", language, "-fsyntax-only", str(twice)]
+                    tests.step(f"header:{header}-{name}-{standard}", command)
     # What the manual shows are programs, and a piece of one.
     manual = (ROOT / "include/lime.h").read_text().split(" */")[0]
     lines = [line.removeprefix(" *")[1:] for line in manual.splitlines()]
@@ -661,14 +675,33 @@ LOGIN = [
 
 
 def examples(tests: Tests) -> None:
-    """The programs that people read, with the arguments and the steps that the demo has."""
-    login = str(tests.compile(ROOT / "examples/login/main.c"))
-    gate = str(tests.compile(ROOT / "examples/approval_gate/main.c"))
+    """The programs that people read, with the arguments and the steps that the demo has; under valgrind, too."""
+    programs = {
+        task: str(tests.compile(ROOT / f"examples/{task}/main.c"))
+        for task in ("login", "approval_gate", "event_stream", "webhook_receiver")
+    }
+    run_examples(tests, programs)
+    if tests.sanitizer:
+        return
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
+        for task in ("login", "approval_gate"):
+            tests.step(f"example:{task}-valgrind", [*VALGRIND, programs[task]], sandbox.environment)
+    serve_examples(tests, {f"{task}-valgrind": [*VALGRIND, programs[task]] for task in SERVING})
+
+
+SERVING = {"event_stream": serving.event_stream, "webhook_receiver": serving.webhook_receiver}
+
+
+def run_examples(tests: Tests, programs: dict[str, str]) -> None:
+    """Programs of one language, built."""
+    login, gate = programs["login"], programs["approval_gate"]
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
         sandbox.control("POST", "/rules", [{"action": "db.*", "decision": "denied"}])
         for name, command, steps, code in (
             ("login", [login], LOGIN, 0),
+            ("login-twice", [login, "2"], LOGIN * 2, 0),
             ("approval_gate-approved", [gate], ["approval granted", "operation run"], 0),
             ("approval_gate-denied", [gate, "db.delete"], ["approval denied"], 3),
             ("approval_gate-refused", [gate, ""], [], 1),
@@ -679,9 +712,19 @@ def examples(tests: Tests) -> None:
             good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
             why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
             tests.result(f"example:{name}", None if good else why)
-        if not tests.sanitizer:
-            tests.step("example:login-valgrind", [*VALGRIND, login], sandbox.environment)
-            tests.step("example:approval_gate-valgrind", [*VALGRIND, gate], sandbox.environment)
+    serve_examples(tests, {task: [programs[task]] for task in SERVING})
+
+
+def serve_examples(tests: Tests, commands: dict[str, list[str]]) -> None:
+    """Programs that listen, each against a sandbox of its own."""
+    for name, command in commands.items():
+        with Sandbox(tests.sandbox) as sandbox:
+            why = None
+            try:
+                SERVING[name.split("-")[0]](command, sandbox)
+            except AssertionError as wrong:
+                why = str(wrong)
+            tests.result(f"example:{name}", why)
 
 
 VALGRIND = [

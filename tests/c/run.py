@@ -52,7 +52,7 @@ SANITIZERS = {
 
 class Tests:
     def __init__(
-        self, target: Path, sandbox: Path, only: str, sanitizer: str | None = None, build: Path = BUILD
+        self, target: Path, sandbox: Path, only: str, build: Path, sanitizer: str | None = None
     ) -> None:
         self.library = build / "lib"
         self.sandbox = sandbox
@@ -869,7 +869,7 @@ def main() -> int:
         BUILD = ROOT / f"build/c-{options.sanitizer}"
     target = options.target_dir.resolve()
     sandbox = (options.sandbox or target / "lime-sandbox").resolve()
-    tests = Tests(target, sandbox, options.only, options.sanitizer)
+    tests = Tests(target, sandbox, options.only, BUILD, options.sanitizer)
     for group in SANITIZED.get(options.sanitizer, GROUPS):
         if tests.wanted(group.__name__):
             try:

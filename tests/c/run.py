@@ -41,7 +41,7 @@ LIMIT = 300  # seconds; nothing here takes nearly as long
 # that Rust brings, which always knows what Rust's compiler asks for; that of another compiler may be too old.
 SANITIZERS = {
     "address": (
-        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=vptr"],
         {"ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"},
         "asan",
     ),

@@ -3,7 +3,7 @@
 //
 //     node bindings-node/build.mjs
 
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -15,7 +15,8 @@ const manifest = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'
 const dist = path.join(here, 'dist');
 rmSync(dist, { recursive: true, force: true });
 const compiler = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
-execFileSync(process.execPath, [compiler, '-p', here], { stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, [compiler, '-p', here], { stdio: 'inherit' });
+if (status !== 0) process.exit(1);
 for (const entry of Object.values(manifest.exports)) {
   if (typeof entry === 'string') continue;
   const module = path.join(here, entry.import.default);

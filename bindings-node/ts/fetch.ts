@@ -1,6 +1,7 @@
 /** The host's own `fetch` as the way that every request takes. */
 
 import { AsyncResource } from 'node:async_hooks';
+import { types } from 'node:util';
 import { bridge, type CallOptions, type HttpRequest } from './bridge.js';
 import type { RawError } from './errors.js';
 import { type NativeTransport, native } from './native.js';
@@ -179,7 +180,7 @@ async function pump(
 }
 
 function bytes(chunk: unknown): Uint8Array {
-  if (chunk instanceof Uint8Array) return chunk;
+  if (types.isUint8Array(chunk)) return chunk;
   if (typeof chunk === 'string') return Buffer.from(chunk);
   throw new TypeError('The body that fetch gave is not a stream of bytes');
 }

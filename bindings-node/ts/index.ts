@@ -18,3 +18,28 @@ export {
   type VerifyPassportOptions,
   type WaitForLoginOptions,
 } from './site.js';
+export { type Gate, type Gated, type OfCall, requireApproval, type RequireApprovalOptions } from './gate.js';
+export { verifyPassport, type VerifyPassportWithKeysOptions } from './passport.js';
+export { solvePow, type SolvePowOptions } from './pow.js';
+export {
+  Approval,
+  type ApprovalRequest,
+  Approvals,
+  type ApprovalStatus,
+  type GetApprovalOptions,
+  Sesame,
+  type SesameOptions,
+  type WaitOptions,
+} from './sesame.js';
+export {
+  ReplayGuard,
+  type ReplayGuardOptions,
+  SIGNATURE_HEADER,
+  signWebhook,
+  TIMESTAMP_HEADER,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookHeaders,
+  type WebhookPayload,
+  type WebhookSecret,
+} from './webhook.js';

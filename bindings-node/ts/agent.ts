@@ -1,7 +1,7 @@
 /** The client of an agent worker. */
 
 import { bridge } from './bridge.js';
-import { type ClientOptions, date, Link, type RequestOptions, settings, text } from './client.js';
+import { type ClientOptions, date, Link, ownEnvironment, type RequestOptions, settings, text } from './client.js';
 import { guarded } from './errors.js';
 import { type NativeAgent, type NativeProgress, native } from './native.js';
 import { type LoginProgress, Reporter } from './progress.js';
@@ -96,7 +96,8 @@ export class LimeAgent {
    */
   constructor(options: LimeAgentOptions = {}) {
     const link = new Link(options);
-    const given = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    ownEnvironment(given, { agentToken: 'LIME_AGENT_TOKEN', baseUrl: 'LIME_API_BASE' });
     this.#native = guarded(() => new (native().Agent)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;

@@ -4,6 +4,7 @@
  * Each worker has a bridge of its own, since each has a module instance of its own.
  */
 
+import { onAbort } from './abort.js';
 import { AbortError, fromRaw, guarded, type LimeError, type RawError } from './errors.js';
 import { type Native, type NativeQueue, native } from './native.js';
 
@@ -125,7 +126,7 @@ class Bridge {
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal, options);
     const number = newNumber();
-    let abort: (() => void) | undefined;
+    let unwatch: (() => void) | undefined;
     this.hold();
     let outcome: Outcome;
     try {
@@ -134,16 +135,15 @@ class Bridge {
         const operation = guarded(() => start(number));
         options.started?.(operation);
         if (signal) {
-          abort = () => {
+          unwatch = onAbort(signal, () => {
             resolve({ aborted: signal });
             this.#native.cancel(operation);
-          };
-          signal.addEventListener('abort', abort, { once: true });
+          });
         }
       });
     } finally {
       this.#pending.delete(number);
-      if (abort) signal?.removeEventListener('abort', abort);
+      unwatch?.();
       this.release();
       options.ended?.();
     }

@@ -1,5 +1,6 @@
 /** What the clients of both platforms have in common. */
 
+import { isMainThread } from 'node:worker_threads';
 import { bridge, type CallOptions, type HttpRequest, newNumber, type Receiver } from './bridge.js';
 import { InvalidArgumentError } from './errors.js';
 import { type Fetch, FetchTransport } from './fetch.js';
@@ -148,6 +149,17 @@ export function settings(
     copied[name] = value;
   }
   return copied;
+}
+
+/**
+ * What a worker's own `process.env` has for these settings. The native side reads the environment of the process, which
+ * is that of the main thread; a worker has a copy, and may have been given another.
+ */
+export function ownEnvironment(given: Record<string, unknown>, variables: Readonly<Record<string, string>>): void {
+  if (isMainThread) return;
+  for (const [name, variable] of Object.entries(variables)) {
+    if (!given[name]) given[name] = process.env[variable];
+  }
 }
 
 /** Microseconds since the epoch as a `Date`. */

@@ -377,7 +377,12 @@ const ARGUMENT_CODES = /Expected$|^InvalidArg$/;
 export function fromThrown(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = (error as { code?: unknown }).code;
-  if (code === 'LIME') return fromRaw(JSON.parse(error.message) as RawError);
+  if (code === 'LIME') {
+    const raw = JSON.parse(error.message) as RawError;
+    // The core names settings as most languages do: `Pass site_token= or set LIME_SITE_TOKEN.`
+    const camel = (_: string, name: string) => name.replace(/_(\w)/g, (__, letter: string) => letter.toUpperCase());
+    return fromRaw({ ...raw, message: raw.message.replace(/\b([a-z_]+)=(?:\.\.\.)?(?= or )/g, camel) });
+  }
   if (typeof code !== 'string' || error instanceof LimeError) return error;
   // Of napi itself: an argument of the wrong type, or a panic that was caught.
   if (ARGUMENT_CODES.test(code)) return new InvalidArgumentError(error.message, { cause: error });

@@ -58,6 +58,11 @@ const NOT_SENT = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
+/** Pieces of a body after which the event loop has a turn. */
+const TURN = 16;
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 export class FetchTransport {
   readonly native: NativeTransport;
   readonly #fetch: Fetch;
@@ -131,6 +136,7 @@ export class FetchTransport {
       const response = await this.#fetch(request.url, init);
       native.head(number, response.status, [...response.headers].flat().map(String));
       if (response.body) {
+        let pieces = 0;
         await pump(response.body, signal, async (chunk) => {
           if (!native.chunk(number, chunk)) {
             await new Promise<void>((resume) => {
@@ -138,6 +144,9 @@ export class FetchTransport {
             });
             exchange.resume = undefined;
           }
+          pieces += 1;
+          // A stream that always has more at hand would leave the loop no turn, not even one to abort it in.
+          if (pieces % TURN === 0) await nextTurn();
         });
       }
       native.end(number);

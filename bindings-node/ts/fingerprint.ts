@@ -1,6 +1,7 @@
 /** The arguments of a gated call: what they were when a human was asked. */
 
 import { createHash, type Hash } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { types } from 'node:util';
 import { InvalidArgumentError } from './errors.js';
 
@@ -191,7 +192,9 @@ function isMachine(value: object): boolean {
     types.isGeneratorObject(value) ||
     types.isProxy(value) ||
     types.isExternal(value) ||
-    value instanceof WeakRef
+    value instanceof WeakRef ||
+    value instanceof EventEmitter ||
+    value instanceof EventTarget
   );
 }
 

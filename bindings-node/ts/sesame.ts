@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util';
 import { bridge } from './bridge.js';
-import { type ClientOptions, date, Link, number, type RequestOptions, settings, text } from './client.js';
+import { type ClientOptions, date, Link, number, ownEnvironment, type RequestOptions, settings, text } from './client.js';
 import { guarded, InvalidArgumentError } from './errors.js';
 import { type NativeApprovalRequest, type NativeSesame, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
@@ -275,7 +275,8 @@ export class Sesame {
    */
   constructor(options: SesameOptions = {}) {
     const link = new Link(options);
-    const given = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    ownEnvironment(given, { apiKey: 'SESAME_API_KEY', baseUrl: 'SESAME_BROKER_URL' });
     this.#native = guarded(() => new (native().Sesame)(bridge().queue, link.number, given, link.transport));
     this.approvals = new Approvals(link, this.#native);
     link.owner = this;

@@ -2,8 +2,9 @@
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
+import { onAbort } from './abort.js';
 import { bridge, type RawStreamStatus, warn } from './bridge.js';
-import { type ClientOptions, date, Link, number, type RequestOptions, settings, text } from './client.js';
+import { type ClientOptions, date, Link, number, ownEnvironment, type RequestOptions, settings, text } from './client.js';
 import { AbortError, fromRaw, guarded, type LimeError } from './errors.js';
 import { type NativeSite, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
@@ -202,7 +203,8 @@ export class LimeSite extends EventEmitter {
   constructor(options: LimeSiteOptions = {}) {
     super();
     const link = new Link(options);
-    const given = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    ownEnvironment(given, { siteToken: 'LIME_SITE_TOKEN', baseUrl: 'LIME_API_BASE' });
     this.#native = guarded(() => new (native().Site)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;
@@ -498,7 +500,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
   readonly #signal: AbortSignal | undefined;
   readonly #handled: (arrived: Arrived) => void;
   readonly #gone: () => void;
-  readonly #abort = () => this.#finish();
+  readonly #unwatch: (() => void) | undefined;
   /** What the loop is busy with. */
   #current: Arrived | undefined;
   #ended = false;
@@ -508,7 +510,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
     this.#handled = handled;
     this.#gone = gone;
     if (signal?.aborted) this.#ended = true;
-    else signal?.addEventListener('abort', this.#abort, { once: true });
+    else this.#unwatch = signal && onAbort(signal, () => this.#finish());
   }
 
   push(arrived: Arrived): void {
@@ -565,7 +567,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
   #finish(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#unwatch?.();
     for (const arrived of this.#waiting.splice(0)) this.#handled(arrived);
     for (const asked of this.#asked.splice(0)) this.#last().then(asked.resolve, asked.reject);
     this.#gone();

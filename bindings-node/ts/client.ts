@@ -142,7 +142,6 @@ export function settings(
   for (const [name, type] of Object.entries(members)) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined) continue;
-    // biome-ignore lint/suspicious/useValidTypeof: it is one of three
     if (typeof value !== type) {
       throw new InvalidArgumentError(`${name} must be a ${type}, not ${value === null ? 'null' : typeof value}`);
     }

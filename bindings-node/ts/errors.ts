@@ -74,31 +74,16 @@ export class LimeError extends Error {
 
   /** The kind that errors of this very class have. */
   static readonly kind: ErrorKind = 'internal';
-
-  static {
-    // On the prototype: an error shows its own members when it is printed, and its name is in front anyway.
-    named(this, 'LimeError');
-  }
-}
-
-function named(constructor: { prototype: object }, name: string): void {
-  Object.defineProperty(constructor.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 
 /** An argument is missing, out of range or malformed; nothing was sent. */
 export class InvalidArgumentError extends LimeError {
   static override readonly kind: ErrorKind = 'invalid_argument';
-  static {
-    named(this, 'InvalidArgumentError');
-  }
 }
 
 /** The client was closed before or during the call. */
 export class ClosedError extends LimeError {
   static override readonly kind: ErrorKind = 'closed';
-  static {
-    named(this, 'ClosedError');
-  }
 }
 
 /**
@@ -111,58 +96,36 @@ export class AbortError extends LimeError {
   constructor(message = 'The operation was aborted', options: LimeErrorOptions = {}) {
     super(message, { code: 'ABORT_ERR', ...options });
   }
-
-  static {
-    named(this, 'AbortError');
-  }
 }
 
 /** The caller's own `timeout` passed while waiting: no agent signed in, or no human decided. */
 export class TimeoutError extends LimeError {
   static override readonly kind: ErrorKind = 'timeout';
-  static {
-    named(this, 'TimeoutError');
-  }
 }
 
 /** A blocking call was made where it cannot end. Does not occur in Node, where nothing blocks. */
 export class WouldDeadlockError extends LimeError {
   static override readonly kind: ErrorKind = 'would_deadlock';
-  static {
-    named(this, 'WouldDeadlockError');
-  }
 }
 
 /** A fault of this library; the process and the client live on. */
 export class InternalError extends LimeError {
   static override readonly kind: ErrorKind = 'internal';
-  static {
-    named(this, 'InternalError');
-  }
 }
 
 /** No usable HTTP answer: connection refused or reset, TLS failure, unknown host. */
 export class TransportError extends LimeError {
   static override readonly kind: ErrorKind = 'transport';
-  static {
-    named(this, 'TransportError');
-  }
 }
 
 /** No HTTP answer within the client's `timeout`, in the last of all attempts. */
 export class TransportTimeoutError extends TransportError {
   static override readonly kind: ErrorKind = 'transport_timeout';
-  static {
-    named(this, 'TransportTimeoutError');
-  }
 }
 
 /** An HTTP answer that is not what the protocol says: not JSON, wrong shape, too large, a redirect. */
 export class BadResponseError extends LimeError {
   static override readonly kind: ErrorKind = 'bad_response';
-  static {
-    named(this, 'BadResponseError');
-  }
 }
 
 /**
@@ -171,73 +134,46 @@ export class BadResponseError extends LimeError {
  */
 export class OutcomeUnknownError extends LimeError {
   static override readonly kind: ErrorKind = 'outcome_unknown';
-  static {
-    named(this, 'OutcomeUnknownError');
-  }
 }
 
 /** HTTP 429: too many requests. `retryAfter` says how long to wait, if the platform does. */
 export class RateLimitError extends LimeError {
   static override readonly kind: ErrorKind = 'rate_limit';
-  static {
-    named(this, 'RateLimitError');
-  }
 }
 
 /** A missing or refused token or key. */
 export class AuthenticationError extends LimeError {
   static override readonly kind: ErrorKind = 'authentication';
-  static {
-    named(this, 'AuthenticationError');
-  }
 }
 
 /** Any other error that the platform reports. */
 export class ApiError extends LimeError {
   static override readonly kind: ErrorKind = 'api';
-  static {
-    named(this, 'ApiError');
-  }
 }
 
 /** The broker does not know this approval. */
 export class NotFoundError extends LimeError {
   static override readonly kind: ErrorKind = 'not_found';
-  static {
-    named(this, 'NotFoundError');
-  }
 }
 
 /** A passport that must not be trusted: signature, key, audience, issuer or claims. */
 export class InvalidPassportError extends LimeError {
   static override readonly kind: ErrorKind = 'invalid_passport';
-  static {
-    named(this, 'InvalidPassportError');
-  }
 }
 
 /** A passport that was good once and has expired. */
 export class PassportExpiredError extends InvalidPassportError {
   static override readonly kind: ErrorKind = 'passport_expired';
-  static {
-    named(this, 'PassportExpiredError');
-  }
 }
 
 /** The proof of work was not solved within its budget. */
 export class PowTimeoutError extends LimeError {
   static override readonly kind: ErrorKind = 'pow_timeout';
-  static {
-    named(this, 'PowTimeoutError');
-  }
 }
 
 /** The platform asked for a proof of work that nobody can solve. */
 export class PowDifficultyError extends PowTimeoutError {
   static override readonly kind: ErrorKind = 'pow_difficulty';
-  static {
-    named(this, 'PowDifficultyError');
-  }
 }
 
 /** Why an approval lets nothing through. */
@@ -270,10 +206,6 @@ export class ApprovalDeniedError extends LimeError {
     this.reason = reason;
     this.note = options.note;
   }
-
-  static {
-    named(this, 'ApprovalDeniedError');
-  }
 }
 
 /** Why a webhook is refused. */
@@ -302,10 +234,35 @@ export class WebhookVerificationError extends LimeError {
   get reason(): WebhookRefusal {
     return this.code;
   }
+}
 
-  static {
-    named(this, 'WebhookVerificationError');
-  }
+// On the prototypes: an error shows its own members when it is printed, and its name is in front anyway. As keys, which
+// no minifier changes.
+const NAMED = {
+  LimeError,
+  InvalidArgumentError,
+  ClosedError,
+  AbortError,
+  TimeoutError,
+  WouldDeadlockError,
+  InternalError,
+  TransportError,
+  TransportTimeoutError,
+  BadResponseError,
+  OutcomeUnknownError,
+  RateLimitError,
+  AuthenticationError,
+  ApiError,
+  NotFoundError,
+  InvalidPassportError,
+  PassportExpiredError,
+  PowTimeoutError,
+  PowDifficultyError,
+  ApprovalDeniedError,
+  WebhookVerificationError,
+};
+for (const [value, { prototype }] of Object.entries(NAMED)) {
+  Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true });
 }
 
 /** The class of each kind. A test compares it with the core's own table. */
@@ -347,7 +304,7 @@ export interface RawError {
 /** The error object for a native error. */
 export function fromRaw(raw: RawError, cause?: unknown): LimeError {
   // A kind that a newer core has and this does not is an error all the same.
-  const constructor = (CLASSES as Record<string, typeof LimeError | undefined>)[raw.kind];
+  const found = (CLASSES as Record<string, typeof LimeError | undefined>)[raw.kind];
   const options: LimeErrorOptions & { kind?: ErrorKind } = {
     code: raw.code ?? undefined,
     httpStatus: raw.httpStatus ?? undefined,
@@ -357,9 +314,9 @@ export function fromRaw(raw: RawError, cause?: unknown): LimeError {
     retryAfter: raw.retryAfter ?? undefined,
     cause,
   };
-  if (constructor === undefined) return new LimeError(raw.message, { ...options, kind: raw.kind });
+  if (found === undefined) return new LimeError(raw.message, { ...options, kind: raw.kind });
   if (raw.kind === 'cancelled') delete options.code;
-  return new constructor(raw.message, options);
+  return new found(raw.message, options);
 }
 
 /** Calls a native function; what it throws becomes an error of this library. */

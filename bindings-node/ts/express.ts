@@ -2,7 +2,13 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { InvalidArgumentError, type WebhookVerificationError } from './errors.js';
-import { rawBody, type VerifyWebhookOptions, verifyWebhook, type WebhookPayload, type WebhookSecret } from './webhook.js';
+import {
+  rawBody,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookPayload,
+  type WebhookSecret,
+} from './webhook.js';
 
 /** A request, as Express and its like have it. */
 export interface WebhookRequest extends IncomingMessage {

@@ -140,7 +140,9 @@ class Writer {
     const parts = names.map(
       (name) => this.part(name, value) + this.part((value as Record<string, unknown>)[name], value),
     );
-    const symbols = Object.getOwnPropertySymbols(value).filter((symbol) => propertyIsEnumerable.call(value, symbol));
+    const symbols = Object.getOwnPropertySymbols(value).filter((symbol) =>
+      Object.prototype.propertyIsEnumerable.call(value, symbol),
+    );
     for (const symbol of symbols) {
       parts.push(`symbol ${String(symbol)}${this.part((value as Record<symbol, unknown>)[symbol], value)}`);
     }
@@ -176,8 +178,6 @@ class Writer {
   }
 }
 
-const { propertyIsEnumerable } = Object.prototype;
-
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
@@ -199,8 +199,8 @@ function isMachine(value: object): boolean {
 }
 
 export function typeName(value: object): string {
-  const constructor: unknown = (value as { constructor?: unknown }).constructor;
-  return typeof constructor === 'function' && constructor.name ? constructor.name : 'Object';
+  const made: unknown = (value as { constructor?: unknown }).constructor;
+  return typeof made === 'function' && made.name ? made.name : 'Object';
 }
 
 /** The `dedupKey` of a call that has no other name than what it does; the same in every process. */

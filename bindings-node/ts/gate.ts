@@ -197,7 +197,8 @@ class Gatekeeper {
     const worked = {} as Record<(typeof OF_CALL)[number], unknown>;
     for (const name of OF_CALL) {
       const setting: unknown = options[name];
-      worked[name] = typeof setting === 'function' ? await (setting as (...all: unknown[]) => unknown)(...args) : setting;
+      worked[name] =
+        typeof setting === 'function' ? await (setting as (...all: unknown[]) => unknown)(...args) : setting;
     }
     const signal = typeof options.signal === 'function' ? options.signal(...args) : options.signal;
     if (options.client === undefined) defaultClient ??= new Sesame();

@@ -1,8 +1,27 @@
-export { type AgentProfile, type ApprovalResult, LimeAgent, type LimeAgentOptions, type LoginOptions } from './agent.js';
+export {
+  type AgentProfile,
+  type ApprovalResult,
+  LimeAgent,
+  type LimeAgentOptions,
+  type LoginOptions,
+} from './agent.js';
 export type { ClientOptions, Logger, RequestOptions } from './client.js';
 export * from './errors.js';
 export type { Fetch, FetchInit, FetchResponse } from './fetch.js';
+export { type Gate, type Gated, type OfCall, type RequireApprovalOptions, requireApproval } from './gate.js';
+export { type VerifyPassportWithKeysOptions, verifyPassport } from './passport.js';
+export { type SolvePowOptions, solvePow } from './pow.js';
 export type { LoginProgress, WaitProgress } from './progress.js';
+export {
+  Approval,
+  type ApprovalRequest,
+  type ApprovalStatus,
+  Approvals,
+  type GetApprovalOptions,
+  Sesame,
+  type SesameOptions,
+  type WaitOptions,
+} from './sesame.js';
 export {
   LimeSite,
   type LimeSiteEvents,
@@ -18,19 +37,6 @@ export {
   type VerifyPassportOptions,
   type WaitForLoginOptions,
 } from './site.js';
-export { type Gate, type Gated, type OfCall, requireApproval, type RequireApprovalOptions } from './gate.js';
-export { verifyPassport, type VerifyPassportWithKeysOptions } from './passport.js';
-export { solvePow, type SolvePowOptions } from './pow.js';
-export {
-  Approval,
-  type ApprovalRequest,
-  Approvals,
-  type ApprovalStatus,
-  type GetApprovalOptions,
-  Sesame,
-  type SesameOptions,
-  type WaitOptions,
-} from './sesame.js';
 export {
   ReplayGuard,
   type ReplayGuardOptions,

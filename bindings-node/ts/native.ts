@@ -142,7 +142,7 @@ function load(): Native {
   };
 
   // A binary that somebody names, or the one that `make build` leaves in the checkout.
-  const named = process.env['LIME_NODE_BINARY'];
+  const named = process.env.LIME_NODE_BINARY;
   if (named) {
     const found = attempt(path.resolve(named));
     if (found) return found;

@@ -27,7 +27,9 @@ const DEEPEST = 8;
 /** Whether people keep secrets under such names. */
 export function looksSecret(name: string): boolean {
   const bare = name.toLowerCase().replace(/[^a-z0-9]/g, '');
-  return PARTS.some((part) => bare.includes(part)) || (name.match(WORD) ?? []).some((word) => WORDS.has(word.toLowerCase()));
+  return (
+    PARTS.some((part) => bare.includes(part)) || (name.match(WORD) ?? []).some((word) => WORDS.has(word.toLowerCase()))
+  );
 }
 
 /** A call as JSON: data as it is, cut where it is long, everything else by its type. */
@@ -70,7 +72,7 @@ function shownObject(value: object, depth: number): unknown {
   if (!data) return `<${typeName(value)}>`;
   let source: unknown = value;
   try {
-    if (!(types.isMap(value)) && !isPlain(value)) source = (value as { toJSON(): unknown }).toJSON();
+    if (!types.isMap(value) && !isPlain(value)) source = (value as { toJSON(): unknown }).toJSON();
   } catch {
     return `<${typeName(value)}>`;
   }
@@ -78,7 +80,10 @@ function shownObject(value: object, depth: number): unknown {
   const entries: [unknown, unknown][] = types.isMap(source) ? [...source] : Object.entries(source);
   const parts: [string, unknown][] = entries
     .slice(0, MOST_ITEMS)
-    .map(([key, item]) => [typeof key === 'object' && key !== null ? `<${typeName(key)}>` : cut(String(key)), shown(item, depth + 1)]);
+    .map(([key, item]) => [
+      typeof key === 'object' && key !== null ? `<${typeName(key)}>` : cut(String(key)),
+      shown(item, depth + 1),
+    ]);
   if (entries.length > MOST_ITEMS) parts.push(['…', `${entries.length - MOST_ITEMS} more`]);
   return Object.fromEntries(parts);
 }

@@ -2,7 +2,16 @@
 
 import { inspect } from 'node:util';
 import { bridge } from './bridge.js';
-import { type ClientOptions, date, Link, number, ownEnvironment, type RequestOptions, settings, text } from './client.js';
+import {
+  type ClientOptions,
+  date,
+  Link,
+  number,
+  ownEnvironment,
+  type RequestOptions,
+  settings,
+  text,
+} from './client.js';
 import { guarded, InvalidArgumentError } from './errors.js';
 import { type NativeApprovalRequest, type NativeSesame, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';

@@ -4,7 +4,16 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { onAbort } from './abort.js';
 import { bridge, type RawStreamStatus, warn } from './bridge.js';
-import { type ClientOptions, date, Link, number, ownEnvironment, type RequestOptions, settings, text } from './client.js';
+import {
+  type ClientOptions,
+  date,
+  Link,
+  number,
+  ownEnvironment,
+  type RequestOptions,
+  settings,
+  text,
+} from './client.js';
 import { AbortError, fromRaw, guarded, type LimeError } from './errors.js';
 import { type NativeSite, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
@@ -141,7 +150,6 @@ interface Arrived {
   open: number;
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: typed events over EventEmitter's own
 export declare interface LimeSite {
   on<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
   addListener<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;

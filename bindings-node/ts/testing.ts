@@ -133,7 +133,7 @@ const NOT_FOUND =
  * @throws SandboxError There is none; the message says how to get it.
  */
 export function findSandbox(): string {
-  const named = process.env['LIME_SANDBOX_BINARY'];
+  const named = process.env.LIME_SANDBOX_BINARY;
   if (named) {
     if (!isProgram(named)) throw new SandboxError(`LIME_SANDBOX_BINARY names ${named}, which is no program`);
     return named;
@@ -150,7 +150,7 @@ export function findSandbox(): string {
   // The checkout's own.
   const built = path.join(__dirname, '../../target/debug/lime-sandbox');
   if (existsSync(path.join(__dirname, '../Cargo.toml')) && isProgram(built)) return built;
-  for (const folder of (process.env['PATH'] ?? '').split(path.delimiter)) {
+  for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
     const candidate = path.join(folder, 'lime-sandbox');
     if (folder && isProgram(candidate)) return candidate;
   }
@@ -475,10 +475,7 @@ export class LimeSandbox {
    * @param approval Only those about this one, or its id.
    * @throws SandboxTimeoutError There are fewer than `atLeast`.
    */
-  webhooks(
-    approval?: string | { readonly approvalId: string },
-    options: AtLeast = {},
-  ): Promise<WebhookDelivery[]> {
+  webhooks(approval?: string | { readonly approvalId: string }, options: AtLeast = {}): Promise<WebhookDelivery[]> {
     const about = approval === undefined ? undefined : decodeURIComponent(id(approval));
     return this.#listing('webhooks', options.timeout, { approval_id: about, min: options.atLeast ?? 0 });
   }
@@ -529,7 +526,7 @@ export class LimeSandbox {
     if ((await identify(this.controlUrl)).site_token !== this.siteToken) {
       throw new SandboxError(`what answers at ${this.controlUrl} is not this sandbox any more`);
     }
-    const broker = process.env['SESAME_BROKER_URL'];
+    const broker = process.env.SESAME_BROKER_URL;
     if (broker && !isLocal(broker)) {
       throw new SandboxError(
         `SESAME_BROKER_URL is ${broker}: code under test would ask real people. Use sandbox.useEnvironment(), or unset it`,
@@ -641,7 +638,8 @@ class SandboxProcess {
     });
     // A test that forgets it must not hang: from here on it does not keep this process alive.
     child.unref();
-    for (const pipe of [child.stdin, child.stdout, child.stderr]) (pipe as unknown as { unref?(): void } | null)?.unref?.();
+    for (const pipe of [child.stdin, child.stdout, child.stderr])
+      (pipe as unknown as { unref?(): void } | null)?.unref?.();
     try {
       return JSON.parse(line) as Info;
     } catch {

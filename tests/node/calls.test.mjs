@@ -48,8 +48,14 @@ test('every kind of error has a class, and no class is of no kind', () => {
 test('missing tokens and settings that make no sense', async () => {
   const environment = ['LIME_SITE_TOKEN', 'LIME_AGENT_TOKEN', 'SESAME_API_KEY'];
   for (const name of environment) delete process.env[name];
-  assert.throws(() => new lime.LimeSite(), { name: 'AuthenticationError', message: /Pass siteToken or set LIME_SITE_TOKEN/ });
-  assert.throws(() => new lime.LimeAgent(), { name: 'AuthenticationError', message: /agentToken or set LIME_AGENT_TOKEN/ });
+  assert.throws(() => new lime.LimeSite(), {
+    name: 'AuthenticationError',
+    message: /Pass siteToken or set LIME_SITE_TOKEN/,
+  });
+  assert.throws(() => new lime.LimeAgent(), {
+    name: 'AuthenticationError',
+    message: /agentToken or set LIME_AGENT_TOKEN/,
+  });
   assert.throws(() => new lime.Sesame(), { name: 'AuthenticationError', message: /apiKey or set the SESAME_API_KEY/ });
   const wrong = [
     { timeout: 0 },
@@ -65,7 +71,11 @@ test('missing tokens and settings that make no sense', async () => {
     { logger: console.log },
   ];
   for (const options of wrong) {
-    assert.throws(() => new lime.LimeSite({ siteToken: 'st_1', ...options }), lime.InvalidArgumentError, JSON.stringify(options));
+    assert.throws(
+      () => new lime.LimeSite({ siteToken: 'st_1', ...options }),
+      lime.InvalidArgumentError,
+      JSON.stringify(options),
+    );
   }
   assert.throws(() => new lime.LimeAgent({ agentToken: 'at_1', powDigest: 'md5' }), lime.InvalidArgumentError);
   const site = new lime.LimeSite({ siteToken: 'st_1', timeout: Number.POSITIVE_INFINITY });

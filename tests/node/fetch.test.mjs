@@ -45,7 +45,9 @@ test('every request goes through it, the event stream too, and nothing beside it
   }
   assert(seen.every(([, , init]) => init.redirect === 'manual' && init.signal instanceof AbortSignal));
   // What the sandbox has seen came through it, every time.
-  const arrived = (await sandbox.received()).filter(({ headers }) => !JSON.stringify(headers).includes('user-agent":"node'));
+  const arrived = (await sandbox.received()).filter(
+    ({ headers }) => !JSON.stringify(headers).includes('user-agent":"node'),
+  );
   assert.deepEqual(arrived, []);
 });
 
@@ -80,7 +82,12 @@ test('its failures are causes: the network is tried again, a bug is not', async 
     });
     assert.equal(failures.length, attempts, `${make}`);
   }
-  const nonsense = [null, {}, { status: 200, headers: [], body: { getReader: null } }, { status: 99, headers: [], body: null }];
+  const nonsense = [
+    null,
+    {},
+    { status: 200, headers: [], body: { getReader: null } },
+    { status: 99, headers: [], body: null },
+  ];
   for (const answer of nonsense) {
     const odd = closing(t, sandbox.site({ fetch: async () => answer, maxRetries: 0 }));
     await assert.rejects(odd.createLoginRequest(), lime.LimeError);
@@ -136,8 +143,7 @@ test('a body that comes faster than it is read is paused, and one without end is
   let pulled = 0;
   let cancelled = false;
   const held = deferred();
-  const frame = (number) =>
-    `data: {"type":"expired","login_request_id":"lr_${number}"}\n\n`;
+  const frame = (number) => `data: {"type":"expired","login_request_id":"lr_${number}"}\n\n`;
   const body = () =>
     new ReadableStream(
       {
@@ -216,7 +222,14 @@ test('bodies may be streams of any kind, and headers are bytes', async (t) => {
     })(),
   ];
   for (const body of bodies) {
-    const fetch = async () => ({ status: 200, headers: new Map([['x-odd', 'caf\u00e9'], ['x-odder', '\u0100']]), body });
+    const fetch = async () => ({
+      status: 200,
+      headers: new Map([
+        ['x-odd', 'caf\u00e9'],
+        ['x-odder', '\u0100'],
+      ]),
+      body,
+    });
     const site = closing(t, sandbox.site({ fetch }));
     assert.equal((await site.createLoginRequest()).requestId, 'lr_ü');
   }

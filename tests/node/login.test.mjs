@@ -20,7 +20,10 @@ async function signIn(site, agent, events) {
   assert.equal(profile.agentId, passport.agentId);
   assert.equal(result.approvedAgentId, passport.agentId);
   assert.equal(profile.data.agent_id, passport.agentId);
-  await assert.rejects(site.verifyPassport(event.passport, { expectedRequestId: 'another' }), lime.InvalidPassportError);
+  await assert.rejects(
+    site.verifyPassport(event.passport, { expectedRequestId: 'another' }),
+    lime.InvalidPassportError,
+  );
 }
 
 for (const [name, fetch] of [
@@ -308,7 +311,10 @@ test('log records go to the logger, and nothing secret is in them or in errors',
   assert(records.some(([level, message]) => level === 'error' && /login handler failed.*boom/.test(message)));
   const text = records.map(([, message]) => message).join('\n');
   const { inspect } = await import('node:util');
-  const refused = await sandbox.site({ siteToken: `${sandbox.siteToken}x` }).createLoginRequest().catch((error) => error);
+  const refused = await sandbox
+    .site({ siteToken: `${sandbox.siteToken}x` })
+    .createLoginRequest()
+    .catch((error) => error);
   const everything = text + inspect([site, agent, refused], { depth: 8, showHidden: true });
   for (const secret of [sandbox.siteToken, sandbox.agentToken, value.passport]) assert(!everything.includes(secret));
 

@@ -24,8 +24,14 @@ const start = async (t, source, options = {}) => {
 const ends = {
   'nothing was started': ['new LimeSite(); new LimeAgent(); new Sesame();', 0],
   'nothing was closed': ['await new LimeSite().createLoginRequest();', 0],
-  'a stream is open and unref was called': ["const site = new LimeSite(); site.on('login', () => {}); await open(site); site.unref();", 0],
-  'an iterator is waiting and unref was called': ['const site = new LimeSite(); site.events().next(); await open(site); site.unref();', 0],
+  'a stream is open and unref was called': [
+    "const site = new LimeSite(); site.on('login', () => {}); await open(site); site.unref();",
+    0,
+  ],
+  'an iterator is waiting and unref was called': [
+    'const site = new LimeSite(); site.events().next(); await open(site); site.unref();',
+    0,
+  ],
   'the handler was removed': [
     "const site = new LimeSite(); const handler = () => {}; site.on('login', handler); await open(site); site.off('login', handler);",
     0,
@@ -40,7 +46,10 @@ const ends = {
      for await (const event of site.events()) { void event; break; }`,
     0,
   ],
-  'it was closed': ["const site = new LimeSite(); site.on('login', () => {}); await open(site); await site.close();", 0],
+  'it was closed': [
+    "const site = new LimeSite(); site.on('login', () => {}); await open(site); await site.close();",
+    0,
+  ],
   'it exits in a handler': [
     "const site = new LimeSite(); site.on('login', () => process.exit(7)); await open(site); await sandbox.approveLogin(await site.createLoginRequest());",
     7,
@@ -109,16 +118,20 @@ const WRONG = `
 `;
 
 test('handlers that fail never end the process, with strict rejections and without an error handler', async (t) => {
-  const deliver = 'await open(site); for (let n = 0; n < 2; n += 1) await sandbox.approveLogin(await site.createLoginRequest());';
+  const deliver =
+    'await open(site); for (let n = 0; n < 2; n += 1) await sandbox.approveLogin(await site.createLoginRequest());';
   const flags = ['--unhandled-rejections=strict'];
   const [, [code, out, errors]] = await start(t, WRONG + deliver, { flags });
   assert.deepEqual([code, out], [0, 'both\n'], errors);
   // They are warnings then: seen, and no more than that.
-  for (const what of ['thrown', 'rejected', 'thenable', 'then throws', 'no then', 'null']) assert(errors.includes(what), what);
+  for (const what of ['thrown', 'rejected', 'thenable', 'then throws', 'no then', 'null'])
+    assert(errors.includes(what), what);
 
   const listened = await start(t, `${WRONG} site.on('error', (error) => { throw error; });${deliver}`, { flags });
   assert.deepEqual(listened[1].slice(0, 2), [0, 'both\n'], listened[1][2]);
-  const rejecting = await start(t, `${WRONG} site.on('error', async (error) => { throw error; });${deliver}`, { flags });
+  const rejecting = await start(t, `${WRONG} site.on('error', async (error) => { throw error; });${deliver}`, {
+    flags,
+  });
   assert.deepEqual(rejecting[1].slice(0, 2), [0, 'both\n'], rejecting[1][2]);
   const quiet = await start(t, `${WRONG} site.on('error', () => {});${deliver}`, { flags });
   assert.deepEqual(quiet[1], [0, 'both\n', '']);

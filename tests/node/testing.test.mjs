@@ -1,9 +1,9 @@
 // The sandbox as users' tests use it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -48,12 +48,22 @@ test('approvals are decided by rule, by hand and by time', async (t) => {
   await rule.remove();
   await rule.remove();
   const pending = [await ask('payments.refund'), await ask('db.drop'), await ask('x')];
-  assert.deepEqual((await sandbox.approvals({ status: 'pending' })).map(({ action }) => action), ['payments.refund', 'db.drop', 'x']);
+  assert.deepEqual(
+    (await sandbox.approvals({ status: 'pending' })).map(({ action }) => action),
+    ['payments.refund', 'db.drop', 'x'],
+  );
   await sandbox.decide(pending[0]);
   await sandbox.decide(pending[1].approvalId, 'denied', { note: 'by hand' });
   await sandbox.expire(pending[2]);
   const decided = await Promise.all(pending.map((approval) => approval.wait()));
-  assert.deepEqual(decided.map(({ status, note }) => [status, note]), [['approved', undefined], ['denied', 'by hand'], ['expired', undefined]]);
+  assert.deepEqual(
+    decided.map(({ status, note }) => [status, note]),
+    [
+      ['approved', undefined],
+      ['denied', 'by hand'],
+      ['expired', undefined],
+    ],
+  );
   await assert.rejects(sandbox.decide(pending[0]), { name: 'SandboxError', httpStatus: 409 });
   const last = await ask('x');
   await sandbox.advance(3_601_000);
@@ -111,7 +121,12 @@ test('the environment is put back, and the shared client with it', async (t) => 
 test('nothing is decided for anybody but a sandbox', async (t) => {
   const sandbox = await LimeSandbox.start();
   t.after(() => sandbox.close());
-  for (const url of ['https://getsesame.dev', 'http://10.0.0.1/_sandbox', 'nonsense', 'http://127.evil.example/_sandbox']) {
+  for (const url of [
+    'https://getsesame.dev',
+    'http://10.0.0.1/_sandbox',
+    'nonsense',
+    'http://127.evil.example/_sandbox',
+  ]) {
     await assert.rejects(LimeSandbox.connect(url), SandboxError, url);
   }
   const impostor = http.createServer((_request, response) => response.end('{"site_token":"st_x"}'));

@@ -161,5 +161,7 @@ const lines = readFileSync(path.join(ROOT, 'tests/vectors/webhooks.json'), 'utf8
 
 /** A case as it is written: one line. */
 function text(id) {
-  return lines.find((line) => line.includes(`"id": ${JSON.stringify(id)}`) || line.includes(`"id":${JSON.stringify(id)}`));
+  return lines.find(
+    (line) => line.includes(`"id": ${JSON.stringify(id)}`) || line.includes(`"id":${JSON.stringify(id)}`),
+  );
 }

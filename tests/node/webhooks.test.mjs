@@ -21,7 +21,12 @@ test('headers and bodies in every shape', () => {
   const options = { now: NOW };
   const shapes = {
     'as signed': signed,
-    'in lower case': { 'x-sesame-signature': signature, 'x-sesame-timestamp': timestamp, host: 'x', cookie: ['a', 'b'] },
+    'in lower case': {
+      'x-sesame-signature': signature,
+      'x-sesame-timestamp': timestamp,
+      host: 'x',
+      cookie: ['a', 'b'],
+    },
     'a Headers': new Headers(signed),
     'a Map': new Map(Object.entries(signed)),
     pairs: Object.entries(signed),
@@ -84,7 +89,10 @@ test('there is one error, whatever is wrong, and it says what', () => {
   ]) {
     assert.equal(refused(...call).reason, expected, `${expected}: ${call.slice(2)}`);
   }
-  assert.equal(verifyWebhook(signed, BODY, SECRET, { now: NOW.getTime() + 1e12, tolerance: Number.POSITIVE_INFINITY }).status, 'approved');
+  assert.equal(
+    verifyWebhook(signed, BODY, SECRET, { now: NOW.getTime() + 1e12, tolerance: Number.POSITIVE_INFINITY }).status,
+    'approved',
+  );
 
   const replayGuard = new ReplayGuard();
   assert.equal(verifyWebhook(signed, BODY, SECRET, { now: NOW, replayGuard }).status, 'approved');
@@ -96,7 +104,10 @@ test('there is one error, whatever is wrong, and it says what', () => {
     [NOW, ''],
     [NOW, '   '],
   ]) {
-    assert.throws(() => signWebhook(BODY, secret, { timestamp }), { name: 'WebhookVerificationError', reason: 'empty_secret' });
+    assert.throws(() => signWebhook(BODY, secret, { timestamp }), {
+      name: 'WebhookVerificationError',
+      reason: 'empty_secret',
+    });
   }
   assert.throws(() => signWebhook(BODY, SECRET, { timestamp: new Date(Number.NaN) }), { name: 'InvalidArgumentError' });
   assert.throws(() => signWebhook({ a: 1 }, SECRET), WebhookVerificationError);
@@ -112,7 +123,6 @@ const servers = {
     });
     app.use(express.json());
     app.post('/json', (request, response) => response.json(request.body));
-    // biome-ignore lint/correctness/noUnusedFunctionParameters: Express knows it by its four
     app.use((error, _request, response, _next) => response.status(500).json({ error: error.message }));
     return listen(t, http.createServer(app));
   },
@@ -125,7 +135,6 @@ const servers = {
     });
     app.use(express.json());
     app.post('/json', (request, response) => response.json(request.body));
-    // biome-ignore lint/correctness/noUnusedFunctionParameters: Express knows it by its four
     app.use((error, _request, response, _next) => response.status(500).json({ error: error.message }));
     return listen(t, http.createServer(app));
   },
@@ -195,11 +204,18 @@ for (const [name, serve] of Object.entries(servers)) {
     assert.deepEqual(handled, [[approval.approvalId, 'approved']]);
 
     const post = async (body, headers = signWebhook(body, sandbox.webhookSecret), type = 'application/json') => {
-      const response = await fetch(`${url}/hook`, { method: 'POST', body, headers: { 'content-type': type, ...headers } });
+      const response = await fetch(`${url}/hook`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': type, ...headers },
+      });
       return [response.status, await response.text()];
     };
     assert.deepEqual(await post(delivery.body), [400, '{"error":"the webhook is refused"}']);
-    assert.equal((await post(delivery.body.replace('approved', 'denied'), signWebhook(delivery.body, sandbox.webhookSecret)))[0], 400);
+    assert.equal(
+      (await post(delivery.body.replace('approved', 'denied'), signWebhook(delivery.body, sandbox.webhookSecret)))[0],
+      400,
+    );
     assert.equal((await post(delivery.body, {}))[0], 400);
     assert.equal((await post('', {}))[0], 400);
     assert.deepEqual(refused, ['replayed', 'mismatch', 'missing_header', 'missing_header']);
@@ -220,7 +236,11 @@ for (const [name, serve] of Object.entries(servers)) {
       ['ap_2', 'denied'],
     ]);
 
-    const other = await fetch(`${url}/json`, { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
+    const other = await fetch(`${url}/json`, {
+      method: 'POST',
+      body: '{"a":1}',
+      headers: { 'content-type': 'application/json' },
+    });
     assert.deepEqual(await other.json(), { a: 1 }, 'other routes parse as before');
   });
 }
@@ -229,7 +249,6 @@ test('a body that was parsed is an error that says what to do', async (t) => {
   const app = express();
   app.use(express.json());
   app.post('/hook', webhook({ secret: SECRET }), (_request, response) => response.sendStatus(204));
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: Express knows it by its four
   app.use((error, _request, response, _next) => response.status(500).json({ error: error.message }));
   const url = await listen(t, http.createServer(app));
   const headers = { 'content-type': 'application/json', ...signWebhook(BODY, SECRET) };

@@ -76,7 +76,6 @@ impl Agent {
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)] // napi hands over owned texts
     pub fn login(&self, call: i64, request_id: String, progress: Option<&Progress>) -> i64 {
         let login = match progress {
             Some(progress) => self.client.login_with_progress(&request_id, Arc::clone(&progress.progress)),

@@ -15,12 +15,10 @@ fn timestamp(timestamp: Timestamp) -> Value {
     timestamp.unix_micros.into()
 }
 
-#[allow(clippy::needless_pass_by_value)] // all of these take what a call gives
 pub(crate) fn login_request(request: LoginRequest) -> Value {
     json!([request.request_id, request.status, timestamp(request.expires_at)])
 }
 
-#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn login_request_status(status: LoginRequestStatus) -> Value {
     json!([status.request_id, status.status, status.expires_at.map(timestamp)])
 }
@@ -33,13 +31,11 @@ pub(crate) fn passport(passport: Passport) -> Value {
     Value::Object(passport.claims)
 }
 
-#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn approval_result(result: ApprovalResult) -> Value {
     let ApprovalResult { request_id, site_id, status, expires_at, approved_agent_id } = result;
     json!([request_id, site_id, status, timestamp(expires_at), approved_agent_id])
 }
 
-#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn profile(profile: AgentProfile) -> Value {
     json!({
         "agentId": profile.agent_id,
@@ -53,7 +49,6 @@ pub(crate) fn profile(profile: AgentProfile) -> Value {
     })
 }
 
-#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn approval(approval: Approval) -> Value {
     json!({
         "approvalId": approval.approval_id,

@@ -25,7 +25,6 @@ pub(crate) fn json(error: &Error) -> Value {
 }
 
 /// The exception to throw from a native function.
-#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
 pub(crate) fn thrown(error: Error) -> napi::Error<&'static str> {
     napi::Error::new(MARK, json(&error).to_string())
 }

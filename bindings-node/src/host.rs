@@ -77,7 +77,6 @@ impl HostTransport {
 
     /// Status and headers have arrived; `headers` has names and values in turn.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)] // napi hands over owned lists
     pub fn head(&self, exchange: i64, status: u32, headers: Vec<String>) {
         let headers: Vec<_> = headers.iter().filter_map(|text| latin1(text)).collect();
         let pairs = headers.chunks_exact(2).map(|pair| (pair[0].as_slice(), pair[1].as_slice()));
@@ -86,7 +85,6 @@ impl HostTransport {
 
     /// A piece of the body; false asks to pause until told to go on.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn chunk(&self, exchange: i64, chunk: Uint8Array) -> bool {
         self.transport.chunk(number(exchange), Bytes::copy_from_slice(&chunk))
     }
@@ -100,7 +98,6 @@ impl HostTransport {
     /// There is no answer, or its body broke off. `reach` says how far the request got: `not_sent`,
     /// `maybe_sent`, or `host_fault` for a failure that trying again would not mend.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn fail(&self, exchange: i64, message: String, reach: String, timed_out: bool) {
         let mut error = match reach.as_str() {
             "not_sent" => TransportError::not_sent(message),

@@ -9,6 +9,10 @@
 
 // What JavaScript is to see has to be `pub` for the macro, though no crate ever links this one.
 #![allow(unreachable_pub)]
+// It hands values over, and so does the core.
+#![allow(clippy::needless_pass_by_value)]
+// There the macro registers nothing.
+#![cfg_attr(test, allow(dead_code))]
 
 mod agent;
 mod convert;

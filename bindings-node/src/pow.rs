@@ -9,7 +9,7 @@ use crate::queue::Queue;
 
 /// Starts the search for the smallest nonce, on threads of the library.
 #[napi(catch_unwind)]
-#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // one by one; napi hands over owned texts
+#[allow(clippy::too_many_arguments)] // one by one
 pub fn solve_pow(
     queue: &Queue,
     call: i64,

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lime_core::log::{Level, Logger};
 use lime_core::{Delivery, Error, LimeAgent, LimeSite, Operation, OperationId, Sesame, cancel_operation};
+use napi::Status;
 use napi::bindgen_prelude::{Env, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
-use napi::Status;
 use napi_derive::napi;
 use serde_json::{Value, json};
 
@@ -252,4 +252,3 @@ impl Queue {
 pub fn cancel(operation: i64) -> bool {
     u64::try_from(operation).is_ok_and(cancel_operation)
 }
-

@@ -13,7 +13,6 @@ use crate::error::{self, Result};
 
 /// The `data` of an envelope, as JSON.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)] // napi hands over owned values
 pub fn open_envelope(http_status: u32, body: Uint8Array) -> Result<String> {
     let status = u16::try_from(http_status).map_err(|_| error::invalid("There is no such HTTP status"))?;
     let data = envelope::open(status, &body).map_err(error::thrown)?;
@@ -22,7 +21,6 @@ pub fn open_envelope(http_status: u32, body: Uint8Array) -> Result<String> {
 
 /// `[unix_micros, offset_seconds or null]` of an ISO 8601 text, as JSON.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)]
 pub fn parse_timestamp(text: String) -> Result<String> {
     let parsed = Timestamp::parse(&text).map_err(error::thrown)?;
     Ok(json!([parsed.unix_micros, parsed.offset_seconds]).to_string())
@@ -30,7 +28,6 @@ pub fn parse_timestamp(text: String) -> Result<String> {
 
 /// The claims of a passport, as JSON, verified with a key document that is at hand.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)]
 pub fn verify_passport(
     jwt: String,
     jwks: Uint8Array,
@@ -52,7 +49,6 @@ pub fn verify_passport(
 
 /// What the data of one event says: its kind and its texts, as JSON.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)]
 pub fn parse_frame(data: String) -> String {
     match Frame::parse(&data) {
         Frame::Keepalive => json!(["keepalive"]),
@@ -80,7 +76,6 @@ impl EventParser {
 
     /// The events that this chunk completes: `[[event, data, id], …]` as JSON.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn feed(&mut self, chunk: Uint8Array) -> Result<String> {
         let mut events = Vec::new();
         let fed = self.parser.feed(&chunk, |event| events.push(json!([event.event, event.data, event.id])));

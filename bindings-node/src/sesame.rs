@@ -75,13 +75,11 @@ impl SesameClient {
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)] // napi hands over owned texts
     pub fn get(&self, call: i64, approval_id: String, wait: bool) -> i64 {
         self.queue.start(call, self.client.get(&approval_id, wait), convert::approval)
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn wait(&self, call: i64, approval_id: String, timeout: f64, poll_interval: f64) -> Result<i64> {
         // Time that is up is up.
         let options = WaitOptions {

@@ -100,13 +100,11 @@ impl Site {
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)] // napi hands over owned texts
     pub fn read_login_request(&self, call: i64, request_id: String) -> i64 {
         self.queue.start(call, self.client.read_login_request(&request_id), convert::login_request_status)
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn wait_for_login(&self, call: i64, request_id: String, timeout: f64) -> Result<i64> {
         let timeout = convert::millis("timeout", timeout)?.min(LONGEST);
         Ok(self.queue.start(call, self.client.wait_for_login(&request_id, timeout), convert::login_event))
@@ -114,7 +112,6 @@ impl Site {
 
     /// The claims as JSON, if the key is at hand; nothing if it has to be fetched.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn verify_passport_cached(&self, jwt: String, expected: Option<String>) -> Result<Option<String>> {
         match self.client.verify_passport_cached(&jwt, &check(expected)) {
             None => Ok(None),
@@ -124,7 +121,6 @@ impl Site {
     }
 
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn verify_passport(&self, call: i64, jwt: String, expected: Option<String>) -> i64 {
         self.queue.start(call, self.client.verify_passport(&jwt, check(expected)), convert::passport)
     }
@@ -159,8 +155,6 @@ pub(crate) fn post_retry(name: Option<&str>) -> Result<PostRetry> {
     match name {
         None | Some("seed") => Ok(PostRetry::Seed),
         Some("today") => Ok(PostRetry::Today),
-        Some(other) => {
-            Err(error::invalid(format!("postRetry must be 'seed' or 'today', not {other:?}")))
-        }
+        Some(other) => Err(error::invalid(format!("postRetry must be 'seed' or 'today', not {other:?}"))),
     }
 }

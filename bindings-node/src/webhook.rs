@@ -28,7 +28,6 @@ impl ReplayGuard {
 
     /// Lets a body in again; whether it had been let in.
     #[napi(catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)]
     pub fn forget(&self, body: Uint8Array) -> bool {
         self.guard.forget(&body)
     }
@@ -36,7 +35,6 @@ impl ReplayGuard {
 
 /// The payload, as JSON, of a webhook that can be trusted. `headers` has names and values in turn.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)] // napi hands over owned lists
 pub fn verify_webhook(
     headers: Vec<Uint8Array>,
     body: Uint8Array,
@@ -58,7 +56,6 @@ pub fn verify_webhook(
 
 /// Whether a header of this name is looked at.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)]
 pub fn webhook_concerns(name: String) -> bool {
     webhook::concerns(name.as_bytes())
 }
@@ -66,10 +63,8 @@ pub fn webhook_concerns(name: String) -> bool {
 /// `[signature, timestamp]`: the values of the two headers. `timestamp` is in Unix seconds, in digits: it
 /// may be larger than JavaScript's integers.
 #[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)]
 pub fn sign_webhook(body: Uint8Array, secret: Uint8Array, timestamp: String) -> Result<Vec<String>> {
-    let timestamp =
-        timestamp.parse().map_err(|_| error::invalid("timestamp must be a time from 1970 on"))?;
+    let timestamp = timestamp.parse().map_err(|_| error::invalid("timestamp must be a time from 1970 on"))?;
     let signed = webhook::sign(&body, &secret, timestamp).map_err(error::thrown)?;
     Ok(vec![signed.signature, signed.timestamp])
 }

@@ -2,9 +2,9 @@
 
 import { bridge } from './bridge.js';
 import { type ClientOptions, date, Link, ownEnvironment, type RequestOptions, settings, text } from './client.js';
-import { guarded } from './errors.js';
 import { type NativeAgent, type NativeProgress, native } from './native.js';
 import { type LoginProgress, Reporter } from './progress.js';
+import { guarded } from './raw_errors.js';
 
 /** How a login was confirmed. */
 export interface ApprovalResult {

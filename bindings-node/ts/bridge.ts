@@ -5,8 +5,9 @@
  */
 
 import { onAbort } from './abort.js';
-import { AbortError, fromRaw, guarded, type LimeError, type RawError } from './errors.js';
+import { AbortError, type LimeError } from './errors.js';
 import { type Native, type NativeQueue, native } from './native.js';
+import { fromRaw, guarded, type RawError } from './raw_errors.js';
 
 // First member of the arrays that Queue.take gives; bindings-node/src/queue.rs has the same numbers.
 const DONE = 0;

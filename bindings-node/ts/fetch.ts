@@ -3,8 +3,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { types } from 'node:util';
 import { bridge, type CallOptions, type HttpRequest } from './bridge.js';
-import type { RawError } from './errors.js';
 import { type NativeTransport, native } from './native.js';
+import type { RawError } from './raw_errors.js';
 
 /** A function like the global `fetch`. It is called with a URL as text. */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;

@@ -2,8 +2,9 @@
 
 import { types } from 'node:util';
 import { text } from './client.js';
-import { guarded, InvalidArgumentError } from './errors.js';
+import { InvalidArgumentError } from './errors.js';
 import { native } from './native.js';
+import { guarded } from './raw_errors.js';
 import type { Passport, PassportClaims } from './site.js';
 
 /** Settings of {@link verifyPassport}. */

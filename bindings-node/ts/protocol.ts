@@ -1,7 +1,8 @@
 /** `lime-sdk/protocol`: the pure functions, for programs that do their own I/O. */
 
-import { guarded, InvalidArgumentError } from './errors.js';
+import { InvalidArgumentError } from './errors.js';
 import { type NativeEventParser, native } from './native.js';
+import { guarded } from './raw_errors.js';
 
 /** One server-sent event. */
 export interface ServerSentEvent {

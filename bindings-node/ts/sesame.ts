@@ -12,9 +12,10 @@ import {
   settings,
   text,
 } from './client.js';
-import { guarded, InvalidArgumentError } from './errors.js';
+import { InvalidArgumentError } from './errors.js';
 import { type NativeApprovalRequest, type NativeSesame, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
+import { guarded } from './raw_errors.js';
 
 /** Where an approval stands. */
 export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | (string & {});

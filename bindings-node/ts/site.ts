@@ -14,9 +14,10 @@ import {
   settings,
   text,
 } from './client.js';
-import { AbortError, fromRaw, guarded, type LimeError } from './errors.js';
+import { AbortError, type LimeError } from './errors.js';
 import { type NativeSite, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
+import { fromRaw, guarded } from './raw_errors.js';
 
 /** A login request that was just created. */
 export interface LoginRequest {

@@ -7,8 +7,9 @@
  */
 
 import { types } from 'node:util';
-import { fromThrown, guarded, InvalidArgumentError, LimeError, WebhookVerificationError } from './errors.js';
+import { InvalidArgumentError, LimeError, WebhookVerificationError } from './errors.js';
 import { type NativeReplayGuard, native } from './native.js';
+import { fromThrown, guarded } from './raw_errors.js';
 
 /** The header with the hexadecimal HMAC-SHA256 of the raw body. */
 export const SIGNATURE_HEADER = 'X-Sesame-Signature';

@@ -25,7 +25,7 @@ test('import and require give the same classes', () => {
 
 test('every kind of error has a class, and no class is of no kind', () => {
   const { native } = require('../../bindings-node/dist/native.js');
-  const { CLASSES, fromRaw } = require('../../bindings-node/dist/errors.js');
+  const { CLASSES, fromRaw } = require('../../bindings-node/dist/raw_errors.js');
   const kinds = JSON.parse(native().errorKinds()).map(([, name]) => name);
   assert.deepEqual(Object.keys(CLASSES).sort(), kinds.sort());
   assert.equal(new Set(Object.values(CLASSES)).size, kinds.length);

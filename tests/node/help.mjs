@@ -28,10 +28,20 @@ export async function untilOpen(site) {
 }
 
 /** Runs a program in a process of its own: `[exit code or signal, stdout, stderr]`. */
-export async function run(source, { flags = [], environment = {}, args = [] } = {}) {
-  const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', source, ...args], {
+export function run(source, { flags = [], environment, args = [] } = {}) {
+  return spawned([...flags, '--input-type=module', '--eval', source, ...args], environment);
+}
+
+/** The same with a file. */
+export function runFile(file, { flags = [], environment, args = [] } = {}) {
+  return spawned([...flags, file, ...args], environment);
+}
+
+async function spawned(args, environment) {
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
-    env: { ...process.env, ...environment },
+    // The test runner's own variable would make a child one of its.
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said = ['', ''];

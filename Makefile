@@ -16,7 +16,8 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser typing build node demo test fuzz bench check format header wheel npm install sandbox clean
+.PHONY: help setup browser go typing build node demo test sanitize fuzz bench check format header abi docs wheel npm \
+        install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +42,14 @@ node: build
 	  || install -m 644 target/debug/liblime_node.so bindings-node/lime.node
 	@node bindings-node/build.mjs
 
-demo: build browser node ## Sign an agent in and have a refund approved, in every language, also through faults
+demo: build browser go node ## Sign an agent in and have a refund approved, in every language, also through faults
 	@$(VENV)/python tools/demo.py
 
-test: setup browser ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
+test: setup browser go ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
 	@$(VENV)/python tools/test.py
+
+sanitize: build ## Run the C tests under address and thread sanitizers
+	@$(VENV)/python tools/sanitize.py
 
 fuzz: setup ## Run the fuzz targets, each for MINUTES
 	@fuzz/run.sh $(MINUTES)
@@ -53,21 +57,33 @@ fuzz: setup ## Run the fuzz targets, each for MINUTES
 bench: setup ## Measure what the tests do not: rates, import, memory, sizes
 	@$(VENV)/python tools/bench.py
 
+# A Go that is recent enough, where none is installed.
+go: setup
+	@tools/setup_go.sh
+
 typing:
 	@tools/setup_typing.sh
 
-check: build typing node ## Formats, lints, types, generated files up to date
+check: build typing go node ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
-format: setup ## Format Rust, Python and JavaScript
+format: setup go ## Format Rust, Python, Go and JavaScript
 	@cargo fmt --all
 	@tools/setup_node.sh
 	@node_modules/.bin/biome check --write --log-level=error
 	@$(VENV)/ruff format --quiet
 	@$(VENV)/ruff check --quiet --fix
+	@"$$(tools/go.sh env GOROOT)"/bin/gofmt -w bindings-go examples
 
 header: setup ## Write include/lime.h anew from ffi-c
 	@cargo run --quiet --locked -p lime-header -- --write
+
+abi: build ## Write down in abi/ what the C library offers; refuses what would break programs
+	@$(VENV)/python tools/abi.py --write
+
+docs: setup ## Write the reference of the C library into build/docs/html
+	@PYTHON=$(VENV)/python LIME_VERSION=$$(sed -n 's/^#define LIME_VERSION "\(.*\)"$$/\1/p' include/lime.h) \
+	  doxygen docs/Doxyfile
 
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist

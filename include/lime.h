@@ -66,7 +66,10 @@
  *       return status == LIME_OK ? 0 : 1;
  *   }
  *
- * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. Where an approval stands:
+ * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. An approval lets one call through:
+ * calls with the same dedup_key share one, and the second, or one with another summary or context, is denied (its
+ * error's code is "already_used" or "args_changed"). That is known to this process and what it forks; the next one does
+ * not know it, so give each operation a key of its own. Where an approval stands:
  *
  *   "pending"     nobody has decided yet
  *   "approved"    a human granted it
@@ -185,8 +188,14 @@
 
 /** The version of the library that this header belongs to. */
 #define LIME_VERSION "0.1.0"
+
+/** The first number of LIME_VERSION. */
 #define LIME_VERSION_MAJOR 0
+
+/** The second number of LIME_VERSION. */
 #define LIME_VERSION_MINOR 1
+
+/** The third number of LIME_VERSION. */
 #define LIME_VERSION_PATCH 0
 
 /** The call did what it was asked to do. */
@@ -606,7 +615,7 @@ typedef struct lime_webhook_verifier lime_webhook_verifier;
 typedef void (*lime_transport_send_callback)(void *user_data, struct lime_http_request *request);
 
 /**
- * Is told of a request by its number, lime_http_request_id(). Runs on a thread of the library, must return at
+ * Is told of the request whose lime_http_request_id() is `request_id`. Runs on a thread of the library, must return at
  * once and must not call the library.
  */
 typedef void (*lime_transport_notice_callback)(void *user_data, uint64_t request_id);
@@ -661,13 +670,13 @@ typedef void (*lime_passport_callback)(void *user_data,
                                        struct lime_error *error);
 
 /**
- * Is told how a login request ended: `passport` is the agent's passport, not verified yet, or NULL
- * when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
+ * Is told how the login request `request_id` ended: `passport` is the agent's passport, not verified yet,
+ * or NULL when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
  */
 typedef void (*lime_login_handler)(void *user_data, const char *request_id, const char *passport);
 
 /**
- * Is given how a login request ended. The event is the handler's own and is freed with
+ * Is given how a login request ended. `event` is the handler's own and is freed with
  * lime_login_event_free(), now or later and on any thread. Runs on the dispatcher thread.
  */
 typedef void (*lime_login_event_handler)(void *user_data, struct lime_login_event *event);
@@ -716,9 +725,9 @@ typedef void (*lime_pow_callback)(void *user_data,
                                   struct lime_error *error);
 
 /**
- * Receives an event: its name ("message" when the stream does not say), its data and the last event id
- * of the stream so far. `data` has `data_length` bytes and a NUL after them. All are valid during the
- * call.
+ * Receives an event: `event` is its name ("message" when the stream does not say), `data` has
+ * `data_length` bytes and a NUL after them, `id` is the last event id of the stream so far. All are valid
+ * during the call.
  */
 typedef void (*lime_sse_callback)(void *user_data,
                                   const char *event,
@@ -733,13 +742,15 @@ extern "C" {
 /**
  * The version of the library at run time, "MAJOR.MINOR.PATCH"; compare with LIME_VERSION.
  *
- * Returns: static text.
+ * @return static text.
  */
 const char *lime_version(void);
 
 /**
  * The ABI version of the library at run time. A program that was compiled with LIME_ABI_VERSION n
  * runs with every library of the same SONAME whose number is n or more.
+ *
+ * @return LIME_ABI_VERSION, as the library was built with it.
  */
 uint32_t lime_abi_version(void);
 
@@ -747,82 +758,106 @@ uint32_t lime_abi_version(void);
  * The name of a status: "ok", or a LIME_ERROR_ constant's in lower case and without that prefix
  * ("invalid_argument").
  *
- * Returns: static text; "unknown" for a number that this library does not know.
+ * @param status_number  what a function returned, or any other number.
+ *
+ * @return static text; "unknown" for a number that this library does not know.
  */
 const char *lime_status_name(int32_t status_number);
 
 /**
  * What a status means, in a sentence.
  *
- * Returns: static text; "unknown" for a number that this library does not know.
+ * @param status_number  what a function returned, or any other number.
+ *
+ * @return static text; "unknown" for a number that this library does not know.
  */
 const char *lime_status_description(int32_t status_number);
 
 /**
  * The status number of an error, LIME_ERROR_...; the same that the failed call returned.
  *
- * Returns: the number; 0 for NULL.
+ * @param error  the error, or NULL.
+ *
+ * @return the number; 0 for NULL.
  */
 int32_t lime_error_status(const struct lime_error *error);
 
 /**
  * The message of an error, for people; programs look at the status and the code.
  *
- * Returns: text that is valid until the error is freed; NULL for NULL.
+ * @param error  the error, or NULL.
+ *
+ * @return text that is valid until the error is freed; NULL for NULL.
  */
 const char *lime_error_message(const struct lime_error *error);
 
 /**
  * The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
- * status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
+ * status, "denied" or "expired", or why it does not count, "already_used" or "args_changed"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
  *
- * Returns: text that is valid until the error is freed; NULL when there is none.
+ * @param error  the error, or NULL.
+ *
+ * @return text that is valid until the error is freed; NULL when there is none.
  */
 const char *lime_error_code(const struct lime_error *error);
 
 /**
  * The HTTP status of the answer that the error was read from.
  *
- * Returns: the HTTP status; 0 when there was no answer.
+ * @param error  the error, or NULL.
+ *
+ * @return the HTTP status; 0 when there was no answer.
  */
 int32_t lime_error_http_status(const struct lime_error *error);
 
 /**
  * The platform's `detail` object, as JSON text.
  *
- * Returns: text that is valid until the error is freed; NULL when there is none.
+ * @param error  the error, or NULL.
+ *
+ * @return text that is valid until the error is freed; NULL when there is none.
  */
 const char *lime_error_detail_json(const struct lime_error *error);
 
 /**
  * The login request that the failed call was about.
  *
- * Returns: text that is valid until the error is freed; NULL when it was about none.
+ * @param error  the error, or NULL.
+ *
+ * @return text that is valid until the error is freed; NULL when it was about none.
  */
 const char *lime_error_request_id(const struct lime_error *error);
 
 /**
  * The approval that the failed call was about.
  *
- * Returns: text that is valid until the error is freed; NULL when it was about none.
+ * @param error  the error, or NULL.
+ *
+ * @return text that is valid until the error is freed; NULL when it was about none.
  */
 const char *lime_error_approval_id(const struct lime_error *error);
 
 /**
  * How long the platform asked to wait before the next try (`Retry-After`).
  *
- * Returns: milliseconds; -1 when it did not ask.
+ * @param error  the error, or NULL.
+ *
+ * @return milliseconds; -1 when it did not ask.
  */
 int64_t lime_error_retry_after_ms(const struct lime_error *error);
 
 /**
  * Frees an error. NULL is allowed.
+ *
+ * @param error  the error, or NULL.
  */
 void lime_error_free(struct lime_error *error);
 
 /**
  * Frees a string that a function of this library handed over as the caller's own (`char *`, not
- * `const char *`). NULL is allowed.
+ * `const char *`).
+ *
+ * @param string  such a string, or NULL.
  */
 void lime_string_free(char *string);
 
@@ -830,11 +865,11 @@ void lime_string_free(char *string);
  * Cancels a started call. Its callback still comes, with LIME_ERROR_CANCELLED, unless the call ended
  * before. What was already sent may still take effect on the platform.
  *
- * Parameters: `operation`: the number that the _start function gave; numbers are never used again, so
- * a late or a wrong one does no harm.
+ * @param operation  the number that the _start function gave; numbers are never used again, so a late or a
+ *   wrong one does no harm.
  *
- * Returns: 1 if the call was still under way, else 0. Never blocks; may be called on any thread, in
- * callbacks too.
+ * @return 1 if the call was still under way, else 0. Never blocks; may be called on any thread, in callbacks
+ *   too.
  */
 int32_t lime_operation_cancel(uint64_t operation);
 
@@ -843,7 +878,7 @@ int32_t lime_operation_cancel(uint64_t operation);
  * LIME_ERROR_WOULD_DEADLOCK, and a host that waits there for the result of a started call by itself would wait for
  * ever.
  *
- * Returns: 1 or 0.
+ * @return 1 or 0.
  */
 int32_t lime_is_library_thread(void);
 
@@ -851,12 +886,13 @@ int32_t lime_is_library_thread(void);
  * Reads a point in time as the platform writes it: ISO 8601, with `Z`, an offset or neither (which
  * counts as UTC).
  *
- * Parameters: `text`: for example "2026-11-23T10:00:00.5+02:00". `unix_micros`: gets the microseconds
- * since 1970-01-01T00:00:00Z; finer parts are cut off. `offset_seconds`: NULL, or gets the seconds east
- * of UTC, LIME_NO_OFFSET when the text has no offset. `error`: NULL, or gets the error.
+ * @param text  for example "2026-11-23T10:00:00.5+02:00".
+ * @param[out] unix_micros  gets the microseconds since 1970-01-01T00:00:00Z; finer parts are cut off.
+ * @param[out] offset_seconds  NULL, or gets the seconds east of UTC, LIME_NO_OFFSET when the text has no
+ *   offset.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_BAD_RESPONSE when the text is no point in time;
- * LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_BAD_RESPONSE when the text is no point in time; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_timestamp_parse(const char *text,
                              int64_t *unix_micros,
@@ -866,15 +902,18 @@ int32_t lime_timestamp_parse(const char *text,
 /**
  * Makes a transport of the host's functions. Starts nothing.
  *
- * Parameters: `send`: see lime_transport_send_callback. `abort`: NULL, or told when the answer of a request is
- * not wanted any more, because its caller gave up or its time ran out: close the connection; the request still
- * has to be freed. `resume`: NULL, or told that there is room again after lime_http_request_wants_more() was 0.
- * A host without the two asks with lime_http_request_is_wanted() and lime_http_request_wait(). `user_data`: given
- * back in each call. `drop_user_data`: NULL, or called once, on any thread, when the transport, the options and
- * clients that it was set in, and all its requests are freed, or before this function returns an error.
- * `transport`: gets the transport, to be freed with lime_transport_free(). `error`: NULL, or gets the error.
+ * @param send  see lime_transport_send_callback.
+ * @param abort  NULL, or told when the answer of a request is not wanted any more, because its caller gave up
+ *   or its time ran out: close the connection; the request still has to be freed.
+ * @param resume  NULL, or told that there is room again after lime_http_request_wants_more() was 0. A host
+ *   without the two asks with lime_http_request_is_wanted() and lime_http_request_wait().
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once, on any thread, when the transport, the options and clients
+ *   that it was set in, and all its requests are freed, or before this function returns an error.
+ * @param[out] transport  gets the transport, to be freed with lime_transport_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (send or transport NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (send or transport NULL).
  */
 int32_t lime_transport_new(lime_transport_send_callback send,
                            lime_transport_notice_callback abort,
@@ -888,35 +927,44 @@ int32_t lime_transport_new(lime_transport_send_callback send,
  * Says whether the host's client has time limits of its own. Then the options' `timeout_ms` is not applied to
  * its requests. Default: 0. To be set before the first client is made with it.
  *
- * Parameters: `keeps_time`: 1 or 0.
+ * @param transport  the transport.
+ * @param keeps_time  1 or 0.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (transport NULL, another number).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (transport NULL, another number).
  */
 int32_t lime_transport_set_keeps_time(struct lime_transport *transport, int32_t keeps_time);
 
 /**
  * Frees the caller's hold on a transport; what it was set in keeps it. NULL is allowed.
+ *
+ * @param transport  the transport, or NULL.
  */
 void lime_transport_free(struct lime_transport *transport);
 
 /**
  * The request's number, which the two notices are given. Numbers are never used again.
  *
- * Returns: the number; 0 for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return the number; 0 for NULL.
  */
 uint64_t lime_http_request_id(const struct lime_http_request *request);
 
 /**
  * The method, "GET" or "POST".
  *
- * Returns: text that is valid until the request is freed; NULL for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the request is freed; NULL for NULL.
  */
 const char *lime_http_request_method(const struct lime_http_request *request);
 
 /**
  * The absolute URL. Redirects must not be followed: they are given back like any other answer.
  *
- * Returns: text that is valid until the request is freed; NULL for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the request is freed; NULL for NULL.
  */
 const char *lime_http_request_url(const struct lime_http_request *request);
 
@@ -924,34 +972,39 @@ const char *lime_http_request_url(const struct lime_http_request *request);
  * How many headers are to be sent, beside those that an HTTP client adds by itself (`Host`,
  * `Content-Length`).
  *
- * Returns: the number; 0 for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return the number; 0 for NULL.
  */
 size_t lime_http_request_header_count(const struct lime_http_request *request);
 
 /**
  * The name of a header, in lower case.
  *
- * Parameters: `index`: from 0 to lime_http_request_header_count() - 1.
+ * @param request  the request, or NULL.
+ * @param index  from 0 to lime_http_request_header_count() - 1.
  *
- * Returns: text that is valid until the request is freed; NULL for NULL and beyond the last one.
+ * @return text that is valid until the request is freed; NULL for NULL and beyond the last one.
  */
 const char *lime_http_request_header_name(const struct lime_http_request *request, size_t index);
 
 /**
  * The value of a header. It may be a secret (`x-site-token`, `x-agent-token`, `authorization`): not for logs.
  *
- * Parameters: `index`: from 0 to lime_http_request_header_count() - 1.
+ * @param request  the request, or NULL.
+ * @param index  from 0 to lime_http_request_header_count() - 1.
  *
- * Returns: text that is valid until the request is freed; NULL for NULL and beyond the last one.
+ * @return text that is valid until the request is freed; NULL for NULL and beyond the last one.
  */
 const char *lime_http_request_header_value(const struct lime_http_request *request, size_t index);
 
 /**
  * The whole body.
  *
- * Parameters: `length`: NULL, or gets its length in bytes; 0 for NULL.
+ * @param request  the request, or NULL.
+ * @param[out] length  NULL, or gets its length in bytes; 0 for NULL.
  *
- * Returns: bytes that are valid until the request is freed; NULL when there are none.
+ * @return bytes that are valid until the request is freed; NULL when there are none.
  */
 const void *lime_http_request_body(const struct lime_http_request *request, size_t *length);
 
@@ -959,7 +1012,9 @@ const void *lime_http_request_body(const struct lime_http_request *request, size
  * Whether the answer's body is a stream: to be handed on piece by piece as it arrives, without a limit of time
  * between the pieces.
  *
- * Returns: 1 or 0; 0 for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return 1 or 0; 0 for NULL.
  */
 int32_t lime_http_request_is_stream(const struct lime_http_request *request);
 
@@ -967,22 +1022,28 @@ int32_t lime_http_request_is_stream(const struct lime_http_request *request);
  * How long the platform may hold the answer back, where that is longer than usual (a long poll): a client with
  * time limits of its own must not give up before.
  *
- * Returns: milliseconds; -1 when it is a request like any other, and for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return milliseconds; -1 when it is a request like any other, and for NULL.
  */
 int64_t lime_http_request_time_limit_ms(const struct lime_http_request *request);
 
 /**
  * The started call that the request is sent for.
  *
- * Returns: its number, as lime_operation_cancel() takes it; 0 when the library sends it by itself (an event
- * stream, signing keys), and for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return its number, as lime_operation_cancel() takes it; 0 when the library sends it by itself (an event
+ *   stream, signing keys), and for NULL.
  */
 uint64_t lime_http_request_operation(const struct lime_http_request *request);
 
 /**
  * Whether the answer is still wanted. Any thread may ask, also while another one uses the request.
  *
- * Returns: 1, or 0 when whoever asked has given up, or the request has ended or is NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return 1, or 0 when whoever asked has given up, or the request has ended or is NULL.
  */
 int32_t lime_http_request_is_wanted(const struct lime_http_request *request);
 
@@ -990,8 +1051,10 @@ int32_t lime_http_request_is_wanted(const struct lime_http_request *request);
  * Whether more of the body is wanted now. It costs memory, and nothing else, to write while it is not. Any
  * thread may ask.
  *
- * Returns: 1, or 0 when enough waits to be read for now (see `resume` of lime_transport_new()), or the answer is
- * not wanted any more.
+ * @param request  the request, or NULL.
+ *
+ * @return 1, or 0 when enough waits to be read for now (see `resume` of lime_transport_new()), or the answer
+ *   is not wanted any more.
  */
 int32_t lime_http_request_wants_more(const struct lime_http_request *request);
 
@@ -999,18 +1062,22 @@ int32_t lime_http_request_wants_more(const struct lime_http_request *request);
  * Blocks until more of the body is wanted, or nothing any more: for a host that carries a request out on a
  * thread of its own. On a thread of the library it does not wait.
  *
- * Returns: as lime_http_request_wants_more().
+ * @param request  the request, or NULL.
+ *
+ * @return as lime_http_request_wants_more().
  */
 int32_t lime_http_request_wait(const struct lime_http_request *request);
 
 /**
  * Hands over the answer's status and headers.
  *
- * Parameters: `http_status`: 100 to 999. `names`, `values`: arrays of `count` texts; NULL with count 0. What HTTP
- * does not allow is left out. `count`: how many headers there are. All are copied.
+ * @param request  the request.
+ * @param http_status  100 to 999.
+ * @param names,values  arrays of `count` texts; NULL with count 0. What HTTP does not allow is left out.
+ * @param count  how many headers there are. All are copied.
  *
- * Returns: LIME_OK; LIME_ERROR_CANCELLED when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT
- * (something NULL, no HTTP status, or the request was answered already).
+ * @return LIME_OK; LIME_ERROR_CANCELLED when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT
+ *   (something NULL, no HTTP status, or the request was answered already).
  */
 int32_t lime_http_request_respond(struct lime_http_request *request,
                                   int32_t http_status,
@@ -1021,11 +1088,12 @@ int32_t lime_http_request_respond(struct lime_http_request *request,
 /**
  * Hands over a piece of the answer's body, after any decoding (`Content-Encoding`).
  *
- * Parameters: `data`, `length`: the bytes; copied.
+ * @param request  the request.
+ * @param data,length  the bytes; copied.
  *
- * Returns: LIME_OK, also where lime_http_request_wants_more() is 0; LIME_ERROR_CANCELLED when the answer is not
- * wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL, or the status was not handed over, or the request
- * has ended).
+ * @return LIME_OK, also where lime_http_request_wants_more() is 0; LIME_ERROR_CANCELLED when the answer is
+ *   not wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL, or the status was not handed over, or
+ *   the request has ended).
  */
 int32_t lime_http_request_write(struct lime_http_request *request,
                                 const void *data,
@@ -1034,19 +1102,22 @@ int32_t lime_http_request_write(struct lime_http_request *request,
 /**
  * Says that the body is complete. The request still has to be freed.
  *
- * Returns: LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (request NULL, or the
- * status was not handed over, or the request has ended).
+ * @param request  the request.
+ *
+ * @return LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (request NULL, or
+ *   the status was not handed over, or the request has ended).
  */
 int32_t lime_http_request_end(struct lime_http_request *request);
 
 /**
  * Says that there is no answer, or that its body broke off. The request still has to be freed.
  *
- * Parameters: `reach`: how far it got, a LIME_REACH_ constant; when in doubt, LIME_REACH_MAYBE_SENT. `message`: for
- * people, without secrets; copied.
+ * @param request  the request.
+ * @param reach  how far it got, a LIME_REACH_ constant; when in doubt, LIME_REACH_MAYBE_SENT.
+ * @param message  for people, without secrets; copied.
  *
- * Returns: LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL, text not
- * UTF-8, another reach, or the request has ended).
+ * @return LIME_OK, also when the answer is not wanted any more; LIME_ERROR_INVALID_ARGUMENT (something NULL,
+ *   text not UTF-8, another reach, or the request has ended).
  */
 int32_t lime_http_request_fail(struct lime_http_request *request,
                                int32_t reach,
@@ -1054,17 +1125,20 @@ int32_t lime_http_request_fail(struct lime_http_request *request,
 
 /**
  * Frees a request. One that has neither ended nor failed counts as failed, LIME_REACH_MAYBE_SENT. NULL is allowed.
+ *
+ * @param request  the request, or NULL.
  */
 void lime_http_request_free(struct lime_http_request *request);
 
 /**
  * A clock that stands at a time.
  *
- * Parameters: `unix_ms`: milliseconds since 1970-01-01T00:00:00Z. `skips_sleeps`: 1 to let every wait move the clock
- * by itself and end at once; 0 to let it last until lime_clock_advance_ms() has moved the clock far enough.
+ * @param unix_ms  milliseconds since 1970-01-01T00:00:00Z.
+ * @param skips_sleeps  1 to let every wait move the clock by itself and end at once; 0 to let it last until
+ *   lime_clock_advance_ms() has moved the clock far enough.
  *
- * Returns: the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps neither
- * 0 nor 1.
+ * @return the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps
+ *   neither 0 nor 1.
  */
 struct lime_clock *lime_clock_new(int64_t unix_ms,
                                   int32_t skips_sleeps);
@@ -1072,44 +1146,51 @@ struct lime_clock *lime_clock_new(int64_t unix_ms,
 /**
  * Moves the clock forward and ends the waits whose time has come.
  *
- * Parameters: `ms`: by how many milliseconds.
+ * @param clock  the clock.
+ * @param ms  by how many milliseconds.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL).
  */
 int32_t lime_clock_advance_ms(const struct lime_clock *clock, uint64_t ms);
 
 /**
  * Sets what the library gets for a random number, which spreads its back-offs. Default: 0.
  *
- * Parameters: `jitter`: from 0 (included) to 1 (excluded).
+ * @param clock  the clock.
+ * @param jitter  from 0 (included) to 1 (excluded).
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL, another number).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (clock NULL, another number).
  */
 int32_t lime_clock_set_jitter(const struct lime_clock *clock, double jitter);
 
 /**
  * How many waits have begun so far.
  *
- * Returns: the number; 0 for NULL.
+ * @param clock  the clock, or NULL.
+ *
+ * @return the number; 0 for NULL.
  */
 size_t lime_clock_sleeps(const struct lime_clock *clock);
 
 /**
  * How long a wait is, or was.
  *
- * Parameters: `index`: from 0 to lime_clock_sleeps() - 1, in the order in which they began.
+ * @param clock  the clock, or NULL.
+ * @param index  from 0 to lime_clock_sleeps() - 1, in the order in which they began.
  *
- * Returns: milliseconds; -1 for NULL and beyond the last one.
+ * @return milliseconds; -1 for NULL and beyond the last one.
  */
 int64_t lime_clock_slept_ms(const struct lime_clock *clock, size_t index);
 
 /**
  * Blocks until so many waits have begun since the clock was made.
  *
- * Parameters: `count`: how many waits. `timeout_ms`: how long to block at most, in milliseconds of real time.
+ * @param clock  the clock.
+ * @param count  how many waits.
+ * @param timeout_ms  how long to block at most, in milliseconds of real time.
  *
- * Returns: LIME_OK; LIME_ERROR_TIMEOUT; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT (clock
- * NULL).
+ * @return LIME_OK; LIME_ERROR_TIMEOUT; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT
+ *   (clock NULL).
  */
 int32_t lime_clock_wait_for_sleeps(const struct lime_clock *clock,
                                    size_t count,
@@ -1117,22 +1198,25 @@ int32_t lime_clock_wait_for_sleeps(const struct lime_clock *clock,
 
 /**
  * Frees the caller's hold on a clock; what it was set in keeps it. NULL is allowed.
+ *
+ * @param clock  the clock, or NULL.
  */
 void lime_clock_free(struct lime_clock *clock);
 
 /**
  * A new set of options, with the defaults.
  *
- * Returns: the options, to be freed with lime_site_options_free(); never NULL.
+ * @return the options, to be freed with lime_site_options_free(); never NULL.
  */
 struct lime_site_options *lime_site_options_new(void);
 
 /**
  * Sets the site's secret, `st_...`. Without it the environment variable LIME_SITE_TOKEN counts.
  *
- * Parameters: `site_token`: copied; NULL or "" goes back to the environment variable.
+ * @param options  the options.
+ * @param site_token  copied; NULL or "" goes back to the environment variable.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_site_options_set_site_token(struct lime_site_options *options, const char *site_token);
 
@@ -1140,33 +1224,41 @@ int32_t lime_site_options_set_site_token(struct lime_site_options *options, cons
  * Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
  * `https://lime.pics/api/v1`.
  *
- * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
- * the client is made.
+ * @param options  the options.
+ * @param base_url  copied; NULL or "" goes back to the environment variable. It is checked when the client is
+ *   made.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_site_options_set_base_url(struct lime_site_options *options, const char *base_url);
 
 /**
  * Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
  *
- * Parameters: `timeout_ms`: milliseconds, at least 1.
+ * @param options  the options.
+ * @param timeout_ms  milliseconds, at least 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
  */
 int32_t lime_site_options_set_timeout_ms(struct lime_site_options *options, uint64_t timeout_ms);
 
 /**
  * Sets how many further attempts follow a failed one. Default: 3.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param max_retries  a number of attempts; 0 for none.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_max_retries(struct lime_site_options *options, uint32_t max_retries);
 
 /**
  * Sets the first wait before the event stream reconnects; it doubles up to 8 s. Default: 500 ms.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param backoff_ms  milliseconds.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_sse_backoff_base_ms(struct lime_site_options *options, uint64_t backoff_ms);
 
@@ -1174,7 +1266,10 @@ int32_t lime_site_options_set_sse_backoff_base_ms(struct lime_site_options *opti
  * Sets how many events may wait for the handlers before the stream is not read any further; nothing is
  * dropped, the platform is held back. Default: 1024; 0 counts as 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param limit  a number of events.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_event_queue_limit(struct lime_site_options *options, size_t limit);
 
@@ -1182,35 +1277,44 @@ int32_t lime_site_options_set_event_queue_limit(struct lime_site_options *option
  * Sets how long the platform's signing keys are used before they are fetched again; a day at most.
  * Without it the environment variable LIME_JWKS_CACHE_TTL_SECONDS counts, then 300 s.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param ttl_ms  milliseconds.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_jwks_cache_ttl_ms(struct lime_site_options *options, uint64_t ttl_ms);
 
 /**
  * Sets whether a passport without an `iss` claim is refused (one with it is always checked). Default: 0.
  *
- * Parameters: `required`: 0 or 1.
+ * @param options  the options.
+ * @param required  0 or 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */
 int32_t lime_site_options_set_require_issuer(struct lime_site_options *options, int32_t required);
 
 /**
  * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ * @param options  the options.
+ * @param post_retry  LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */
 int32_t lime_site_options_set_post_retry(struct lime_site_options *options, int32_t post_retry);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
- * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
- * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
- * these options and every client made with them are gone, when another callback is set, or before this
- * function returns an error.
+ * @param options  the options.
+ * @param level  the least level that is of interest, a LIME_LOG_ constant.
+ * @param callback  see lime_log_callback.
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once when these options and every client made with them are gone,
+ *   when another callback is set, or before this function returns an error.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
  */
 int32_t lime_site_options_set_log_callback(struct lime_site_options *options,
                                            int32_t level,
@@ -1221,9 +1325,10 @@ int32_t lime_site_options_set_log_callback(struct lime_site_options *options,
 /**
  * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
  *
- * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ * @param options  the options.
+ * @param transport  kept; NULL goes back to the library's own client.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_transport(struct lime_site_options *options,
                                         const struct lime_transport *transport);
@@ -1231,24 +1336,28 @@ int32_t lime_site_options_set_transport(struct lime_site_options *options,
 /**
  * Sets where time and chance come from, for tests.
  *
- * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ * @param options  the options.
+ * @param clock  kept; NULL goes back to the machine's clock.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_site_options_set_clock(struct lime_site_options *options, const struct lime_clock *clock);
 
 /**
  * Frees options. NULL is allowed. Clients that were made with them live on.
+ *
+ * @param options  the options, or NULL.
  */
 void lime_site_options_free(struct lime_site_options *options);
 
 /**
  * Makes a client for the site that the token belongs to. Starts no thread and sends nothing.
  *
- * Parameters: `options`: copied; NULL for the defaults and the environment. `site`: gets the client, to
- * be freed with lime_site_free(). `error`: NULL, or gets the error.
+ * @param options  copied; NULL for the defaults and the environment.
+ * @param[out] site  gets the client, to be freed with lime_site_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_new(const struct lime_site_options *options,
                       struct lime_site **site,
@@ -1257,12 +1366,13 @@ int32_t lime_site_new(const struct lime_site_options *options,
 /**
  * Creates a login request, to be handed to the agent by its request id. Blocks.
  *
- * Parameters: `request`: gets the result, to be freed with lime_login_request_free(). `error`: NULL, or
- * gets the error.
+ * @param site  the client.
+ * @param[out] request  gets the result, to be freed with lime_login_request_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token;
- * LIME_ERROR_RATE_LIMIT; another error of the platform or the network; LIME_ERROR_CLOSED;
- * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token; LIME_ERROR_RATE_LIMIT;
+ *   another error of the platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
+ *   LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_create_login_request(const struct lime_site *site,
                                        struct lime_login_request **request,
@@ -1271,10 +1381,13 @@ int32_t lime_site_create_login_request(const struct lime_site *site,
 /**
  * The started form of lime_site_create_login_request(); see "Started calls" in the manual above.
  *
- * Parameters: `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`:
- * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_site_create_login_request_start(const struct lime_site *site,
                                              lime_login_request_callback callback,
@@ -1286,11 +1399,13 @@ int32_t lime_site_create_login_request_start(const struct lime_site *site,
 /**
  * Reads where a login request of this site stands. Blocks.
  *
- * Parameters: `request_id`: the login request. `found`: gets the result, to be freed with
- * lime_login_request_status_free(). `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param request_id  the login request.
+ * @param[out] found  gets the result, to be freed with lime_login_request_status_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_API when the platform does not know it or it is no request id; other errors as
- * lime_site_create_login_request().
+ * @return LIME_OK; LIME_ERROR_API when the platform does not know it or it is no request id; other errors as
+ *   lime_site_create_login_request().
  */
 int32_t lime_site_read_login_request(const struct lime_site *site,
                                      const char *request_id,
@@ -1300,11 +1415,14 @@ int32_t lime_site_read_login_request(const struct lime_site *site,
 /**
  * The started form of lime_site_read_login_request(); see "Started calls" in the manual above.
  *
- * Parameters: `request_id`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
- * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
- * error.
+ * @param site  the client.
+ * @param request_id  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_site_read_login_request_start(const struct lime_site *site,
                                            const char *request_id,
@@ -1318,13 +1436,17 @@ int32_t lime_site_read_login_request_start(const struct lime_site *site,
  * Waits until a login request ends, and starts the event stream if it is not running. An event that
  * came before the wait began (two minutes at most) counts. Blocks.
  *
- * Parameters: `request_id`: the login request. `timeout_ms`: the longest wait, in milliseconds. `event`:
- * gets the result, to be freed with lime_login_event_free(); its passport is NULL when nobody signed in
- * before the request expired. `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param request_id  the login request.
+ * @param timeout_ms  the longest wait, in milliseconds.
+ * @param[out] event  gets the result, to be freed with lime_login_event_free(); its passport is NULL when
+ *   nobody signed in before the request expired.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once
- * when the platform refuses the token; LIME_ERROR_API at once for a text that is no request id; LIME_ERROR_CLOSED when the client is closed meanwhile;
- * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once when
+ *   the platform refuses the token; LIME_ERROR_API at once for a text that is no request id;
+ *   LIME_ERROR_CLOSED when the client is closed meanwhile; LIME_ERROR_WOULD_DEADLOCK in a callback;
+ *   LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_wait_for_login(const struct lime_site *site,
                                  const char *request_id,
@@ -1335,11 +1457,15 @@ int32_t lime_site_wait_for_login(const struct lime_site *site,
 /**
  * The started form of lime_site_wait_for_login(); see "Started calls" in the manual above.
  *
- * Parameters: `request_id`: copied. `timeout_ms`: the longest wait, in milliseconds. `callback`: gets the
- * result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
- * lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param request_id  copied.
+ * @param timeout_ms  the longest wait, in milliseconds.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_site_wait_for_login_start(const struct lime_site *site,
                                        const char *request_id,
@@ -1353,14 +1479,17 @@ int32_t lime_site_wait_for_login_start(const struct lime_site *site,
 /**
  * Verifies a passport, fetching the platform's keys if they are not at hand. Blocks only for that.
  *
- * Parameters: `jwt`: the passport. `expected_request_id`: the login request that it must be for, or NULL
- * for any (dangerous: another site's or another person's login would do). `require_issuer`: 1 to refuse a
- * passport without `iss`, else 0 (the site's option still counts). `passport`: gets the result, to be
- * freed with lime_passport_free(). `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param jwt  the passport.
+ * @param expected_request_id  the login request that it must be for, or NULL for any (dangerous: another
+ *   site's or another person's login would do).
+ * @param require_issuer  1 to refuse a passport without `iss`, else 0 (the site's option still counts).
+ * @param[out] passport  gets the result, to be freed with lime_passport_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; an error of the platform or
- * the network when the keys cannot be had; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback
- * (start it there); LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; an error of the platform or the
+ *   network when the keys cannot be had; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback (start it
+ *   there); LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_verify_passport(const struct lime_site *site,
                                   const char *jwt,
@@ -1372,12 +1501,14 @@ int32_t lime_site_verify_passport(const struct lime_site *site,
 /**
  * Verifies a passport with the keys that are at hand. Never blocks and sends nothing; in callbacks, too.
  *
- * Parameters: `jwt`, `expected_request_id`, `require_issuer`: as lime_site_verify_passport(). `passport`: gets the
- * result, to be freed with lime_passport_free(); NULL when the platform's keys are not at hand, which
- * lime_site_verify_passport_start() fetches. `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param jwt,expected_request_id,require_issuer  as lime_site_verify_passport().
+ * @param[out] passport  gets the result, to be freed with lime_passport_free(); NULL when the platform's keys
+ *   are not at hand, which lime_site_verify_passport_start() fetches.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
- * LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_PASSPORT;
+ *   LIME_ERROR_PASSPORT_EXPIRED; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_verify_passport_cached(const struct lime_site *site,
                                          const char *jwt,
@@ -1389,12 +1520,17 @@ int32_t lime_site_verify_passport_cached(const struct lime_site *site,
 /**
  * The started form of lime_site_verify_passport(); see "Started calls" in the manual above.
  *
- * Parameters: `jwt`, `expected_request_id`: copied. `require_issuer`: 0 or 1. `callback`: gets the result.
- * `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
- * lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param jwt  copied.
+ * @param expected_request_id  copied; NULL for any.
+ * @param require_issuer  0 or 1.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called. A passport that cannot be right
- * whatever the keys are is refused at once.
+ * @return LIME_OK when it was started; else `callback` is not called. A passport that cannot be right
+ *   whatever the keys are is refused at once.
  */
 int32_t lime_site_verify_passport_start(const struct lime_site *site,
                                         const char *jwt,
@@ -1411,12 +1547,14 @@ int32_t lime_site_verify_passport_start(const struct lime_site *site,
  * Handlers run one at a time, in the order of registration, and stay registered for the life of the
  * client.
  *
- * Parameters: `handler`: see lime_login_handler. `user_data`: given back in each call. `drop_user_data`:
- * NULL, or called once after the last call has returned: when the site was freed (while lime_site_free()
- * runs or soon after, on any thread), or before this function returns an error. `error`: NULL, or gets
- * the error.
+ * @param site  the client.
+ * @param handler  see lime_login_handler.
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once after the last call has returned: when the site was freed
+ *   (while lime_site_free() runs or soon after, on any thread), or before this function returns an error.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_on_login(const struct lime_site *site,
                            lime_login_handler handler,
@@ -1429,10 +1567,12 @@ int32_t lime_site_on_login(const struct lime_site *site,
  * freed it has its place in the queue (lime_site_options_set_event_queue_limit()), so a host that does not keep up
  * holds the platform back instead of filling its memory, and nothing is dropped.
  *
- * Parameters: `handler`: see lime_login_event_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
- * `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param handler  see lime_login_event_handler.
+ * @param user_data,drop_user_data  as lime_site_on_login().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_on_login_event(const struct lime_site *site,
                                  lime_login_event_handler handler,
@@ -1445,10 +1585,12 @@ int32_t lime_site_on_login_event(const struct lime_site *site,
  * then whenever it has changed. Closing the client is not reported. It stays registered for the life of
  * the client.
  *
- * Parameters: `handler`: see lime_state_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
- * `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param handler  see lime_state_handler.
+ * @param user_data,drop_user_data  as lime_site_on_login().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_on_state(const struct lime_site *site,
                            lime_state_handler handler,
@@ -1459,38 +1601,55 @@ int32_t lime_site_on_state(const struct lime_site *site,
 /**
  * Starts the event stream; does nothing when it is running. In a forked child it has to be started anew.
  *
- * Parameters: `error`: NULL, or gets the error.
+ * @param site  the client.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_start_events(const struct lime_site *site, struct lime_error **error);
 
 /**
  * Where the event stream stands.
  *
- * Returns: a LIME_STREAM_ constant (a later version may know more of them); -1 for NULL.
+ * @param site  the client, or NULL.
+ *
+ * @return a LIME_STREAM_ constant (a later version may know more of them); -1 for NULL.
  */
 int32_t lime_site_state(const struct lime_site *site);
 
 /**
  * What ended the event stream's last connection or attempt.
  *
- * Returns: an error of the caller's own, to be freed with lime_error_free(), or NULL.
+ * @param site  the client, or NULL.
+ *
+ * @return an error of the caller's own, to be freed with lime_error_free(), or NULL.
  */
 struct lime_error *lime_site_last_error(const struct lime_site *site);
 
 /**
  * How many connections of the event stream came about so far.
+ *
+ * @param site  the client, or NULL.
+ *
+ * @return a number of connections; 0 for NULL.
  */
 uint64_t lime_site_connections(const struct lime_site *site);
 
 /**
  * How many events the event stream brought so far.
+ *
+ * @param site  the client, or NULL.
+ *
+ * @return a number of events; 0 for NULL.
  */
 uint64_t lime_site_events(const struct lime_site *site);
 
 /**
  * How many frames of the event stream were not what the protocol allows, and were skipped.
+ *
+ * @param site  the client, or NULL.
+ *
+ * @return a number of frames; 0 for NULL.
  */
 uint64_t lime_site_malformed_frames(const struct lime_site *site);
 
@@ -1498,6 +1657,8 @@ uint64_t lime_site_malformed_frames(const struct lime_site *site);
  * Ends the event stream and refuses further calls with LIME_ERROR_CLOSED; calls that are under way go
  * on, and waits for a login end. No handler begins after it, but one may be running. Does not wait; may
  * be called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ *
+ * @param site  the client, or NULL.
  */
 void lime_site_close(const struct lime_site *site);
 
@@ -1505,105 +1666,135 @@ void lime_site_close(const struct lime_site *site);
  * Closes the client, waits until none of its handlers is running, and frees it. In a callback it does
  * not wait: the handler that calls it is the last one. Started calls still complete. NULL is allowed.
  * No other thread may use the client during or after this call.
+ *
+ * @param site  the client, or NULL.
  */
 void lime_site_free(struct lime_site *site);
 
 /**
  * The login request's id, to be handed to the agent.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_login_request_request_id(const struct lime_login_request *request);
 
 /**
  * The login request's status, "PENDING".
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_login_request_status_text(const struct lime_login_request *request);
 
 /**
  * When the login request expires.
  *
- * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ * @param request  the request, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
  */
 int64_t lime_login_request_expires_at_unix_micros(const struct lime_login_request *request);
 
 /**
  * The offset that the expiry was written with.
  *
- * Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
+ * @param request  the request, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when it was written without one.
  */
 int32_t lime_login_request_expires_at_offset_seconds(const struct lime_login_request *request);
 
 /**
  * Frees a login request. NULL is allowed.
+ *
+ * @param request  the request, or NULL.
  */
 void lime_login_request_free(struct lime_login_request *request);
 
 /**
  * The login request's id.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param found  the login request's status, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_login_request_status_request_id(const struct lime_login_request_status *found);
 
 /**
  * The status: "PENDING", "APPROVED", "DELIVERED" or "EXPIRED".
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param found  the login request's status, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_login_request_status_status_text(const struct lime_login_request_status *found);
 
 /**
  * When the login request expires, where the platform says so.
  *
- * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not say.
+ * @param found  the login request's status, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not say.
  */
 int64_t lime_login_request_status_expires_at_unix_micros(const struct lime_login_request_status *found);
 
 /**
  * The offset that the expiry was written with.
  *
- * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ * @param found  the login request's status, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when there is none.
  */
 int32_t lime_login_request_status_expires_at_offset_seconds(const struct lime_login_request_status *found);
 
 /**
  * Frees a login request's status. NULL is allowed.
+ *
+ * @param found  the login request's status, or NULL.
  */
 void lime_login_request_status_free(struct lime_login_request_status *found);
 
 /**
  * The login request that ended.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param event  the event, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_login_event_request_id(const struct lime_login_event *event);
 
 /**
  * The agent's passport, not verified yet: pass it to lime_site_verify_passport().
  *
- * Returns: text that is valid until the object is freed; NULL when nobody signed in in time.
+ * @param event  the event, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when nobody signed in in time.
  */
 const char *lime_login_event_passport(const struct lime_login_event *event);
 
 /**
  * Frees a login event. NULL is allowed.
+ *
+ * @param event  the event, or NULL.
  */
 void lime_login_event_free(struct lime_login_event *event);
 
 /**
  * Verifies a passport with keys that are at hand, without any client and at any time.
  *
- * Parameters: `jwt`: the passport. `jwks_json`, `jwks_length`: the platform's key document, bare or in
- * an envelope. `api_root`: where the passport must come from, such as "https://lime.pics/api/v1".
- * `expected_request_id`: the login request that it must be for, or NULL for any. `require_issuer`: 1 to
- * refuse a passport without `iss`, else 0. `now_unix_seconds`: the time that counts as now. `passport`:
- * gets the result, to be freed with lime_passport_free(). `error`: NULL, or gets the error.
+ * @param jwt  the passport.
+ * @param jwks_json,jwks_length  the platform's key document, bare or in an envelope.
+ * @param api_root  where the passport must come from, such as "https://lime.pics/api/v1".
+ * @param expected_request_id  the login request that it must be for, or NULL for any.
+ * @param require_issuer  1 to refuse a passport without `iss`, else 0.
+ * @param now_unix_seconds  the time that counts as now.
+ * @param[out] passport  gets the result, to be freed with lime_passport_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
- * LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_passport_verify(const char *jwt,
                              const void *jwks_json,
@@ -1618,38 +1809,43 @@ int32_t lime_passport_verify(const char *jwt,
 /**
  * All claims as a JSON object; `sub` is called `agent_id`.
  *
- * Returns: text that is valid until the passport is freed; NULL for NULL.
+ * @param passport  the passport, or NULL.
+ *
+ * @return text that is valid until the passport is freed; NULL for NULL.
  */
 const char *lime_passport_claims_json(const struct lime_passport *passport);
 
 /**
  * One claim that is a text, such as "agent_id", "owner_id" or "request_id".
  *
- * Parameters: `name`: the claim's name.
+ * @param passport  the passport, or NULL.
+ * @param name  the claim's name.
  *
- * Returns: text that is valid until the passport is freed; NULL when there is no such claim or it is
- * no text.
+ * @return text that is valid until the passport is freed; NULL when there is no such claim or it is no text.
  */
 const char *lime_passport_text_claim(const struct lime_passport *passport, const char *name);
 
 /**
  * Frees a passport. NULL is allowed.
+ *
+ * @param passport  the passport, or NULL.
  */
 void lime_passport_free(struct lime_passport *passport);
 
 /**
  * A new set of options, with the defaults.
  *
- * Returns: the options, to be freed with lime_agent_options_free(); never NULL.
+ * @return the options, to be freed with lime_agent_options_free(); never NULL.
  */
 struct lime_agent_options *lime_agent_options_new(void);
 
 /**
  * Sets the agent's secret, `at_...`. Without it the environment variable LIME_AGENT_TOKEN counts.
  *
- * Parameters: `agent_token`: copied; NULL or "" goes back to the environment variable.
+ * @param options  the options.
+ * @param agent_token  copied; NULL or "" goes back to the environment variable.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_agent_options_set_agent_token(struct lime_agent_options *options, const char *agent_token);
 
@@ -1657,33 +1853,41 @@ int32_t lime_agent_options_set_agent_token(struct lime_agent_options *options, c
  * Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
  * `https://lime.pics/api/v1`.
  *
- * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
- * the client is made.
+ * @param options  the options.
+ * @param base_url  copied; NULL or "" goes back to the environment variable. It is checked when the client is
+ *   made.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_agent_options_set_base_url(struct lime_agent_options *options, const char *base_url);
 
 /**
  * Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
  *
- * Parameters: `timeout_ms`: milliseconds, at least 1.
+ * @param options  the options.
+ * @param timeout_ms  milliseconds, at least 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
  */
 int32_t lime_agent_options_set_timeout_ms(struct lime_agent_options *options, uint64_t timeout_ms);
 
 /**
  * Sets how many further attempts follow a failed one. Default: 3.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param max_retries  a number of attempts; 0 for none.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_agent_options_set_max_retries(struct lime_agent_options *options, uint32_t max_retries);
 
 /**
  * Sets the wall-clock budget of one proof of work. Default: 10,000 ms.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param timeout_ms  milliseconds.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_agent_options_set_pow_timeout_ms(struct lime_agent_options *options, uint64_t timeout_ms);
 
@@ -1691,33 +1895,44 @@ int32_t lime_agent_options_set_pow_timeout_ms(struct lime_agent_options *options
  * Sets which digest the proof of work uses: LIME_POW_DIGEST_AUTO (default), LIME_POW_DIGEST_SEED or
  * LIME_POW_DIGEST_TODAY.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ * @param options  the options.
+ * @param digest  a LIME_POW_DIGEST_ constant.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */
 int32_t lime_agent_options_set_pow_digest(struct lime_agent_options *options, int32_t digest);
 
 /**
  * Sets how many threads one proof of work uses. Default: 1; 0 counts as 1, and 256 is the most.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param threads  a number of threads.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_agent_options_set_pow_threads(struct lime_agent_options *options, size_t threads);
 
 /**
  * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ * @param options  the options.
+ * @param post_retry  LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */
 int32_t lime_agent_options_set_post_retry(struct lime_agent_options *options, int32_t post_retry);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
- * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
- * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
- * these options and every client made with them are gone, when another callback is set, or before this
- * function returns an error.
+ * @param options  the options.
+ * @param level  the least level that is of interest, a LIME_LOG_ constant.
+ * @param callback  see lime_log_callback.
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once when these options and every client made with them are gone,
+ *   when another callback is set, or before this function returns an error.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
  */
 int32_t lime_agent_options_set_log_callback(struct lime_agent_options *options,
                                             int32_t level,
@@ -1728,9 +1943,10 @@ int32_t lime_agent_options_set_log_callback(struct lime_agent_options *options,
 /**
  * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
  *
- * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ * @param options  the options.
+ * @param transport  kept; NULL goes back to the library's own client.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_agent_options_set_transport(struct lime_agent_options *options,
                                          const struct lime_transport *transport);
@@ -1738,64 +1954,80 @@ int32_t lime_agent_options_set_transport(struct lime_agent_options *options,
 /**
  * Sets where time and chance come from, for tests.
  *
- * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ * @param options  the options.
+ * @param clock  kept; NULL goes back to the machine's clock.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_agent_options_set_clock(struct lime_agent_options *options, const struct lime_clock *clock);
 
 /**
  * Frees options. NULL is allowed. Clients that were made with them live on.
+ *
+ * @param options  the options, or NULL.
  */
 void lime_agent_options_free(struct lime_agent_options *options);
 
 /**
  * What the login is busy with.
  *
- * Returns: a LIME_LOGIN_STAGE_ constant (a later version may know more of them); -1 for NULL.
+ * @param progress  the progress, or NULL.
+ *
+ * @return a LIME_LOGIN_STAGE_ constant (a later version may know more of them); -1 for NULL.
  */
 int32_t lime_login_progress_stage(const struct lime_login_progress *progress);
 
 /**
  * How many nonces the search has taken up so far; it begins at 0 again when a second digest is tried.
  *
- * Returns: the number; 0 for NULL.
+ * @param progress  the progress, or NULL.
+ *
+ * @return the number; 0 for NULL.
  */
 uint64_t lime_login_progress_hashes(const struct lime_login_progress *progress);
 
 /**
  * How many leading zero bits are asked for: about 2 to this power hashes find a nonce.
  *
- * Returns: the number of bits; -1 as long as the challenge is not there, and for NULL.
+ * @param progress  the progress, or NULL.
+ *
+ * @return the number of bits; -1 as long as the challenge is not there, and for NULL.
  */
 int64_t lime_login_progress_difficulty(const struct lime_login_progress *progress);
 
 /**
  * How long ago the progress was made.
  *
- * Returns: milliseconds; 0 for NULL.
+ * @param progress  the progress, or NULL.
+ *
+ * @return milliseconds; 0 for NULL.
  */
 uint64_t lime_login_progress_elapsed_ms(const struct lime_login_progress *progress);
 
 /**
  * What the search has left of its budget; the whole budget before it has begun.
  *
- * Returns: milliseconds; 0 for NULL.
+ * @param progress  the progress, or NULL.
+ *
+ * @return milliseconds; 0 for NULL.
  */
 uint64_t lime_login_progress_left_ms(const struct lime_login_progress *progress);
 
 /**
  * Frees a progress; a login that it was given to goes on. NULL is allowed.
+ *
+ * @param progress  the progress, or NULL.
  */
 void lime_login_progress_free(struct lime_login_progress *progress);
 
 /**
  * Makes a client for the agent that the token belongs to. Starts no thread and sends nothing.
  *
- * Parameters: `options`: copied; NULL for the defaults and the environment. `agent`: gets the client, to
- * be freed with lime_agent_free(). `error`: NULL, or gets the error.
+ * @param options  copied; NULL for the defaults and the environment.
+ * @param[out] agent  gets the client, to be freed with lime_agent_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_agent_new(const struct lime_agent_options *options,
                        struct lime_agent **agent,
@@ -1804,15 +2036,16 @@ int32_t lime_agent_new(const struct lime_agent_options *options,
 /**
  * Confirms a site's login request: fetches its challenge, solves it, sends the approval. Blocks.
  *
- * Parameters: `request_id`: the login request. `result`: gets the result, to be freed with
- * lime_approval_result_free(). `error`: NULL, or gets the error.
+ * @param agent  the client.
+ * @param request_id  the login request.
+ * @param[out] result  gets the result, to be freed with lime_approval_result_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_API when the platform does not know the request (any more) or it is no
- * request id; LIME_ERROR_POW_TIMEOUT when the challenge is not solved in time;
- * LIME_ERROR_POW_DIFFICULTY; LIME_ERROR_OUTCOME_UNKNOWN when an approval was sent and its answer got lost
- * (the site may have let the agent in); LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of
- * the platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
- * LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_API when the platform does not know the request (any more) or it is no request
+ *   id; LIME_ERROR_POW_TIMEOUT when the challenge is not solved in time; LIME_ERROR_POW_DIFFICULTY;
+ *   LIME_ERROR_OUTCOME_UNKNOWN when an approval was sent and its answer got lost (the site may have let the
+ *   agent in); LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the platform or the
+ *   network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_agent_login(const struct lime_agent *agent,
                          const char *request_id,
@@ -1823,11 +2056,14 @@ int32_t lime_agent_login(const struct lime_agent *agent,
  * The started form of lime_agent_login(); see "Started calls" in the manual above. Cancelling ends the
  * search for the proof of work at once.
  *
- * Parameters: `request_id`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
- * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
- * error.
+ * @param agent  the client.
+ * @param request_id  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_agent_login_start(const struct lime_agent *agent,
                                const char *request_id,
@@ -1840,9 +2076,11 @@ int32_t lime_agent_login_start(const struct lime_agent *agent,
 /**
  * A progress for one login of this agent: lime_agent_login_with_progress(). Its clock runs from here on.
  *
- * Parameters: `progress`: gets it, to be freed with lime_login_progress_free(). `error`: NULL, or gets the error.
+ * @param agent  the client.
+ * @param[out] progress  gets it, to be freed with lime_login_progress_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL).
  */
 int32_t lime_agent_progress(const struct lime_agent *agent,
                             struct lime_login_progress **progress,
@@ -1852,10 +2090,13 @@ int32_t lime_agent_progress(const struct lime_agent *agent,
  * Like lime_agent_login(), and any thread can see in `progress` how far it has come. It costs the login nothing,
  * however often it is looked at. Blocks.
  *
- * Parameters: `request_id`: the login request. `progress`: of this agent and this login; it may be freed at any
- * time. `result`: gets the result, to be freed with lime_approval_result_free(). `error`: NULL, or gets the error.
+ * @param agent  the client.
+ * @param request_id  the login request.
+ * @param progress  of this agent and this login; it may be freed at any time.
+ * @param[out] result  gets the result, to be freed with lime_approval_result_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: as lime_agent_login().
+ * @return LIME_OK; what lime_agent_login() returns.
  */
 int32_t lime_agent_login_with_progress(const struct lime_agent *agent,
                                        const char *request_id,
@@ -1866,11 +2107,15 @@ int32_t lime_agent_login_with_progress(const struct lime_agent *agent,
 /**
  * The started form of lime_agent_login_with_progress(); see "Started calls" in the manual above.
  *
- * Parameters: `request_id`: copied. `progress`: of this agent and this login; it may be freed at any time.
- * `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number
- * for lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param agent  the client.
+ * @param request_id  copied.
+ * @param progress  of this agent and this login; it may be freed at any time.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_agent_login_with_progress_start(const struct lime_agent *agent,
                                              const char *request_id,
@@ -1884,12 +2129,13 @@ int32_t lime_agent_login_with_progress_start(const struct lime_agent *agent,
 /**
  * Reads the agent's own profile. Blocks.
  *
- * Parameters: `profile`: gets the result, to be freed with lime_agent_profile_free(). `error`: NULL, or
- * gets the error.
+ * @param agent  the client.
+ * @param[out] profile  gets the result, to be freed with lime_agent_profile_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token; another error of the
- * platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
- * LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token; another error of the
+ *   platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
+ *   LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_agent_get_profile(const struct lime_agent *agent,
                                struct lime_agent_profile **profile,
@@ -1898,10 +2144,13 @@ int32_t lime_agent_get_profile(const struct lime_agent *agent,
 /**
  * The started form of lime_agent_get_profile(); see "Started calls" in the manual above.
  *
- * Parameters: `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`:
- * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param agent  the client.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_agent_get_profile_start(const struct lime_agent *agent,
                                      lime_agent_profile_callback callback,
@@ -1913,133 +2162,166 @@ int32_t lime_agent_get_profile_start(const struct lime_agent *agent,
 /**
  * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on. Does not wait; may be
  * called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ *
+ * @param agent  the client, or NULL.
  */
 void lime_agent_close(const struct lime_agent *agent);
 
 /**
  * Closes and frees the client. Started calls still complete. May be called in a callback. NULL is
  * allowed. No other thread may use the client during or after this call.
+ *
+ * @param agent  the client, or NULL.
  */
 void lime_agent_free(struct lime_agent *agent);
 
 /**
  * The login request that was confirmed.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_approval_result_request_id(const struct lime_approval_result *result);
 
 /**
  * The site that created it.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_approval_result_site_id(const struct lime_approval_result *result);
 
 /**
  * The status: "APPROVED" or "DELIVERED".
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_approval_result_status_text(const struct lime_approval_result *result);
 
 /**
  * The agent that approved it.
  *
- * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the platform does not tell.
  */
 const char *lime_approval_result_approved_agent_id(const struct lime_approval_result *result);
 
 /**
  * When the login request expires.
  *
- * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ * @param result  the result, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
  */
 int64_t lime_approval_result_expires_at_unix_micros(const struct lime_approval_result *result);
 
 /**
  * The offset that the expiry was written with.
  *
- * Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
+ * @param result  the result, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when it was written without one.
  */
 int32_t lime_approval_result_expires_at_offset_seconds(const struct lime_approval_result *result);
 
 /**
  * Frees an approval's result. NULL is allowed.
+ *
+ * @param result  the result, or NULL.
  */
 void lime_approval_result_free(struct lime_approval_result *result);
 
 /**
  * The agent.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param profile  the profile, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_agent_profile_agent_id(const struct lime_agent_profile *profile);
 
 /**
  * The LIME user who owns it.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param profile  the profile, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_agent_profile_owner_id(const struct lime_agent_profile *profile);
 
 /**
  * Its public name.
  *
- * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ * @param profile  the profile, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the platform does not tell.
  */
 const char *lime_agent_profile_display_name(const struct lime_agent_profile *profile);
 
 /**
  * The address of its picture.
  *
- * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ * @param profile  the profile, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the platform does not tell.
  */
 const char *lime_agent_profile_avatar_url(const struct lime_agent_profile *profile);
 
 /**
  * Its public description.
  *
- * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ * @param profile  the profile, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the platform does not tell.
  */
 const char *lime_agent_profile_description(const struct lime_agent_profile *profile);
 
 /**
  * The owner's verification level.
  *
- * Parameters: `value`: gets the number if the platform tells it.
+ * @param profile  the profile, or NULL.
+ * @param[out] value  gets the number if the platform tells it.
  *
- * Returns: 1 if it does, else 0 (also for NULL).
+ * @return 1 if it does, else 0 (also for NULL).
  */
 int32_t lime_agent_profile_owner_kyc_level(const struct lime_agent_profile *profile, int64_t *value);
 
 /**
  * Its reputation score.
  *
- * Parameters: `value`: gets the number if the platform tells it.
+ * @param profile  the profile, or NULL.
+ * @param[out] value  gets the number if the platform tells it.
  *
- * Returns: 1 if it does, else 0 (also for NULL).
+ * @return 1 if it does, else 0 (also for NULL).
  */
 int32_t lime_agent_profile_agent_reputation(const struct lime_agent_profile *profile, int64_t *value);
 
 /**
  * Frees a profile. NULL is allowed.
+ *
+ * @param profile  the profile, or NULL.
  */
 void lime_agent_profile_free(struct lime_agent_profile *profile);
 
 /**
  * A new set of options, with the defaults.
  *
- * Returns: the options, to be freed with lime_sesame_options_free(); never NULL.
+ * @return the options, to be freed with lime_sesame_options_free(); never NULL.
  */
 struct lime_sesame_options *lime_sesame_options_new(void);
 
 /**
  * Sets the API key, `sk_...`. Without it the environment variable SESAME_API_KEY counts.
  *
- * Parameters: `api_key`: copied; NULL or "" goes back to the environment variable.
+ * @param options  the options.
+ * @param api_key  copied; NULL or "" goes back to the environment variable.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_sesame_options_set_api_key(struct lime_sesame_options *options, const char *api_key);
 
@@ -2047,10 +2329,11 @@ int32_t lime_sesame_options_set_api_key(struct lime_sesame_options *options, con
  * Sets the address of the broker. Without it the environment variable SESAME_BROKER_URL counts, then
  * `https://getsesame.dev`.
  *
- * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
- * the client is made.
+ * @param options  the options.
+ * @param base_url  copied; NULL or "" goes back to the environment variable. It is checked when the client is
+ *   made.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
  */
 int32_t lime_sesame_options_set_base_url(struct lime_sesame_options *options, const char *base_url);
 
@@ -2058,9 +2341,10 @@ int32_t lime_sesame_options_set_base_url(struct lime_sesame_options *options, co
  * Bounds one attempt of a request, from connecting to the last byte; not a poll that the broker holds.
  * Default: 30,000 ms.
  *
- * Parameters: `timeout_ms`: milliseconds, at least 1.
+ * @param options  the options.
+ * @param timeout_ms  milliseconds, at least 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
  */
 int32_t lime_sesame_options_set_timeout_ms(struct lime_sesame_options *options, uint64_t timeout_ms);
 
@@ -2068,7 +2352,10 @@ int32_t lime_sesame_options_set_timeout_ms(struct lime_sesame_options *options, 
  * Sets how many further attempts of a call follow a failed one, where that is safe. A wait for a
  * decision does not count them: it goes on until its time is up. Default: 3.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @param options  the options.
+ * @param max_retries  a number of attempts; 0 for none.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options, uint32_t max_retries);
 
@@ -2076,9 +2363,10 @@ int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options,
  * Sets how long one poll may take before it counts as hung and the broker is asked again. The broker
  * holds a poll for 25 to 30 s, so less than that gives up polls that are alive. Default: 40,000 ms.
  *
- * Parameters: `poll_timeout_ms`: milliseconds, at least 1.
+ * @param options  the options.
+ * @param poll_timeout_ms  milliseconds, at least 1.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
  */
 int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *options,
                                                 uint64_t poll_timeout_ms);
@@ -2086,12 +2374,14 @@ int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *opti
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
- * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
- * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
- * these options and every client made with them are gone, when another callback is set, or before this
- * function returns an error.
+ * @param options  the options.
+ * @param level  the least level that is of interest, a LIME_LOG_ constant.
+ * @param callback  see lime_log_callback.
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once when these options and every client made with them are gone,
+ *   when another callback is set, or before this function returns an error.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
  */
 int32_t lime_sesame_options_set_log_callback(struct lime_sesame_options *options,
                                              int32_t level,
@@ -2102,9 +2392,10 @@ int32_t lime_sesame_options_set_log_callback(struct lime_sesame_options *options
 /**
  * Sets the host's own HTTP client; every byte of the clients made with these options goes through it.
  *
- * Parameters: `transport`: kept; NULL goes back to the library's own client.
+ * @param options  the options.
+ * @param transport  kept; NULL goes back to the library's own client.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_sesame_options_set_transport(struct lime_sesame_options *options,
                                           const struct lime_transport *transport);
@@ -2112,25 +2403,29 @@ int32_t lime_sesame_options_set_transport(struct lime_sesame_options *options,
 /**
  * Sets where time and chance come from, for tests.
  *
- * Parameters: `clock`: kept; NULL goes back to the machine's clock.
+ * @param options  the options.
+ * @param clock  kept; NULL goes back to the machine's clock.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
  */
 int32_t lime_sesame_options_set_clock(struct lime_sesame_options *options, const struct lime_clock *clock);
 
 /**
  * Frees options. NULL is allowed. Clients that were made with them live on.
+ *
+ * @param options  the options, or NULL.
  */
 void lime_sesame_options_free(struct lime_sesame_options *options);
 
 /**
  * A request with nothing but what has to be there.
  *
- * Parameters: `action`: what kind of operation it is, such as "payments.refund"; the broker's rules go by
- * it. `summary`: one line for the human. Both are copied. `request`: gets the request, to be freed with
- * lime_approval_request_free(). `error`: NULL, or gets the error.
+ * @param action  what kind of operation it is, such as "payments.refund"; the broker's rules go by it.
+ * @param summary  one line for the human. Both are copied.
+ * @param[out] request  gets the request, to be freed with lime_approval_request_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL, text not UTF-8).
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL, text not UTF-8).
  */
 int32_t lime_approval_request_new(const char *action,
                                   const char *summary,
@@ -2140,9 +2435,10 @@ int32_t lime_approval_request_new(const char *action,
 /**
  * Sets why it is asked for.
  *
- * Parameters: `reason`: copied; NULL says nothing.
+ * @param request  the request.
+ * @param reason  copied; NULL says nothing.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
  */
 int32_t lime_approval_request_set_reason(struct lime_approval_request *request, const char *reason);
 
@@ -2151,18 +2447,20 @@ int32_t lime_approval_request_set_reason(struct lime_approval_request *request, 
  * for. With one, a failed attempt to ask is repeated; without one it is repeated only if it certainly did
  * not leave, because a human would be asked twice.
  *
- * Parameters: `dedup_key`: such as "refund-882"; copied; NULL for none.
+ * @param request  the request.
+ * @param dedup_key  such as "refund-882"; copied; NULL for none.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
  */
 int32_t lime_approval_request_set_dedup_key(struct lime_approval_request *request, const char *dedup_key);
 
 /**
  * Sets where the broker reports the decision, see lime_webhook_verify().
  *
- * Parameters: `callback_url`: copied; NULL for nowhere.
+ * @param request  the request.
+ * @param callback_url  copied; NULL for nowhere.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
  */
 int32_t lime_approval_request_set_callback_url(struct lime_approval_request *request,
                                                const char *callback_url);
@@ -2170,20 +2468,22 @@ int32_t lime_approval_request_set_callback_url(struct lime_approval_request *req
 /**
  * Sets how much is at stake, in words that the broker's people agreed on, such as "high".
  *
- * Parameters: `severity`: copied; NULL says nothing.
+ * @param request  the request.
+ * @param severity  copied; NULL says nothing.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
  */
 int32_t lime_approval_request_set_severity(struct lime_approval_request *request, const char *severity);
 
 /**
  * Sets what else the human sees. It is shown: no secrets.
  *
- * Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied, and sent as it is. NULL with
- * length 0 for none.
+ * @param request  the request.
+ * @param context_json,length  a JSON object as UTF-8 bytes; copied, and sent as it is. NULL with length 0 for
+ *   none.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before
- * stays then.
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before stays
+ *   then.
  */
 int32_t lime_approval_request_set_context_json(struct lime_approval_request *request,
                                                const void *context_json,
@@ -2191,13 +2491,17 @@ int32_t lime_approval_request_set_context_json(struct lime_approval_request *req
 
 /**
  * Frees a request. NULL is allowed. Calls that were given it go on.
+ *
+ * @param request  the request, or NULL.
  */
 void lime_approval_request_free(struct lime_approval_request *request);
 
 /**
  * The approval. Another process can wait for it by this, with lime_sesame_wait().
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param approval  the approval, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_approval_approval_id(const struct lime_approval *approval);
 
@@ -2205,78 +2509,99 @@ const char *lime_approval_approval_id(const struct lime_approval *approval);
  * The status: "pending", "approved", "denied" or "expired"; a later broker may know more. Whether to go
  * on is what lime_approval_is_approved() says.
  *
- * Returns: text that is valid until the object is freed; NULL for NULL.
+ * @param approval  the approval, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
  */
 const char *lime_approval_status_text(const struct lime_approval *approval);
 
 /**
  * Whether a human granted it. Nothing else means "go on".
  *
- * Returns: 1 or 0; 0 for NULL.
+ * @param approval  the approval, or NULL.
+ *
+ * @return 1 or 0; 0 for NULL.
  */
 int32_t lime_approval_is_approved(const struct lime_approval *approval);
 
 /**
  * Whether no further decision can change it: it is approved, denied or expired.
  *
- * Returns: 1 or 0; 0 for NULL.
+ * @param approval  the approval, or NULL.
+ *
+ * @return 1 or 0; 0 for NULL.
  */
 int32_t lime_approval_is_terminal(const struct lime_approval *approval);
 
 /**
  * When it expires undecided, where the broker tells.
  *
- * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ * @param approval  the approval, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
  */
 int64_t lime_approval_expires_at_unix_micros(const struct lime_approval *approval);
 
 /**
  * The offset that the expiry was written with.
  *
- * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ * @param approval  the approval, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when there is none.
  */
 int32_t lime_approval_expires_at_offset_seconds(const struct lime_approval *approval);
 
 /**
  * When it was decided, where the broker tells.
  *
- * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ * @param approval  the approval, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
  */
 int64_t lime_approval_decided_at_unix_micros(const struct lime_approval *approval);
 
 /**
  * The offset that the time of the decision was written with.
  *
- * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ * @param approval  the approval, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when there is none.
  */
 int32_t lime_approval_decided_at_offset_seconds(const struct lime_approval *approval);
 
 /**
  * What the human wrote beside the decision.
  *
- * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ * @param approval  the approval, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the broker does not tell.
  */
 const char *lime_approval_note(const struct lime_approval *approval);
 
 /**
  * The label of whoever asked for it.
  *
- * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ * @param approval  the approval, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when the broker does not tell.
  */
 const char *lime_approval_requester_label(const struct lime_approval *approval);
 
 /**
  * Frees an approval. NULL is allowed.
+ *
+ * @param approval  the approval, or NULL.
  */
 void lime_approval_free(struct lime_approval *approval);
 
 /**
  * Makes a client for the owner of the API key. Starts no thread and sends nothing.
  *
- * Parameters: `options`: copied; NULL for the defaults and the environment. `sesame`: gets the client, to
- * be freed with lime_sesame_free(). `error`: NULL, or gets the error.
+ * @param options  copied; NULL for the defaults and the environment.
+ * @param[out] sesame  gets the client, to be freed with lime_sesame_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no key; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_AUTHENTICATION when there is no key; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_sesame_new(const struct lime_sesame_options *options,
                         struct lime_sesame **sesame,
@@ -2286,13 +2611,15 @@ int32_t lime_sesame_new(const struct lime_sesame_options *options,
  * Asks for an approval and does not wait for the decision: it is pending then, unless the request's
  * dedup_key names one that is decided. Blocks until the broker answers.
  *
- * Parameters: `request`: what is asked for. `approval`: gets the result, to be freed with
- * lime_approval_free(). `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param request  what is asked for.
+ * @param[out] approval  gets the result, to be freed with lime_approval_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_OUTCOME_UNKNOWN when a request without a dedup_key was sent and its answer
- * got lost (a human may have been asked); LIME_ERROR_API when the broker does not take the request;
- * LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
- * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_OUTCOME_UNKNOWN when a request without a dedup_key was sent and its answer got
+ *   lost (a human may have been asked); LIME_ERROR_API when the broker does not take the request;
+ *   LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ *   LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_sesame_trigger(const struct lime_sesame *sesame,
                             const struct lime_approval_request *request,
@@ -2303,11 +2630,14 @@ int32_t lime_sesame_trigger(const struct lime_sesame *sesame,
  * The started form of lime_sesame_trigger(); see "Started calls" in the manual above. Cancelling does not
  * take back what was asked.
  *
- * Parameters: `request`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
- * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
- * error.
+ * @param sesame  the client.
+ * @param request  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_sesame_trigger_start(const struct lime_sesame *sesame,
                                   const struct lime_approval_request *request,
@@ -2320,13 +2650,16 @@ int32_t lime_sesame_trigger_start(const struct lime_sesame *sesame,
 /**
  * Reads where an approval stands. Blocks until the broker answers.
  *
- * Parameters: `approval_id`: the approval. `wait_for_decision`: 1 to let the broker hold its answer until
- * there is a decision, for 25 to 30 s at most (it is asked once then), else 0. `approval`: gets the result, to be freed with
- * lime_approval_free(). `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param approval_id  the approval.
+ * @param wait_for_decision  1 to let the broker hold its answer until there is a decision, for 25 to 30 s at
+ *   most (it is asked once then), else 0.
+ * @param[out] approval  gets the result, to be freed with lime_approval_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_NOT_FOUND when the broker does not know the approval or it is no approval
- * id; LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
- * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_NOT_FOUND when the broker does not know the approval or it is no approval id;
+ *   LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ *   LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_sesame_get(const struct lime_sesame *sesame,
                         const char *approval_id,
@@ -2337,11 +2670,15 @@ int32_t lime_sesame_get(const struct lime_sesame *sesame,
 /**
  * The started form of lime_sesame_get(); see "Started calls" in the manual above.
  *
- * Parameters: `approval_id`: copied. `wait_for_decision`: 0 or 1. `callback`: gets the result. `user_data`,
- * `drop_user_data`: see the manual. `operation`: NULL, or gets the number for lime_operation_cancel().
- * `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param approval_id  copied.
+ * @param wait_for_decision  0 or 1.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_sesame_get_start(const struct lime_sesame *sesame,
                               const char *approval_id,
@@ -2356,16 +2693,19 @@ int32_t lime_sesame_get_start(const struct lime_sesame *sesame,
  * Waits until an approval is decided, which includes that it expired. Rides out a broker that is away,
  * restarts or answers with errors. Blocks.
  *
- * Parameters: `approval_id`: the approval. `timeout_ms`: the longest wait, in milliseconds;
- * LIME_WAIT_FOREVER for no limit. `poll_interval_ms`: the least time from the beginning of one poll to the
- * beginning of the next, 2000 if in doubt; the broker holds a poll until there is a decision, so this
- * only counts when it does not. `approval`: gets the result, to be freed with lime_approval_free(); look
- * at lime_approval_is_approved(). `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param approval_id  the approval.
+ * @param timeout_ms  the longest wait, in milliseconds; LIME_WAIT_FOREVER for no limit.
+ * @param poll_interval_ms  the least time from the beginning of one poll to the beginning of the next, 2000
+ *   if in doubt; the broker holds a poll until there is a decision, so this only counts when it does not.
+ * @param[out] approval  gets the result, to be freed with lime_approval_free(); look at
+ *   lime_approval_is_approved().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_TIMEOUT when there is no decision in time; LIME_ERROR_NOT_FOUND at once when
- * the broker does not know the approval or it is no approval id; LIME_ERROR_AUTHENTICATION at once when
- * the broker refuses the key; another error of the broker that time does not mend; LIME_ERROR_CLOSED;
- * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_TIMEOUT when there is no decision in time; LIME_ERROR_NOT_FOUND at once when
+ *   the broker does not know the approval or it is no approval id; LIME_ERROR_AUTHENTICATION at once when the
+ *   broker refuses the key; another error of the broker that time does not mend; LIME_ERROR_CLOSED;
+ *   LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_sesame_wait(const struct lime_sesame *sesame,
                          const char *approval_id,
@@ -2379,11 +2719,15 @@ int32_t lime_sesame_wait(const struct lime_sesame *sesame,
  * be under way at once, each takes a connection and no thread. Cancelling ends the wait at once; the
  * approval stays as it is.
  *
- * Parameters: `approval_id`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
- * gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
- * lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param approval_id  copied.
+ * @param timeout_ms,poll_interval_ms  as in lime_sesame_wait().
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_sesame_wait_start(const struct lime_sesame *sesame,
                                const char *approval_id,
@@ -2399,15 +2743,18 @@ int32_t lime_sesame_wait_start(const struct lime_sesame *sesame,
  * The whole gate: asks, waits, and succeeds only if a human granted it. Blocks. Run the operation when it
  * returns LIME_OK and in no other case, whatever the error is.
  *
- * Parameters: `request`: what is asked for. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(); the
- * time is for asking and waiting together. `approval`: gets the approval that was granted, to be freed with
- * lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
- * is about, once there is one.
+ * @param sesame  the client.
+ * @param request  what is asked for.
+ * @param timeout_ms,poll_interval_ms  as in lime_sesame_wait(); the time is for asking and waiting together.
+ * @param[out] approval  gets the approval that was granted, to be freed with lime_approval_free().
+ * @param[out] error  NULL, or gets the error; lime_error_approval_id() tells which approval it is about, once
+ *   there is one.
  *
- * Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
- * them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (if
- * the error has an approval's id, that is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
- * return.
+ * @return LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired, or lets this
+ *   call not through (which of them is the error's code: "denied", "expired", "already_used",
+ *   "args_changed"); LIME_ERROR_TIMEOUT when nobody decided in time (if the error has an approval's id, that
+ *   is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and
+ *   lime_sesame_wait() return.
  */
 int32_t lime_sesame_require_approval(const struct lime_sesame *sesame,
                                      const struct lime_approval_request *request,
@@ -2420,11 +2767,15 @@ int32_t lime_sesame_require_approval(const struct lime_sesame *sesame,
  * The started form of lime_sesame_require_approval(); see "Started calls" in the manual above. Cancelling
  * ends the wait at once and does not take back what was asked.
  *
- * Parameters: `request`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
- * gets the result; only LIME_OK means "go on". `user_data`, `drop_user_data`: see the manual. `operation`:
- * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param sesame  the client.
+ * @param request  copied.
+ * @param timeout_ms,poll_interval_ms  as in lime_sesame_wait().
+ * @param callback  gets the result; only LIME_OK means "go on".
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started (and nothing is approved yet); else `callback` is not called.
+ * @return LIME_OK when it was started (and nothing is approved yet); else `callback` is not called.
  */
 int32_t lime_sesame_require_approval_start(const struct lime_sesame *sesame,
                                            const struct lime_approval_request *request,
@@ -2439,6 +2790,8 @@ int32_t lime_sesame_require_approval_start(const struct lime_sesame *sesame,
 /**
  * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on, waits too. Does not wait;
  * may be called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ *
+ * @param sesame  the client, or NULL.
  */
 void lime_sesame_close(const struct lime_sesame *sesame);
 
@@ -2446,6 +2799,8 @@ void lime_sesame_close(const struct lime_sesame *sesame);
  * Closes and frees the client. Started calls still complete, waits too: cancel those that nobody needs.
  * May be called in a callback. NULL is allowed. No other thread may use the client during or after this
  * call.
+ *
+ * @param sesame  the client, or NULL.
  */
 void lime_sesame_free(struct lime_sesame *sesame);
 
@@ -2453,7 +2808,7 @@ void lime_sesame_free(struct lime_sesame *sesame);
  * A verifier without a secret, which refuses everything until it has one; with the machine's clock, a
  * tolerance of 300,000 ms and no replay guard.
  *
- * Returns: the verifier, to be freed with lime_webhook_verifier_free(); never NULL.
+ * @return the verifier, to be freed with lime_webhook_verifier_free(); never NULL.
  */
 struct lime_webhook_verifier *lime_webhook_verifier_new(void);
 
@@ -2461,9 +2816,10 @@ struct lime_webhook_verifier *lime_webhook_verifier_new(void);
  * Adds a secret: any of them may have signed, as while one replaces the other. An empty one, or one of
  * white space only, makes the verifier refuse everything with "empty_secret": anybody could sign with it.
  *
- * Parameters: `secret`, `length`: bytes; copied, and wiped when the verifier is freed.
+ * @param verifier  the verifier.
+ * @param secret,length  bytes; copied, and wiped when the verifier is freed.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL, secret NULL with a length).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL, secret NULL with a length).
  */
 int32_t lime_webhook_verifier_add_secret(struct lime_webhook_verifier *verifier,
                                          const void *secret,
@@ -2472,9 +2828,10 @@ int32_t lime_webhook_verifier_add_secret(struct lime_webhook_verifier *verifier,
 /**
  * Sets how far the timestamp may lie in the past or in the future. Default: 300,000 ms.
  *
- * Parameters: `tolerance_ms`: milliseconds; with 0 the timestamp must be this very second.
+ * @param verifier  the verifier.
+ * @param tolerance_ms  milliseconds; with 0 the timestamp must be this very second.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
  */
 int32_t lime_webhook_verifier_set_tolerance_ms(struct lime_webhook_verifier *verifier, uint64_t tolerance_ms);
 
@@ -2484,11 +2841,12 @@ int32_t lime_webhook_verifier_set_tolerance_ms(struct lime_webhook_verifier *ver
  * too long ago to tell. Memory is bounded: when there are too many bodies the oldest are forgotten, and
  * everything as old as they are is refused. A forked child begins with an empty memory.
  *
- * Parameters: `horizon_ms`: for how long a decision is remembered, for example 86,400,000 (a day).
- * `capacity`: for how many decisions there is room, for example 100,000 (some 15 MB when it is full); 0
- * counts as 1. A guard that was set before is replaced, with its memory.
+ * @param verifier  the verifier.
+ * @param horizon_ms  for how long a decision is remembered, for example 86,400,000 (a day).
+ * @param capacity  for how many decisions there is room, for example 100,000 (some 15 MB when it is full); 0
+ *   counts as 1. A guard that was set before is replaced, with its memory.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
  */
 int32_t lime_webhook_verifier_set_replay_guard(struct lime_webhook_verifier *verifier,
                                                uint64_t horizon_ms,
@@ -2497,9 +2855,10 @@ int32_t lime_webhook_verifier_set_replay_guard(struct lime_webhook_verifier *ver
 /**
  * Sets the time that counts as now from here on, instead of the machine's clock. For tests.
  *
- * Parameters: `now_unix_seconds`: the time, with a fraction.
+ * @param verifier  the verifier.
+ * @param now_unix_seconds  the time, with a fraction.
  *
- * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL; negative, infinite or no number).
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL; negative, infinite or no number).
  */
 int32_t lime_webhook_verifier_set_now_unix_seconds(struct lime_webhook_verifier *verifier,
                                                    double now_unix_seconds);
@@ -2508,9 +2867,10 @@ int32_t lime_webhook_verifier_set_now_unix_seconds(struct lime_webhook_verifier 
  * Lets a body in again that the replay guard has let in: for a receiver that could not handle it,
  * answers with an error and will be sent it once more. Any thread, several at once.
  *
- * Parameters: `body`, `length`: the raw body.
+ * @param verifier  the verifier, or NULL.
+ * @param body,length  the raw body.
  *
- * Returns: 1 if the guard had let it in, else 0 (also for NULL, and without a guard).
+ * @return 1 if the guard had let it in, else 0 (also for NULL, and without a guard).
  */
 int32_t lime_webhook_verifier_forget(const struct lime_webhook_verifier *verifier,
                                      const void *body,
@@ -2518,6 +2878,8 @@ int32_t lime_webhook_verifier_forget(const struct lime_webhook_verifier *verifie
 
 /**
  * Frees a verifier. NULL is allowed. No other thread may use it during or after this call.
+ *
+ * @param verifier  the verifier, or NULL.
  */
 void lime_webhook_verifier_free(struct lime_webhook_verifier *verifier);
 
@@ -2525,27 +2887,29 @@ void lime_webhook_verifier_free(struct lime_webhook_verifier *verifier);
  * Verifies one delivery: that a secret signed it, and that it is fresh. Does not block; any thread,
  * several at once, in callbacks too. Read "Webhooks" in the manual above about replays.
  *
- * Parameters: `header_names`, `header_values`: the request's headers as two arrays of `header_count`
- * NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
- * LIME_WEBHOOK_TIMESTAMP_HEADER. Names may be in any case, or those of a CGI environment
- * ("HTTP_X_SESAME_SIGNATURE"). A value that is NULL is a header that is not there, which is what getenv()
- * and the like give. Values need not be UTF-8: what is no signature or no timestamp is refused. `body`,
- * `length`: the raw bytes as they arrived, not what was parsed and written anew. `webhook`: gets the
- * result, to be freed with lime_webhook_free(). `error`: NULL, or gets the error.
+ * @param verifier  the verifier.
+ * @param header_names,header_values,header_count  the request's headers as two arrays of that many
+ *   NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
+ *   LIME_WEBHOOK_TIMESTAMP_HEADER. Names may be in any case, or those of a CGI environment
+ *   ("HTTP_X_SESAME_SIGNATURE"). A value that is NULL is a header that is not there, which is what getenv()
+ *   and the like give. Values need not be UTF-8: what is no signature or no timestamp is refused.
+ * @param body,length  the raw bytes as they arrived, not what was parsed and written anew.
+ * @param[out] webhook  gets the result, to be freed with lime_webhook_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL); LIME_ERROR_WEBHOOK whatever else is wrong. Then the
- * error's code is one of these, the first that applies; for each there is a LIME_REFUSAL_ constant:
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL); LIME_ERROR_WEBHOOK whatever else is wrong. Then the
+ *   error's code is one of these, the first that applies; for each there is a LIME_REFUSAL_ constant:
  *
  * - "empty_secret": the verifier has no secret, or one that is empty or white space
  * - "missing_header": one of the two headers is not there, or empty
  * - "malformed_header": a header is there twice, the signature is not 64 hexadecimal digits, or the
- *   timestamp is not ASCII digits
+ * timestamp is not ASCII digits
  * - "too_old", "too_new": the timestamp is further from now than the tolerance allows
  * - "mismatch": no secret gives this signature
  * - "not_json", "not_an_object": the body is signed, but no JSON, or no JSON object
  * - "replayed": the replay guard has let this body in before
  * - "undatable": the replay guard cannot tell: the body has no `decided_at`, or one that lies further back
- *   than the guard remembers
+ * than the guard remembers
  */
 int32_t lime_webhook_verify(const struct lime_webhook_verifier *verifier,
                             const char *const *header_names,
@@ -2559,64 +2923,78 @@ int32_t lime_webhook_verify(const struct lime_webhook_verifier *verifier,
 /**
  * The whole payload as a JSON object.
  *
- * Returns: text that is valid until the webhook is freed; NULL for NULL.
+ * @param webhook  the webhook, or NULL.
+ *
+ * @return text that is valid until the webhook is freed; NULL for NULL.
  */
 const char *lime_webhook_payload_json(const struct lime_webhook *webhook);
 
 /**
  * One field of the payload that is a text, such as "decided_at", "requester_label" or "dedup_key".
  *
- * Parameters: `field`: the field's name.
+ * @param webhook  the webhook, or NULL.
+ * @param field  the field's name.
  *
- * Returns: text that is valid until the webhook is freed; NULL when there is no such field or it is no
- * text.
+ * @return text that is valid until the webhook is freed; NULL when there is no such field or it is no text.
  */
 const char *lime_webhook_text(const struct lime_webhook *webhook, const char *field);
 
 /**
  * The approval that was decided.
  *
- * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ * @param webhook  the webhook, or NULL.
+ *
+ * @return text that is valid until the webhook is freed; NULL when the payload does not tell.
  */
 const char *lime_webhook_approval_id(const struct lime_webhook *webhook);
 
 /**
  * What was asked for, such as "payments.refund".
  *
- * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ * @param webhook  the webhook, or NULL.
+ *
+ * @return text that is valid until the webhook is freed; NULL when the payload does not tell.
  */
 const char *lime_webhook_action(const struct lime_webhook *webhook);
 
 /**
  * The decision: "approved", "denied" or "expired". Nothing but "approved" means "go on".
  *
- * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ * @param webhook  the webhook, or NULL.
+ *
+ * @return text that is valid until the webhook is freed; NULL when the payload does not tell.
  */
 const char *lime_webhook_status_text(const struct lime_webhook *webhook);
 
 /**
  * What the timestamp header said. It is not signed.
  *
- * Returns: Unix seconds; 0 for NULL.
+ * @param webhook  the webhook, or NULL.
+ *
+ * @return Unix seconds; 0 for NULL.
  */
 uint64_t lime_webhook_timestamp(const struct lime_webhook *webhook);
 
 /**
  * Frees a webhook. NULL is allowed.
+ *
+ * @param webhook  the webhook, or NULL.
  */
 void lime_webhook_free(struct lime_webhook *webhook);
 
 /**
  * Signs a body as the broker does: for the tests of programs that receive webhooks.
  *
- * Parameters: `body`, `length`: the raw body. `secret`, `secret_length`: bytes. `timestamp`: the time of
- * sending in Unix seconds, to be sent as LIME_WEBHOOK_TIMESTAMP_HEADER in decimal digits (the broker does
- * not sign it as yet). `signature`: gets the value of LIME_WEBHOOK_SIGNATURE_HEADER as text with a NUL.
- * `capacity`: the size of `signature`, at least LIME_WEBHOOK_SIGNATURE_SIZE. `error`: NULL, or gets the
- * error.
+ * @param body,length  the raw body.
+ * @param secret,secret_length  bytes.
+ * @param timestamp  the time of sending in Unix seconds, to be sent as LIME_WEBHOOK_TIMESTAMP_HEADER in
+ *   decimal digits (the broker does not sign it as yet).
+ * @param[out] signature  gets the value of LIME_WEBHOOK_SIGNATURE_HEADER as text with a NUL.
+ * @param capacity  the size of `signature`, at least LIME_WEBHOOK_SIGNATURE_SIZE.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_WEBHOOK with the code "empty_secret" when the secret is empty or white
- * space; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_WEBHOOK with the code "empty_secret" when the secret is empty or white space;
+ *   LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_webhook_sign(const void *body,
                           size_t length,
@@ -2632,13 +3010,17 @@ int32_t lime_webhook_sign(const void *body,
  * (and on `threads` - 1 more). An agent's login does this by itself; this function is for tests and
  * for programs that bring their own transport.
  *
- * Parameters: `challenge`, `length`: UTF-8 bytes. `difficulty`: zero bits; 0 or less is met by "0".
- * `digest`: LIME_POW_DIGEST_SEED or LIME_POW_DIGEST_TODAY. `timeout_ms`: wall-clock budget. `threads`:
- * 0 counts as 1. `nonce`: gets the nonce as decimal text with a NUL. `capacity`: the size of `nonce`, at
- * least LIME_POW_NONCE_SIZE. `error`: NULL, or gets the error.
+ * @param challenge,length  UTF-8 bytes.
+ * @param difficulty  zero bits; 0 or less is met by "0".
+ * @param digest  LIME_POW_DIGEST_SEED or LIME_POW_DIGEST_TODAY.
+ * @param timeout_ms  wall-clock budget.
+ * @param threads  0 counts as 1.
+ * @param[out] nonce  gets the nonce as decimal text with a NUL.
+ * @param capacity  the size of `nonce`, at least LIME_POW_NONCE_SIZE.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_POW_TIMEOUT; LIME_ERROR_POW_DIFFICULTY at once for more than 256 bits;
- * LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_POW_TIMEOUT; LIME_ERROR_POW_DIFFICULTY at once for more than 256 bits;
+ *   LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_pow_solve(const void *challenge,
                        size_t length,
@@ -2654,11 +3036,14 @@ int32_t lime_pow_solve(const void *challenge,
  * The started form of lime_pow_solve(); see "Started calls" in the manual above. Runs on a thread of the library,
  * as soon as fewer searches than the machine has cores are running; cancelling ends it within a millisecond.
  *
- * Parameters: `challenge`, `length`: UTF-8 bytes; copied. `difficulty`, `digest`, `timeout_ms`, `threads`: as
- * lime_pow_solve(). `callback`: gets the nonce. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or
- * gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ * @param challenge,length  UTF-8 bytes; copied.
+ * @param difficulty,digest,timeout_ms,threads  as lime_pow_solve().
+ * @param callback  gets the nonce.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK when it was started; else `callback` is not called.
+ * @return LIME_OK when it was started; else `callback` is not called.
  */
 int32_t lime_pow_solve_start(const void *challenge,
                              size_t length,
@@ -2675,31 +3060,38 @@ int32_t lime_pow_solve_start(const void *challenge,
 /**
  * The nonce, as decimal text.
  *
- * Returns: text that is valid until the nonce is freed; NULL for NULL.
+ * @param nonce  the nonce, or NULL.
+ *
+ * @return text that is valid until the nonce is freed; NULL for NULL.
  */
 const char *lime_pow_nonce_text(const struct lime_pow_nonce *nonce);
 
 /**
  * Frees a nonce. NULL is allowed.
+ *
+ * @param nonce  the nonce, or NULL.
  */
 void lime_pow_nonce_free(struct lime_pow_nonce *nonce);
 
 /**
  * A parser at the start of a stream.
  *
- * Returns: the parser, to be freed with lime_sse_parser_free(); never NULL.
+ * @return the parser, to be freed with lime_sse_parser_free(); never NULL.
  */
 struct lime_sse_parser *lime_sse_parser_new(void);
 
 /**
  * Takes in a chunk of the stream and hands over the events that it completes.
  *
- * Parameters: `chunk`, `length`: the bytes. `callback`: called on this thread, before this function
- * returns, once for each event; it may use the parser. `user_data`: given back in each call. `error`:
- * NULL, or gets the error.
+ * @param parser  the parser.
+ * @param chunk,length  the bytes.
+ * @param callback  called on this thread, before this function returns, once for each event; it may use the
+ *   parser.
+ * @param user_data  given back in each call.
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; LIME_ERROR_BAD_RESPONSE when a line or an event is larger than 1 MiB (events before
- * it were handed over, the stream cannot be read on); LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_BAD_RESPONSE when a line or an event is larger than 1 MiB (events before it
+ *   were handed over, the stream cannot be read on); LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_sse_parser_feed(struct lime_sse_parser *parser,
                              const void *chunk,
@@ -2711,29 +3103,36 @@ int32_t lime_sse_parser_feed(struct lime_sse_parser *parser,
 /**
  * The id to continue the stream from (`Last-Event-ID`).
  *
- * Returns: text that is valid until the parser is fed or freed; "" when there is none; NULL for NULL.
+ * @param parser  the parser, or NULL.
+ *
+ * @return text that is valid until the parser is fed or freed; "" when there is none; NULL for NULL.
  */
 const char *lime_sse_parser_last_event_id(const struct lime_sse_parser *parser);
 
 /**
  * The last `retry:` of the stream.
  *
- * Returns: milliseconds, INT64_MAX at most; -1 when there was none.
+ * @param parser  the parser, or NULL.
+ *
+ * @return milliseconds, INT64_MAX at most; -1 when there was none.
  */
 int64_t lime_sse_parser_retry_ms(const struct lime_sse_parser *parser);
 
 /**
  * Frees a parser. NULL is allowed.
+ *
+ * @param parser  the parser, or NULL.
  */
 void lime_sse_parser_free(struct lime_sse_parser *parser);
 
 /**
  * Reads the data of one event of a site's stream. A site's client does this by itself.
  *
- * Parameters: `data`, `length`: UTF-8 bytes. `frame`: gets the result, to be freed with
- * lime_login_frame_free(). `error`: NULL, or gets the error.
+ * @param data,length  UTF-8 bytes.
+ * @param[out] frame  gets the result, to be freed with lime_login_frame_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK, also for LIME_FRAME_MALFORMED; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK, also for LIME_FRAME_MALFORMED; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_login_frame_parse(const void *data,
                                size_t length,
@@ -2741,40 +3140,54 @@ int32_t lime_login_frame_parse(const void *data,
                                struct lime_error **error);
 
 /**
- * What the event says: a LIME_FRAME_ constant; 0 for NULL. A later version may know more of them.
+ * What the event says.
+ *
+ * @param frame  the frame, or NULL.
+ *
+ * @return a LIME_FRAME_ constant (a later version may know more of them); 0 for NULL.
  */
 int32_t lime_login_frame_kind(const struct lime_login_frame *frame);
 
 /**
  * The login request of an approved or expired event.
  *
- * Returns: text that is valid until the frame is freed, or NULL.
+ * @param frame  the frame, or NULL.
+ *
+ * @return text that is valid until the frame is freed, or NULL.
  */
 const char *lime_login_frame_request_id(const struct lime_login_frame *frame);
 
 /**
  * The passport of an approved event, not verified.
  *
- * Returns: text that is valid until the frame is freed, or NULL.
+ * @param frame  the frame, or NULL.
+ *
+ * @return text that is valid until the frame is freed, or NULL.
  */
 const char *lime_login_frame_passport(const struct lime_login_frame *frame);
 
 /**
  * The platform's code in an error event.
  *
- * Returns: text that is valid until the frame is freed, or NULL.
+ * @param frame  the frame, or NULL.
+ *
+ * @return text that is valid until the frame is freed, or NULL.
  */
 const char *lime_login_frame_code(const struct lime_login_frame *frame);
 
 /**
  * The message of an error event, or why an event is malformed.
  *
- * Returns: text that is valid until the frame is freed, or NULL.
+ * @param frame  the frame, or NULL.
+ *
+ * @return text that is valid until the frame is freed, or NULL.
  */
 const char *lime_login_frame_message(const struct lime_login_frame *frame);
 
 /**
  * Frees a frame. NULL is allowed.
+ *
+ * @param frame  the frame, or NULL.
  */
 void lime_login_frame_free(struct lime_login_frame *frame);
 
@@ -2782,11 +3195,13 @@ void lime_login_frame_free(struct lime_login_frame *frame);
  * Takes the `data` out of an answer of the platform: `{"ok": true, "data": {...}}`. The clients do this
  * by themselves; this function is for tests and for programs that bring their own transport.
  *
- * Parameters: `http_status`: of the answer. `body`, `length`: its bytes. `data_json`: gets the `data`
- * object as JSON text, to be freed with lime_string_free(). `error`: NULL, or gets the error.
+ * @param http_status  of the answer.
+ * @param body,length  its bytes.
+ * @param[out] data_json  gets the `data` object as JSON text, to be freed with lime_string_free().
+ * @param[out] error  NULL, or gets the error.
  *
- * Returns: LIME_OK; the platform's own error as LIME_ERROR_RATE_LIMIT, LIME_ERROR_AUTHENTICATION or
- * LIME_ERROR_API; LIME_ERROR_BAD_RESPONSE when the body is no such answer; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; the platform's own error as LIME_ERROR_RATE_LIMIT, LIME_ERROR_AUTHENTICATION or
+ *   LIME_ERROR_API; LIME_ERROR_BAD_RESPONSE when the body is no such answer; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_envelope_open(int32_t http_status,
                            const void *body,

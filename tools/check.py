@@ -14,6 +14,9 @@ PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
 PYRIGHT = ["node", "tests/typing/node_modules/pyright/index.js", "--pythonpath", str(BIN / "python")]
 # Where pyright looks for a package that it is to verify.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings-python/python")}
+GO = ["tools/go.sh", "-C"]
+STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+GO_EXAMPLES = sorted(path.relative_to(ROOT / "examples") for path in (ROOT / "examples").glob("*/main.go"))
 CHECKS = {
     "rustfmt": ["cargo", "fmt", "--all", "--check"],
     "clippy": [
@@ -22,6 +25,7 @@ CHECKS = {
     ],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
     "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "-p", "lime-header", "--", "--check"],
+    "C reference": ["make", "--silent", "docs"],
     "ruff format": [str(BIN / "ruff"), "format", "--quiet", "--check"],
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],
     "mypy": [
@@ -39,7 +43,7 @@ CHECKS = {
             *(str(BIN / "mypy"), "--config-file", "bindings-python/pyproject.toml"),
             *("--cache-dir", "build/cache/mypy", str(example.relative_to(ROOT))),
         ]
-        for example in sorted((ROOT / "examples").glob("*/*.py"))
+        for example in sorted([*(ROOT / "examples").glob("*/*.py"), *(ROOT / "tests/typing").glob("*.py")])
     },
     "the seed documents' programs": [str(BIN / "python"), "tests/seeds/programs.py", "build/seeds"],
     "mypy seeds": [
@@ -47,15 +51,14 @@ CHECKS = {
         *("--cache-dir", "build/cache/mypy"),
         # Strict but for what the documents leave out themselves: annotations of their own functions.
         *("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls"),
-        # And one overrides login as it was published: ours takes on_progress, too.
-        *("--no-warn-return-any", "--check-untyped-defs", "--disable-error-code=override", "build/seeds"),
+        *("--no-warn-return-any", "--check-untyped-defs", "build/seeds"),
     ],
     "pyright": [*PYRIGHT, "-p", "bindings-python/pyproject.toml"],
     "pyright seeds and examples": [*PYRIGHT, "-p", "tests/typing"],
     # What an editor knows of everything public, and what is misspelt is not taken for something.
     **{
         f"types of {name} are known": [*PYRIGHT, "--ignoreexternal", "--verifytypes", name]
-        for name in PACKAGES
+        for name in (*PACKAGES, "lime_sdk.testing")  # not part of the one around it to pyright
     },
     "stubs": [
         *(str(BIN / "python"), "-m", "mypy.stubtest", "lime_sdk._native"),
@@ -65,6 +68,21 @@ CHECKS = {
     "tsc": ["node", "node_modules/typescript/bin/tsc", "-p", "tests/node/types"],
     "biome": ["node_modules/.bin/biome", "check", "--error-on-warnings"],
     "vectors": [str(BIN / "python"), "tests/vectors/generate.py", "--check"],
+    # gofmt ends with 0 whatever it finds.
+    "gofmt": [
+        "sh",
+        "-c",
+        'found=$("$(tools/go.sh env GOROOT)"/bin/gofmt -l bindings-go examples) && echo "$found" && test -z "$found"',
+    ],
+    "go vet": [*GO, "bindings-go", "vet", "./..."],
+    "go vet lime_static": [*GO, "bindings-go", "vet", "-tags", "lime_static", "./..."],
+    "staticcheck": [*GO, "bindings-go", "run", STATICCHECK, "./..."],
+    # By file: beside them are programs in C, which `./...` would take for cgo's.
+    **{f"go vet {example}": [*GO, "examples", "vet", str(example)] for example in GO_EXAMPLES},
+    **{
+        f"staticcheck {example}": [*GO, "examples", "run", STATICCHECK, str(example)]
+        for example in GO_EXAMPLES
+    },
 }
 
 

@@ -9,10 +9,16 @@ need() { # command, Debian package
   command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need cc gcc
+need g++ g++
 need make make
 need git git
 need pkg-config pkg-config
 need valgrind valgrind
+need abidiff abigail-tools
+need doxygen doxygen
+need cmake cmake
+# Any version of it: some have only a clang-19.
+command -v clang >/dev/null 2>&1 || ls /usr/bin/clang-[0-9]* >/dev/null 2>&1 || missing="$missing clang"
 "${PYTHON:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 
 if [ -n "$missing" ]; then

@@ -62,7 +62,7 @@ def count(language: str, output: str) -> None:
             failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
         if found := re.match(r"(?:#|ℹ) (pass|fail) (\d+)", line):
             (passed if found[1] == "pass" else failed)[language] += int(found[2])
-        if found := re.match(r"C: (\d+) passed, (\d+) failed", line):
+        if found := re.match(r"(?:C|C\+\+|Go): (\d+) passed, (\d+) failed", line):
             passed[language] += int(found[1])
             failed[language] += int(found[2])
 
@@ -145,6 +145,10 @@ def main() -> None:
     stage("check", ["make", "check"])
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
+    # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
+    stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
+    stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
+    stage("Go", [sys.executable, "tests/go/run.py"], "Go")
     # Every file in a process of its own, one after the other: some count what the process has open.
     node = ["node", "--test", "--test-concurrency=1", "--test-reporter=./tests/node/reporter.mjs"]
     stage("Node", [*node, *sorted(map(str, ROOT.glob("tests/node/*.test.mjs")))], "Node")
@@ -158,7 +162,7 @@ def main() -> None:
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
     stage("together", [*pytest, "tests/together"], "together")
     stage("demo", ["make", "demo"])
-    vectors_are_run_by_all(["rust", "c", "node", *pythons])
+    vectors_are_run_by_all(["rust", "c", "cpp", "go", "node", *pythons])
 
     print(f"\n━━ {time.perf_counter() - started:.0f} s")
     for language in passed | failed:

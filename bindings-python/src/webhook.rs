@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiter::{PythonParse, StringCacheMode};
 use lime_core::WebhookVerifier;
 use lime_core::clock::ManualClock;
-use lime_core::sesame::webhook;
+use lime_core::sesame::webhook::{self, Refusal};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
@@ -48,8 +49,19 @@ pub(crate) fn verify_webhook<'py>(
     if let Some(guard) = replay_guard {
         verifier = verifier.replay_guard(guard.0.clone());
     }
-    let trusted = verifier.verify(pairs(headers)?, body).map_err(|error| error::raise_sesame(py, &error))?;
-    convert::dict(py, &trusted.payload)
+    let trusted = verifier.verify_as(pairs(headers)?, body, |body| parse(py, body));
+    trusted.map(|(payload, _)| payload).map_err(|error| error::raise_sesame(py, &error))
+}
+
+/// The body as Python's objects at once: a third of the time that a detour by Rust's takes, and integers of any
+/// size stay what they are.
+fn parse<'py>(py: Python<'py>, body: &[u8]) -> Result<(Bound<'py, PyDict>, Option<String>), Refusal> {
+    let strict = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
+    let payload = strict.python_parse(py, body).map_err(|_| Refusal::NotJson)?;
+    let payload = payload.cast_into::<PyDict>().map_err(|_| Refusal::NotAnObject)?;
+    let decided_at = payload.get_item(intern!(py, "decided_at")).ok().flatten();
+    let decided_at = decided_at.and_then(|text| text.extract::<String>().ok());
+    Ok((payload, decided_at))
 }
 
 /// The headers that matter, in whatever shape they came.

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 
 use crate::dispatcher::Dispatcher;
 use crate::transport::http::{self, HttpTransport};
-use crate::{Error, Result};
+use crate::{Error, Result, fault};
 
 /// A lease: the runtime lives while there is one.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Runtime {
         let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let task = self.0.handle.spawn(async move {
             let result = OPERATION.scope(id, AssertUnwindSafe(future).catch_unwind()).await;
-            completion.finish(result.unwrap_or_else(|panic| Err(panicked(&*panic))));
+            completion.finish(result.unwrap_or_else(|panic| Err(fault::caught(&*panic))));
         });
         if !task.is_finished() {
             operations.insert(id, task.abort_handle());
@@ -271,10 +271,4 @@ impl<T, F: FnOnce(Result<T>)> Drop for Completion<T, F> {
     fn drop(&mut self) {
         self.finish(Err(Error::cancelled()));
     }
-}
-
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::internal(format!("A fault of the library was caught: {}", text.unwrap_or("panic")))
 }

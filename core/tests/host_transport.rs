@@ -131,3 +131,31 @@ fn a_stream_is_held_back_when_nobody_reads_and_closed_with_the_site() {
     site.close();
     assert!(matches!(asked.recv_timeout(LONG).unwrap(), Asked::Abort(aborted) if aborted == id));
 }
+
+#[test]
+fn thousands_of_waits_read_their_requests_a_few_at_a_time() {
+    let (site, transport, asked) = hosted();
+    let (sender, results) = mpsc::channel();
+    let wait = |number: usize| {
+        let sender = sender.clone();
+        site.wait_for_login(&format!("lr_{number}"), LONG).start(move |result| drop(sender.send(result)));
+    };
+    wait(0);
+    let (stream, _) = begun(&asked);
+    (1..1000).for_each(wait);
+    transport.head(stream, 200, [(&b"content-type"[..], &b"text/event-stream"[..])]);
+    let mut reading = std::collections::VecDeque::new();
+    for read in 0..1000 {
+        // One that has ended makes room for one more, and for no other.
+        while reading.len() < 16.min(1000 - read) {
+            reading.push_back(begun(&asked));
+        }
+        assert!(asked.try_recv().is_err(), "more than 16 at a time");
+        let (id, request) = reading.pop_front().unwrap();
+        assert_eq!(request.method(), "GET");
+        transport.head(id, 200, [(&b"content-type"[..], &b"application/json"[..])]);
+        transport.chunk(id, br#"{"ok":true,"data":{"status":"EXPIRED"}}"#.to_vec().into());
+        transport.end(id);
+        assert!(results.recv_timeout(LONG).unwrap().unwrap().passport.is_none());
+    }
+}

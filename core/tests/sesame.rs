@@ -125,6 +125,51 @@ fn the_gate_lets_through_what_was_approved_and_nothing_else() {
 }
 
 #[test]
+fn an_approval_lets_one_call_through_and_only_what_was_asked() {
+    let sandbox = broker();
+    let sesame = client(&sandbox);
+    sandbox.add_rule(Rule::approve("payments.*")).unwrap();
+    let gate = |request: ApprovalRequest| sesame.require_approval(request.dedup_key("refund-1"), EVER).wait();
+    let first = gate(refund().reason("said so")).unwrap();
+    let code = |result: lime_core::Result<_>| {
+        let error: lime_core::Error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ApprovalDenied);
+        assert_eq!(error.approval_id(), Some(&*first.approval_id));
+        error.code().map(str::to_owned)
+    };
+    assert_eq!(code(gate(refund())).as_deref(), Some("already_used"));
+    let more = ApprovalRequest::new("payments.refund", "Refund $1,000,000.00");
+    assert_eq!(code(gate(more)).as_deref(), Some("args_changed"));
+    let context = serde_json::json!({"amount": 1}).as_object().unwrap().clone();
+    assert_eq!(code(gate(refund().context(context))).as_deref(), Some("args_changed"));
+    // Another client of the process knows it, too.
+    let other = client(&sandbox).require_approval(refund().dedup_key("refund-1"), EVER).wait();
+    assert_eq!(code(other).as_deref(), Some("already_used"));
+    // Without a key each call is a question of its own.
+    assert!(sesame.require_approval(refund(), EVER).wait().is_ok());
+    assert!(sesame.require_approval(refund(), EVER).wait().is_ok());
+}
+
+#[test]
+fn of_calls_that_share_an_approval_one_goes_on() {
+    let sandbox = broker();
+    let sesame = client(&sandbox);
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..8 {
+        let sender = sender.clone();
+        let gate = sesame.require_approval(refund().dedup_key("refund-8"), EVER);
+        gate.start(move |result| drop(sender.send(result)));
+    }
+    assert!(sandbox.wait_for_polls_blocking(8, LONG));
+    let [approval] = &sandbox.approvals()[..] else { panic!("one approval") };
+    sandbox.decide(&approval.approval_id, Decision::Approved, None).unwrap();
+    let results: Vec<_> = (0..8).map(|_| receiver.recv_timeout(LONG).unwrap()).collect();
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    let used = |error: &lime_core::Error| error.code() == Some("already_used");
+    assert_eq!(results.iter().filter_map(|result| result.as_ref().err()).filter(|e| used(e)).count(), 7);
+}
+
+#[test]
 fn fault_9_transport_failures_and_bad_statuses_are_ridden_out() {
     let sandbox = broker();
     let short = SesameConfig { poll_timeout: Duration::from_millis(50), ..config(&sandbox) };

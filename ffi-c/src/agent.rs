@@ -15,7 +15,7 @@ use crate::userdata::{UserData, lime_drop_user_data};
 
 /// The client of an agent. Make one per agent token and process; any number of threads may use it at
 /// once. Free it with lime_agent_free().
-pub struct lime_agent(LimeAgent);
+pub struct lime_agent(pub(crate) LimeAgent);
 
 /// How a login was confirmed. Free it with lime_approval_result_free().
 pub struct lime_approval_result {
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn lime_agent_progress(
 /// Parameters: `request_id`: the login request. `progress`: of this agent and this login; it may be freed at any
 /// time. `result`: gets the result, to be freed with lime_approval_result_free(). `error`: NULL, or gets the error.
 ///
-/// Returns: as lime_agent_login().
+/// Returns: LIME_OK; what lime_agent_login() returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_agent_login_with_progress(
     agent: *const lime_agent,

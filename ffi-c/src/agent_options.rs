@@ -92,6 +92,8 @@ pub unsafe extern "C" fn lime_agent_options_set_timeout_ms(
 
 /// Sets how many further attempts follow a failed one. Default: 3.
 ///
+/// Parameters: `max_retries`: a number of attempts; 0 for none.
+///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_agent_options_set_max_retries(
@@ -108,6 +110,8 @@ pub unsafe extern "C" fn lime_agent_options_set_max_retries(
 }
 
 /// Sets the wall-clock budget of one proof of work. Default: 10,000 ms.
+///
+/// Parameters: `timeout_ms`: milliseconds.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
@@ -126,6 +130,8 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_timeout_ms(
 
 /// Sets which digest the proof of work uses: LIME_POW_DIGEST_AUTO (default), LIME_POW_DIGEST_SEED or
 /// LIME_POW_DIGEST_TODAY.
+///
+/// Parameters: `digest`: a LIME_POW_DIGEST_ constant.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
@@ -149,6 +155,8 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_digest(
 
 /// Sets how many threads one proof of work uses. Default: 1; 0 counts as 1, and 256 is the most.
 ///
+/// Parameters: `threads`: a number of threads.
+///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_agent_options_set_pow_threads(
@@ -165,6 +173,8 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_threads(
 }
 
 /// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+///
+/// Parameters: `post_retry`: LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]

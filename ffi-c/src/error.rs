@@ -55,6 +55,8 @@ fn status(number: i32) -> Option<&'static (i32, CString, CString)> {
 /// The name of a status: "ok", or a LIME_ERROR_ constant's in lower case and without that prefix
 /// ("invalid_argument").
 ///
+/// Parameters: `status_number`: what a function returned, or any other number.
+///
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
@@ -64,6 +66,8 @@ pub extern "C" fn lime_status_name(status_number: i32) -> *const c_char {
 }
 
 /// What a status means, in a sentence.
+///
+/// Parameters: `status_number`: what a function returned, or any other number.
 ///
 /// Returns: static text; "unknown" for a number that this library does not know.
 #[unsafe(no_mangle)]
@@ -92,7 +96,7 @@ pub unsafe extern "C" fn lime_error_message(error: *const lime_error) -> *const 
 }
 
 /// The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
-/// status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
+/// status, "denied" or "expired", or why it does not count, "already_used" or "args_changed"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
 ///
 /// Returns: text that is valid until the error is freed; NULL when there is none.
 #[unsafe(no_mangle)]

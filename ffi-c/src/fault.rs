@@ -1,7 +1,18 @@
-//! A panic on purpose, to prove that none gets out. Not in the default build.
+//! Panics on purpose, to prove that none gets out. Not in the default build.
 
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use lime_core::transport::Request;
+use lime_core::transport::host::{ExchangeId, HostClient, HostTransport};
+use lime_core::{AgentConfig, AgentProfile, LimeAgent, OperationId};
+
+use crate::agent::lime_agent;
 use crate::error::lime_error;
+use crate::operation::start;
 use crate::panic;
+use crate::strings::{Out, borrow, give};
+use crate::userdata::{UserData, lime_drop_user_data};
 
 /// Panics inside the guard that every export has.
 #[unsafe(no_mangle)]
@@ -9,9 +20,76 @@ pub unsafe extern "C" fn lime_test_panic(error: *mut *mut lime_error) -> i32 {
     panic::call(error, || panic!("on purpose"))
 }
 
+struct Panicking;
+
+impl HostClient for Panicking {
+    fn begin(&self, _: &HostTransport, _: ExchangeId, _: Option<OperationId>, _: Request, _: bool) -> bool {
+        panic!("on purpose")
+    }
+
+    fn resume(&self, _: ExchangeId) {}
+
+    fn abort(&self, _: ExchangeId) {}
+}
+
+/// Makes an agent whose every request panics on the runtime thread, in the midst of the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_test_panicking_agent(
+    agent: *mut *mut lime_agent,
+    error: *mut *mut lime_error,
+) -> i32 {
+    panic::call(error, || {
+        // SAFETY: NULL or a place for a pointer, as the header asks of all functions.
+        let place = unsafe { Out::new(agent, "agent")? };
+        let transport = Some(Arc::new(HostTransport::new(Panicking)) as _);
+        let config = AgentConfig { transport, ..AgentConfig::default() };
+        place.write(give(lime_agent(LimeAgent::new(config)?)));
+        Ok(())
+    })
+}
+
+/// A result that cannot be made.
+pub struct lime_test_result;
+
+impl From<AgentProfile> for lime_test_result {
+    fn from(_: AgentProfile) -> Self {
+        panic!("on purpose")
+    }
+}
+
+/// Gets the error of [`lime_test_panic_start`].
+pub type lime_test_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        status: i32,
+        result: *mut lime_test_result,
+        error: *mut lime_error,
+    ),
+>;
+
+/// Starts a call that panics on the dispatcher thread, when it has succeeded and its result is made.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_test_panic_start(
+    agent: *const lime_agent,
+    callback: lime_test_callback,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+    operation: *mut u64,
+    error: *mut *mut lime_error,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    panic::call(error, || {
+        // SAFETY: pointers are NULL or valid, as the header asks of all functions.
+        unsafe {
+            let agent = borrow(agent, "agent")?;
+            start(|| Ok(agent.0.get_profile()), callback, user, operation)
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::ffi::{CStr, c_void};
+    use std::ffi::CStr;
     use std::ptr::null_mut;
 
     use lime_core::ErrorKind;
@@ -19,8 +97,7 @@ mod tests {
     use super::*;
     use crate::error::{LIME_OK, lime_error_code, lime_error_free, lime_error_message, lime_error_status};
     use crate::operation::complete;
-    use crate::strings::{get, give, set, take};
-    use crate::userdata::UserData;
+    use crate::strings::{get, set, take};
 
     const INTERNAL: i32 = ErrorKind::Internal as i32;
 

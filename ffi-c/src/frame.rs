@@ -77,7 +77,9 @@ pub unsafe extern "C" fn lime_login_frame_parse(
     })
 }
 
-/// What the event says: a LIME_FRAME_ constant; 0 for NULL. A later version may know more of them.
+/// What the event says.
+///
+/// Returns: a LIME_FRAME_ constant (a later version may know more of them); 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_login_frame_kind(frame: *const lime_login_frame) -> i32 {
     // SAFETY: NULL or a live handle (the header's contract).

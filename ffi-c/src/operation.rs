@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lime_core::{Operation, Result, cancel_operation, is_library_thread};
+use lime_core::{Operation, Result, cancel_operation, fault, is_library_thread};
 
 use crate::error::{LIME_OK, lime_error};
 use crate::panic;
@@ -60,7 +60,7 @@ where
 pub(crate) fn complete<T, H: From<T>>(result: Result<T>, callback: Callback<H>, user: &UserData) {
     let result = match catch_unwind(AssertUnwindSafe(|| result.map(|value| give(H::from(value))))) {
         Ok(result) => result,
-        Err(caught) => Err(panic::internal(&*caught)),
+        Err(caught) => Err(fault::caught(&*caught)),
     };
     let (status, handle, error) = match result {
         Ok(handle) => (LIME_OK, handle, std::ptr::null_mut()),

@@ -1,9 +1,8 @@
 //! The guard around every export: a panic becomes `LIME_ERROR_INTERNAL`, and the process lives.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lime_core::{Error, ErrorKind, Result};
+use lime_core::{Error, Result, fault};
 
 use crate::error::{LIME_OK, lime_error};
 use crate::strings::give;
@@ -11,10 +10,11 @@ use crate::strings::give;
 /// Runs the body of a function that can fail: its status is returned, its error is given to `*error`
 /// if the caller wants it. Nothing is written to `*error` on success.
 pub(crate) fn call(error: *mut *mut lime_error, body: impl FnOnce() -> Result<()>) -> i32 {
+    keep_quiet();
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return LIME_OK,
         Ok(Err(failure)) => failure,
-        Err(panic) => internal(&*panic),
+        Err(panic) => fault::caught(&*panic),
     };
     let status = failure.kind().number();
     if !error.is_null() {
@@ -32,13 +32,12 @@ pub(crate) fn boxed(failure: Error) -> *mut lime_error {
 
 /// Runs the body of a function that cannot fail by itself.
 pub(crate) fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    keep_quiet();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
-/// What a caught panic is called.
-pub(crate) fn internal(panic: &(dyn Any + Send)) -> Error {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let message = format!("A fault of the library was caught: {}", text.unwrap_or("panic"));
-    Error::new(ErrorKind::Internal, message).with_code("INTERNAL")
+/// The library prints nothing, not even its own faults. In the tests, which are Rust programs, it does.
+fn keep_quiet() {
+    #[cfg(not(test))]
+    fault::keep_quiet();
 }

@@ -245,8 +245,8 @@ pub unsafe extern "C" fn lime_sesame_wait_start(
 /// lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
 /// is about, once there is one.
 ///
-/// Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
-/// them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (if
+/// Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired, or lets this
+/// call not through (which of them is the error's code: "denied", "expired", "already_used", "args_changed"); LIME_ERROR_TIMEOUT when nobody decided in time (if
 /// the error has an approval's id, that is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
 /// return.
 #[unsafe(no_mangle)]

@@ -92,6 +92,8 @@ pub unsafe extern "C" fn lime_sesame_options_set_timeout_ms(
 /// Sets how many further attempts of a call follow a failed one, where that is safe. A wait for a
 /// decision does not count them: it goes on until its time is up. Default: 3.
 ///
+/// Parameters: `max_retries`: a number of attempts; 0 for none.
+///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_sesame_options_set_max_retries(

@@ -150,12 +150,12 @@ pub type lime_passport_callback = Option<
     ),
 >;
 
-/// Is told how a login request ended: `passport` is the agent's passport, not verified yet, or NULL
-/// when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
+/// Is told how the login request `request_id` ended: `passport` is the agent's passport, not verified yet,
+/// or NULL when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
 pub type lime_login_handler =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request_id: *const c_char, passport: *const c_char)>;
 
-/// Is given how a login request ended. The event is the handler's own and is freed with
+/// Is given how a login request ended. `event` is the handler's own and is freed with
 /// lime_login_event_free(), now or later and on any thread. Runs on the dispatcher thread.
 pub type lime_login_event_handler =
     Option<unsafe extern "C" fn(user_data: *mut c_void, event: *mut lime_login_event)>;
@@ -410,7 +410,7 @@ pub unsafe extern "C" fn lime_site_verify_passport_cached(
 
 /// The started form of lime_site_verify_passport(); see "Started calls" in the manual above.
 ///
-/// Parameters: `jwt`, `expected_request_id`: copied. `require_issuer`: 0 or 1. `callback`: gets the result.
+/// Parameters: `jwt`: copied. `expected_request_id`: copied; NULL for any. `require_issuer`: 0 or 1. `callback`: gets the result.
 /// `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
 /// lime_operation_cancel(). `error`: NULL, or gets the error.
 ///
@@ -579,6 +579,8 @@ pub unsafe extern "C" fn lime_site_last_error(site: *const lime_site) -> *mut li
 }
 
 /// How many connections of the event stream came about so far.
+///
+/// Returns: a number of connections; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_connections(site: *const lime_site) -> u64 {
     // SAFETY: NULL or a live handle, as the header asks.
@@ -586,6 +588,8 @@ pub unsafe extern "C" fn lime_site_connections(site: *const lime_site) -> u64 {
 }
 
 /// How many events the event stream brought so far.
+///
+/// Returns: a number of events; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_events(site: *const lime_site) -> u64 {
     // SAFETY: NULL or a live handle, as the header asks.
@@ -593,6 +597,8 @@ pub unsafe extern "C" fn lime_site_events(site: *const lime_site) -> u64 {
 }
 
 /// How many frames of the event stream were not what the protocol allows, and were skipped.
+///
+/// Returns: a number of frames; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_malformed_frames(site: *const lime_site) -> u64 {
     // SAFETY: NULL or a live handle, as the header asks.

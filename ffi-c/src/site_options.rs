@@ -103,6 +103,8 @@ pub unsafe extern "C" fn lime_site_options_set_timeout_ms(
 
 /// Sets how many further attempts follow a failed one. Default: 3.
 ///
+/// Parameters: `max_retries`: a number of attempts; 0 for none.
+///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_options_set_max_retries(
@@ -119,6 +121,8 @@ pub unsafe extern "C" fn lime_site_options_set_max_retries(
 }
 
 /// Sets the first wait before the event stream reconnects; it doubles up to 8 s. Default: 500 ms.
+///
+/// Parameters: `backoff_ms`: milliseconds.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
@@ -138,6 +142,8 @@ pub unsafe extern "C" fn lime_site_options_set_sse_backoff_base_ms(
 /// Sets how many events may wait for the handlers before the stream is not read any further; nothing is
 /// dropped, the platform is held back. Default: 1024; 0 counts as 1.
 ///
+/// Parameters: `limit`: a number of events.
+///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(
@@ -155,6 +161,8 @@ pub unsafe extern "C" fn lime_site_options_set_event_queue_limit(
 
 /// Sets how long the platform's signing keys are used before they are fetched again; a day at most.
 /// Without it the environment variable LIME_JWKS_CACHE_TTL_SECONDS counts, then 300 s.
+///
+/// Parameters: `ttl_ms`: milliseconds.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
 #[unsafe(no_mangle)]
@@ -191,6 +199,8 @@ pub unsafe extern "C" fn lime_site_options_set_require_issuer(
 }
 
 /// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+///
+/// Parameters: `post_retry`: LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]

@@ -9,9 +9,9 @@ use crate::error::lime_error;
 use crate::panic;
 use crate::strings::{bytes, c_text, get, give, invalid, take};
 
-/// Receives an event: its name ("message" when the stream does not say), its data and the last event id
-/// of the stream so far. `data` has `data_length` bytes and a NUL after them. All are valid during the
-/// call.
+/// Receives an event: `event` is its name ("message" when the stream does not say), `data` has
+/// `data_length` bytes and a NUL after them, `id` is the last event id of the stream so far. All are valid
+/// during the call.
 pub type lime_sse_callback = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,

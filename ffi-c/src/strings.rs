@@ -199,7 +199,9 @@ pub(crate) fn pointer(text: Option<&CString>) -> *const c_char {
 }
 
 /// Frees a string that a function of this library handed over as the caller's own (`char *`, not
-/// `const char *`). NULL is allowed.
+/// `const char *`).
+///
+/// Parameters: `string`: such a string, or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_string_free(string: *mut c_char) {
     if !string.is_null() {

@@ -31,7 +31,7 @@ pub const LIME_REACH_HOST_FAULT: i32 = 3;
 pub type lime_transport_send_callback =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request: *mut lime_http_request)>;
 
-/// Is told of a request by its number, lime_http_request_id(). Runs on a thread of the library, must return at
+/// Is told of the request whose lime_http_request_id() is `request_id`. Runs on a thread of the library, must return at
 /// once and must not call the library.
 pub type lime_transport_notice_callback =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request_id: u64)>;

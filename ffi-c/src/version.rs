@@ -18,6 +18,8 @@ pub extern "C" fn lime_version() -> *const c_char {
 
 /// The ABI version of the library at run time. A program that was compiled with LIME_ABI_VERSION n
 /// runs with every library of the same SONAME whose number is n or more.
+///
+/// Returns: LIME_ABI_VERSION, as the library was built with it.
 #[unsafe(no_mangle)]
 pub extern "C" fn lime_abi_version() -> u32 {
     LIME_ABI_VERSION

@@ -182,8 +182,8 @@ pub unsafe extern "C" fn lime_webhook_verifier_free(verifier: *mut lime_webhook_
 /// Verifies one delivery: that a secret signed it, and that it is fresh. Does not block; any thread,
 /// several at once, in callbacks too. Read "Webhooks" in the manual above about replays.
 ///
-/// Parameters: `header_names`, `header_values`: the request's headers as two arrays of `header_count`
-/// NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
+/// Parameters: `header_names`, `header_values`, `header_count`: the request's headers as two arrays of
+/// that many NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
 /// LIME_WEBHOOK_TIMESTAMP_HEADER. Names may be in any case, or those of a CGI environment
 /// ("HTTP_X_SESAME_SIGNATURE"). A value that is NULL is a header that is not there, which is what getenv()
 /// and the like give. Values need not be UTF-8: what is no signature or no timestamp is refused. `body`,

@@ -1,11 +1,11 @@
-/* The boundary itself: NULL, bad text, unknown numbers, cancelling, closing, freeing, threads, fork.
+/* The boundary itself: bytes, numbers, cancelling, closing, freeing, threads, fork. (NULL, bad text, and whatever
+   else an argument may be: calls.c. Every callback in every turn: lifecycle.c.)
    Runs against the platform that the environment names. Nothing sleeps and nothing is timed; a watchdog
    ends a program that hangs. */
 #include "check.h"
 #include "probe.h"
 #include <lime.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #define BAD "\xc3\x28"
@@ -151,225 +151,6 @@ static void status_names(void) {
         CHECK_TEXT(lime_status_name(unknown[at]), "unknown");
         CHECK_TEXT(lime_status_description(unknown[at]), "unknown");
     }
-}
-
-static void null_options(void) {
-    struct probe probe = PROBE;
-    CHECK(lime_site_options_set_site_token(NULL, "x") == INVALID);
-    CHECK(lime_site_options_set_base_url(NULL, "x") == INVALID);
-    CHECK(lime_site_options_set_timeout_ms(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_max_retries(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_sse_backoff_base_ms(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_event_queue_limit(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_jwks_cache_ttl_ms(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_require_issuer(NULL, 1) == INVALID);
-    CHECK(lime_site_options_set_post_retry(NULL, LIME_POST_RETRY_SEED) == INVALID);
-    CHECK(lime_site_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
-    CHECK(lime_agent_options_set_agent_token(NULL, "x") == INVALID);
-    CHECK(lime_agent_options_set_base_url(NULL, "x") == INVALID);
-    CHECK(lime_agent_options_set_timeout_ms(NULL, 1) == INVALID);
-    CHECK(lime_agent_options_set_max_retries(NULL, 1) == INVALID);
-    CHECK(lime_agent_options_set_pow_timeout_ms(NULL, 1) == INVALID);
-    CHECK(lime_agent_options_set_pow_digest(NULL, LIME_POW_DIGEST_AUTO) == INVALID);
-    CHECK(lime_agent_options_set_pow_threads(NULL, 1) == INVALID);
-    CHECK(lime_agent_options_set_post_retry(NULL, LIME_POST_RETRY_SEED) == INVALID);
-    CHECK(lime_agent_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
-    CHECK(lime_sesame_options_set_api_key(NULL, "x") == INVALID);
-    CHECK(lime_sesame_options_set_base_url(NULL, "x") == INVALID);
-    CHECK(lime_sesame_options_set_timeout_ms(NULL, 1) == INVALID);
-    CHECK(lime_sesame_options_set_max_retries(NULL, 1) == INVALID);
-    CHECK(lime_sesame_options_set_poll_timeout_ms(NULL, 1) == INVALID);
-    CHECK(lime_sesame_options_set_log_callback(NULL, LIME_LOG_INFO, NULL, &probe, drop) == INVALID);
-    CHECK(lime_approval_request_set_reason(NULL, "x") == INVALID);
-    CHECK(lime_approval_request_set_dedup_key(NULL, "x") == INVALID);
-    CHECK(lime_approval_request_set_callback_url(NULL, "x") == INVALID);
-    CHECK(lime_approval_request_set_severity(NULL, "x") == INVALID);
-    CHECK(lime_approval_request_set_context_json(NULL, "{}", 2) == INVALID);
-    CHECK(lime_webhook_verifier_add_secret(NULL, "x", 1) == INVALID);
-    CHECK(lime_webhook_verifier_set_tolerance_ms(NULL, 1) == INVALID);
-    CHECK(lime_webhook_verifier_set_replay_guard(NULL, 1, 1) == INVALID);
-    CHECK(lime_webhook_verifier_set_now_unix_seconds(NULL, 1) == INVALID);
-    CHECK(probe.drops == 3);
-}
-
-static void null_handles_in_calls(void) {
-    struct probe probe = PROBE;
-    lime_error *error = NULL;
-    lime_login_request *request = NULL;
-    lime_login_request_status *found = NULL;
-    lime_login_event *event = NULL;
-    lime_passport *passport = NULL;
-    lime_approval_result *result = NULL;
-    lime_agent_profile *profile = NULL;
-    CHECK(lime_site_new(NULL, NULL, NULL) == INVALID);
-    CHECK(lime_agent_new(NULL, NULL, NULL) == INVALID);
-    CHECK(lime_site_create_login_request(NULL, &request, &error) == INVALID);
-    CHECK_TEXT(lime_error_message(error), "site is NULL");
-    lime_error_free(error);
-    CHECK(lime_site_read_login_request(NULL, "x", &found, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login(NULL, "x", 1, &event, NULL) == INVALID);
-    CHECK(lime_site_verify_passport(NULL, "x", NULL, 0, &passport, NULL) == INVALID);
-    CHECK(lime_site_start_events(NULL, NULL) == INVALID);
-    CHECK(lime_agent_login(NULL, "x", &result, NULL) == INVALID);
-    CHECK(lime_agent_get_profile(NULL, &profile, NULL) == INVALID);
-    CHECK(!request && !found && !event && !passport && !result && !profile);
-
-    lime_approval_request *asked = new_approval_request();
-    lime_approval *approval = NULL;
-    lime_webhook *webhook = NULL;
-    CHECK(lime_sesame_new(NULL, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_trigger(NULL, asked, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_get(NULL, "x", 0, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_wait(NULL, "x", 1, 1, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval(NULL, asked, 1, 1, &approval, NULL) == INVALID);
-    CHECK(lime_webhook_verify(NULL, NULL, NULL, 0, "x", 1, &webhook, NULL) == INVALID);
-    CHECK(lime_webhook_verifier_forget(NULL, "x", 1) == 0);
-    CHECK(!approval && !webhook);
-
-    uint64_t number = 77;
-    CHECK(lime_site_create_login_request_start(NULL, on_request, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_site_read_login_request_start(NULL, "x", on_found, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login_start(NULL, "x", 1, on_event, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_site_verify_passport_start(NULL, "x", NULL, 0, on_passport, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_site_on_login(NULL, count_login, &probe, drop, NULL) == INVALID);
-    CHECK(lime_site_on_state(NULL, count_state, &probe, drop, NULL) == INVALID);
-    CHECK(lime_agent_login_start(NULL, "x", on_approval, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_agent_get_profile_start(NULL, on_profile, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_sesame_trigger_start(NULL, asked, on_decision, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_sesame_get_start(NULL, "x", 0, on_decision, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_sesame_wait_start(NULL, "x", 1, 1, on_decision, &probe, drop, &number, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval_start(NULL, asked, 1, 1, on_decision, &probe, drop, &number, NULL) == INVALID);
-    CHECK(number == 77 && probe.calls == 0 && probe.drops == 12);
-    lime_approval_request_free(asked);
-}
-
-static void null_arguments_in_calls(void) {
-    struct probe probe = PROBE;
-    lime_site *site = new_site();
-    lime_agent *agent = new_agent();
-    lime_login_request_status *found = NULL;
-    lime_login_event *event = NULL;
-    lime_passport *passport = NULL;
-    lime_approval_result *result = NULL;
-    CHECK(lime_site_create_login_request(site, NULL, NULL) == INVALID);
-    CHECK(lime_site_read_login_request(site, NULL, &found, NULL) == INVALID);
-    CHECK(lime_site_read_login_request(site, "x", NULL, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login(site, NULL, 1, &event, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login(site, "x", 1, NULL, NULL) == INVALID);
-    CHECK(lime_site_verify_passport(site, NULL, NULL, 0, &passport, NULL) == INVALID);
-    CHECK(lime_site_verify_passport(site, "x", NULL, 0, NULL, NULL) == INVALID);
-    CHECK(lime_agent_login(agent, NULL, &result, NULL) == INVALID);
-    CHECK(lime_agent_login(agent, "x", NULL, NULL) == INVALID);
-    CHECK(lime_agent_get_profile(agent, NULL, NULL) == INVALID);
-    CHECK(lime_site_create_login_request_start(site, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_read_login_request_start(site, "x", NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_read_login_request_start(site, NULL, on_found, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login_start(site, "x", 1, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_wait_for_login_start(site, NULL, 1, on_event, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_verify_passport_start(site, "x", NULL, 0, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_verify_passport_start(site, NULL, NULL, 0, on_passport, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_site_on_login(site, NULL, &probe, drop, NULL) == INVALID);
-    CHECK(lime_site_on_state(site, NULL, &probe, drop, NULL) == INVALID);
-    CHECK(lime_agent_login_start(agent, "x", NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_agent_login_start(agent, NULL, on_approval, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_agent_get_profile_start(agent, NULL, &probe, drop, NULL, NULL) == INVALID);
-    lime_sesame *sesame = new_sesame();
-    lime_approval_request *asked = new_approval_request(), *made = NULL;
-    lime_approval *approval = NULL;
-    CHECK(lime_sesame_trigger(sesame, NULL, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_trigger(sesame, asked, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_get(sesame, NULL, 0, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_get(sesame, "x", 0, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_wait(sesame, NULL, 1, 1, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_wait(sesame, "x", 1, 1, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval(sesame, NULL, 1, 1, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval(sesame, asked, 1, 1, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_trigger_start(sesame, NULL, on_decision, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_trigger_start(sesame, asked, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_get_start(sesame, NULL, 0, on_decision, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_get_start(sesame, "x", 0, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_wait_start(sesame, NULL, 1, 1, on_decision, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_wait_start(sesame, "x", 1, 1, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval_start(sesame, NULL, 1, 1, on_decision, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_require_approval_start(sesame, asked, 1, 1, NULL, &probe, drop, NULL, NULL) == INVALID);
-    CHECK(lime_approval_request_new(NULL, "x", &made, NULL) == INVALID);
-    CHECK(lime_approval_request_new("x", NULL, &made, NULL) == INVALID);
-    CHECK(lime_approval_request_new("x", "x", NULL, NULL) == INVALID);
-    /* What a request need not have may be NULL. */
-    CHECK(lime_approval_request_set_reason(asked, NULL) == LIME_OK);
-    CHECK(lime_approval_request_set_dedup_key(asked, NULL) == LIME_OK);
-    CHECK(lime_approval_request_set_callback_url(asked, NULL) == LIME_OK);
-    CHECK(lime_approval_request_set_severity(asked, NULL) == LIME_OK);
-    CHECK(!approval && !made);
-    lime_approval_request_free(asked);
-    lime_sesame_free(sesame);
-    CHECK(probe.calls == 0 && probe.drops == 20);
-    CHECK(lime_site_state(site) == LIME_STREAM_IDLE);
-    lime_agent_free(agent);
-    lime_site_free(site);
-}
-
-static void null_objects_have_no_properties(void) {
-    int64_t number = 7;
-    CHECK(lime_error_status(NULL) == 0 && lime_error_http_status(NULL) == 0 && lime_error_retry_after_ms(NULL) == -1);
-    CHECK(!lime_error_message(NULL) && !lime_error_code(NULL) && !lime_error_detail_json(NULL) && !lime_error_request_id(NULL));
-    CHECK(!lime_error_approval_id(NULL));
-    CHECK(lime_site_state(NULL) == -1 && !lime_site_last_error(NULL));
-    CHECK(!lime_site_connections(NULL) && !lime_site_events(NULL) && !lime_site_malformed_frames(NULL));
-    CHECK(!lime_login_request_request_id(NULL) && !lime_login_request_status_text(NULL));
-    CHECK(lime_login_request_expires_at_unix_micros(NULL) == LIME_NO_TIME);
-    CHECK(lime_login_request_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
-    CHECK(!lime_login_request_status_request_id(NULL) && !lime_login_request_status_status_text(NULL));
-    CHECK(lime_login_request_status_expires_at_unix_micros(NULL) == LIME_NO_TIME);
-    CHECK(lime_login_request_status_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
-    CHECK(!lime_login_event_request_id(NULL) && !lime_login_event_passport(NULL));
-    CHECK(!lime_approval_result_request_id(NULL) && !lime_approval_result_site_id(NULL));
-    CHECK(!lime_approval_result_status_text(NULL) && !lime_approval_result_approved_agent_id(NULL));
-    CHECK(lime_approval_result_expires_at_unix_micros(NULL) == LIME_NO_TIME);
-    CHECK(lime_approval_result_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
-    CHECK(!lime_agent_profile_agent_id(NULL) && !lime_agent_profile_owner_id(NULL) && !lime_agent_profile_display_name(NULL));
-    CHECK(!lime_agent_profile_avatar_url(NULL) && !lime_agent_profile_description(NULL));
-    CHECK(!lime_agent_profile_owner_kyc_level(NULL, &number) && !lime_agent_profile_agent_reputation(NULL, &number));
-    CHECK(number == 7);
-    CHECK(!lime_passport_claims_json(NULL) && !lime_passport_text_claim(NULL, "x"));
-    CHECK(!lime_sse_parser_last_event_id(NULL) && lime_sse_parser_retry_ms(NULL) == -1);
-    CHECK(lime_login_frame_kind(NULL) == 0 && !lime_login_frame_request_id(NULL) && !lime_login_frame_passport(NULL));
-    CHECK(!lime_login_frame_code(NULL) && !lime_login_frame_message(NULL));
-    CHECK(!lime_approval_approval_id(NULL) && !lime_approval_status_text(NULL));
-    CHECK(!lime_approval_is_approved(NULL) && !lime_approval_is_terminal(NULL));
-    CHECK(lime_approval_expires_at_unix_micros(NULL) == LIME_NO_TIME);
-    CHECK(lime_approval_expires_at_offset_seconds(NULL) == LIME_NO_OFFSET);
-    CHECK(lime_approval_decided_at_unix_micros(NULL) == LIME_NO_TIME);
-    CHECK(lime_approval_decided_at_offset_seconds(NULL) == LIME_NO_OFFSET);
-    CHECK(!lime_approval_note(NULL) && !lime_approval_requester_label(NULL));
-    CHECK(!lime_webhook_payload_json(NULL) && !lime_webhook_text(NULL, "x") && !lime_webhook_approval_id(NULL));
-    CHECK(!lime_webhook_action(NULL) && !lime_webhook_status_text(NULL) && !lime_webhook_timestamp(NULL));
-}
-
-static void null_may_be_freed_and_closed(void) {
-    lime_error_free(NULL);
-    lime_string_free(NULL);
-    lime_site_options_free(NULL);
-    lime_agent_options_free(NULL);
-    lime_site_close(NULL);
-    lime_agent_close(NULL);
-    lime_site_free(NULL);
-    lime_agent_free(NULL);
-    lime_login_request_free(NULL);
-    lime_login_request_status_free(NULL);
-    lime_login_event_free(NULL);
-    lime_approval_result_free(NULL);
-    lime_agent_profile_free(NULL);
-    lime_passport_free(NULL);
-    lime_sse_parser_free(NULL);
-    lime_login_frame_free(NULL);
-    lime_sesame_options_free(NULL);
-    lime_sesame_close(NULL);
-    lime_sesame_free(NULL);
-    lime_approval_request_free(NULL);
-    lime_approval_free(NULL);
-    lime_webhook_verifier_free(NULL);
-    lime_webhook_free(NULL);
 }
 
 static void ignore_event(void *user_data, const char *event, const char *data, size_t length, const char *id) {
@@ -603,6 +384,7 @@ static void *verify_often(void *argument) {
 
 static void threads_share_a_verifier(void) {
     struct signed_body made = signed_body();
+    int before = threads();
     made.values[1] = made.signature;
     for (int guarded = 0; guarded < 2; guarded++) {
         pthread_t ids[VERIFYING];
@@ -616,63 +398,8 @@ static void threads_share_a_verifier(void) {
         }
         CHECK(accepted == (guarded ? 1 : VERIFYING * ROUNDS));
     }
-    CHECK(threads() == 1); /* nothing was started for it */
+    CHECK(threads() <= before); /* nothing was started for it */
     lime_webhook_verifier_free(made.verifier);
-}
-
-static void bad_utf8(void) {
-    char nonce[LIME_POW_NONCE_SIZE];
-    lime_site *site = new_site();
-    lime_agent *agent = new_agent();
-    lime_site_options *site_options = lime_site_options_new();
-    lime_agent_options *agent_options = lime_agent_options_new();
-    lime_login_request_status *found = NULL;
-    lime_login_event *event = NULL;
-    lime_approval_result *result = NULL;
-    lime_passport *passport = NULL;
-    lime_login_frame *frame = NULL;
-    lime_error *error = NULL;
-    CHECK(lime_site_options_set_site_token(site_options, BAD) == INVALID);
-    CHECK(lime_site_options_set_base_url(site_options, BAD) == INVALID);
-    CHECK(lime_agent_options_set_agent_token(agent_options, BAD) == INVALID);
-    CHECK(lime_agent_options_set_base_url(agent_options, BAD) == INVALID);
-    CHECK(lime_site_read_login_request(site, BAD, &found, &error) == INVALID);
-    CHECK_TEXT(lime_error_message(error), "request_id is not UTF-8");
-    CHECK(lime_site_wait_for_login(site, BAD, 1, &event, NULL) == INVALID);
-    CHECK(lime_site_verify_passport(site, BAD, NULL, 0, &passport, NULL) == INVALID);
-    CHECK(lime_site_verify_passport(site, "x", BAD, 0, &passport, NULL) == INVALID);
-    CHECK(lime_agent_login(agent, BAD, &result, NULL) == INVALID);
-    CHECK(lime_passport_verify(BAD, "{}", 2, "x", NULL, 0, 0, &passport, NULL) == INVALID);
-    CHECK(lime_passport_verify("x", "{}", 2, BAD, NULL, 0, 0, &passport, NULL) == INVALID);
-    CHECK(lime_passport_verify("x", "{}", 2, "x", BAD, 0, 0, &passport, NULL) == INVALID);
-    CHECK(lime_pow_solve(BAD, 2, 1, LIME_POW_DIGEST_SEED, 1, 1, nonce, sizeof nonce, NULL) == INVALID);
-    CHECK(lime_login_frame_parse(BAD, 2, &frame, NULL) == INVALID);
-    CHECK(lime_timestamp_parse(BAD, &(int64_t){0}, NULL, NULL) == INVALID);
-    lime_sesame *sesame = new_sesame();
-    lime_sesame_options *sesame_options = lime_sesame_options_new();
-    lime_approval_request *asked = new_approval_request(), *made = NULL;
-    lime_approval *approval = NULL;
-    CHECK(lime_sesame_options_set_api_key(sesame_options, BAD) == INVALID);
-    CHECK(lime_sesame_options_set_base_url(sesame_options, BAD) == INVALID);
-    CHECK(lime_approval_request_new(BAD, "x", &made, NULL) == INVALID);
-    CHECK(lime_approval_request_new("x", BAD, &made, NULL) == INVALID);
-    CHECK(lime_approval_request_set_reason(asked, BAD) == INVALID);
-    CHECK(lime_approval_request_set_dedup_key(asked, BAD) == INVALID);
-    CHECK(lime_approval_request_set_callback_url(asked, BAD) == INVALID);
-    CHECK(lime_approval_request_set_severity(asked, BAD) == INVALID);
-    CHECK(lime_sesame_get(sesame, BAD, 0, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_wait(sesame, BAD, 1, 1, &approval, NULL) == INVALID);
-    CHECK(lime_sesame_get_start(sesame, BAD, 0, on_decision, NULL, NULL, NULL, NULL) == INVALID);
-    CHECK(lime_sesame_wait_start(sesame, BAD, 1, 1, on_decision, NULL, NULL, NULL, NULL) == INVALID);
-    CHECK(!made && !approval);
-    lime_approval_request_free(asked);
-    lime_sesame_options_free(sesame_options);
-    lime_sesame_free(sesame);
-    lime_error_free(error);
-    lime_site_options_free(site_options);
-    lime_agent_options_free(agent_options);
-    lime_site_free(site);
-    lime_agent_free(agent);
 }
 
 static void unknown_numbers(void) {
@@ -1236,6 +963,7 @@ static void exit_with_work_pending(void) {
     if (child == 0) {
         static struct probe probe = PROBE;
         alarm(60);
+        leaks_are_meant = 1;
         lime_site *site = new_site();
         lime_site_on_login(site, count_login, &probe, NULL, NULL);
         lime_site_wait_for_login_start(site, "lr_nobody", UINT64_MAX, on_event, &probe, NULL, NULL, NULL);
@@ -1243,15 +971,6 @@ static void exit_with_work_pending(void) {
         exit(check_failures ? 1 : 0); /* nothing freed, nothing awaited */
     }
     CHECK(ended_well(child));
-}
-
-static void no_signal_handlers(void) {
-    /* After all the work above: what a program starts with is still what it has. */
-    for (int number = 1; number < 32; number++) {
-        struct sigaction now;
-        if (number == SIGALRM || sigaction(number, NULL, &now) != 0) continue;
-        CHECK(now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
-    }
 }
 
 struct seen {
@@ -1299,18 +1018,12 @@ int main(void) {
     RUN(making_clients_starts_nothing);
     RUN(versions_agree);
     RUN(status_names);
-    RUN(null_options);
-    RUN(null_handles_in_calls);
-    RUN(null_arguments_in_calls);
-    RUN(null_objects_have_no_properties);
-    RUN(null_may_be_freed_and_closed);
     RUN(bytes_and_lengths);
     RUN(json_of_a_context);
     RUN(webhooks);
     RUN(a_guard_lets_in_once_and_forgets);
     RUN(signing);
     RUN(threads_share_a_verifier);
-    RUN(bad_utf8);
     RUN(unknown_numbers);
     RUN(errors_are_told_and_outlive_the_client);
     RUN(bad_base_urls);
@@ -1337,6 +1050,5 @@ int main(void) {
     RUN(exit_with_work_pending);
     RUN(the_parser_by_itself);
     RUN(the_nonce_is_the_smallest_for_any_threads);
-    RUN(no_signal_handlers);
     return check_failed ? 1 : 0;
 }

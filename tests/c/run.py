@@ -2,7 +2,8 @@
 
     python3 tests/c/run.py --target-dir target/debug [--only PREFIX]
 
-Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and build/parity.
+Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and build/parity. With --sanitizer
+(see tools/sanitize.py, which builds the library for it) the programs run under that one.
 """
 
 import argparse
@@ -19,22 +20,60 @@ import threading
 import urllib.request
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import calls as cases
+import serving
+from c_header import read
 from tables import Vectors
+
+import abi as interface
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/c"
 BUILD = ROOT / "build/c"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+CPP_WARNINGS = ["-Wshadow", "-Wconversion"]
 LIMIT = 300  # seconds; nothing here takes nearly as long
 
 
+# How the programs are compiled for a sanitizer, what it is told, and what the library is linked with: the runtime
+# that Rust brings, which always knows what Rust's compiler asks for; that of another compiler may be too old.
+SANITIZERS = {
+    "address": (
+        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+        {"ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"},
+        "asan",
+    ),
+    # A child is made while threads run, and the last second of a process need not be watched.
+    "thread": (["-fsanitize=thread"], {"TSAN_OPTIONS": "die_after_fork=0:atexit_sleep_ms=0"}, "tsan"),
+}
+
+
 class Tests:
-    def __init__(self, target: Path, only: str) -> None:
-        self.library = BUILD / "lib"
-        self.sandbox = target / "lime-sandbox"
+    def __init__(
+        self, target: Path, sandbox: Path, only: str, sanitizer: str | None = None, build: Path = BUILD
+    ) -> None:
+        self.library = build / "lib"
+        self.sandbox = sandbox
         self.only = only
+        self.sanitizer = sanitizer
+        self.flags, self.link = [], []
+        if sanitizer:
+            self.flags, options, runtime = SANITIZERS[sanitizer]
+            os.environ.update(options)
+            rust = ["rustc", "--print", "target-libdir"]
+            folder = subprocess.run(rust, check=True, capture_output=True, text=True).stdout.strip()
+            [archive] = Path(folder).glob(f"librustc*_rt.{runtime}.a")
+            self.link = [
+                "-Wl,--whole-archive",
+                str(archive),
+                "-Wl,--no-whole-archive",
+                "-Wl,--export-dynamic",
+            ]
+            self.link += ["-lstdc++", "-lm", "-ldl", "-lrt"]
         self.passed = self.failed = 0
-        shutil.rmtree(BUILD, ignore_errors=True)
+        shutil.rmtree(build, ignore_errors=True)
         self.library.mkdir(parents=True)
         # A copy: a build that goes on meanwhile must not change what is tested.
         shutil.copy(target / "liblime.so", self.library / "liblime.so.0")
@@ -45,6 +84,8 @@ class Tests:
         return not self.only or group.startswith(self.only)
 
     def result(self, test_id: str, why: str | None = None) -> None:
+        if self.sanitizer:
+            test_id = f"{self.sanitizer}:{test_id}"
         if why is None:
             self.passed += 1
             print(f"ok {test_id}")
@@ -52,22 +93,15 @@ class Tests:
             self.failed += 1
             print(f"FAIL {test_id}: {why}", flush=True)
 
-    def compile(self, source: Path, *flags: str) -> Path:
-        program = BUILD / source.stem if source.parent == HERE else BUILD / f"example_{source.parent.name}"
-        command = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, f"-I{ROOT / 'include'}", f"-I{BUILD}"]
-        subprocess.run(
-            [
-                *command,
-                str(source),
-                "-o",
-                str(program),
-                f"-L{self.library}",
-                f"-Wl,-rpath,{self.library}",
-                "-llime",
-                "-pthread",
-            ],
-            check=True,
-        )
+    def compile(self, source: Path, *flags: str, include: Path = ROOT / "include") -> Path:
+        name = source.stem if source.parent == HERE else f"example_{source.parent.name}"
+        program = BUILD / (name if include == ROOT / "include" else f"{name}_{include.name}")
+        compiler = [self.compilers[0], "-g", "-O1", *WARNINGS, *flags, *self.flags]
+        # In two steps: the linker must not add the compiler's own runtime of a sanitizer.
+        unit = program.with_suffix(".o")
+        subprocess.run([*compiler, f"-I{include}", f"-I{BUILD}", "-c", source, "-o", unit], check=True)
+        library = [f"-L{self.library}", f"-Wl,-rpath,{self.library}", "-llime", "-pthread"]
+        subprocess.run([self.compilers[0], unit, "-o", program, *self.link, *library], check=True)
         return program
 
     def run(
@@ -159,30 +193,40 @@ class Sandbox:
             return json.loads(answer.read() or b"null")
 
 
+def compiler(name: str) -> str | None:
+    """A compiler by its name, or as Debian names its versions."""
+    names = [name, *(f"{name}-{version}" for version in range(25, 12, -1))]
+    return next((found for each in names if (found := shutil.which(each))), None)
+
+
+# What the headers have to compile as.
+STANDARDS = {
+    "lime.h": ("c99", "c11", "c17", "c++11", "c++17", "c++20"),
+    "lime.hpp": ("c++17", "c++20"),
+}
+
+
 def headers(tests: Tests) -> None:
-    """The header stands alone, may be included twice, and compiles as every language it names."""
-    twice = BUILD / "twice.c"
-    twice.write_text("#include <lime.h>\n#include <lime.h>\nint main(void) { return LIME_OK; }\n")
-    for compiler in tests.compilers:
-        for language, standard in (
-            ("c", "c99"),
-            ("c", "c11"),
-            ("c", "c17"),
-            ("c++", "c++11"),
-            ("c++", "c++17"),
-        ):
-            flags = [*WARNINGS, "-Wstrict-prototypes"] if language == "c" else WARNINGS
-            command = [
-                compiler,
-                f"-std={standard}",
-                *flags,
-                "-x",
-                language,
-                "-fsyntax-only",
-                f"-I{ROOT / 'include'}",
-                str(twice),
-            ]
-            tests.step(f"header:{Path(compiler).name}-{standard}", command)
+    """The headers stand alone, may be included twice, and compile as every language they name, with gcc and
+    clang."""
+    compilers = {name: compiler(name) for name in ("gcc", "clang")}
+    for name, found in compilers.items():
+        # Not left out where it is missing: nobody would ever notice.
+        missing = f"there is no {name} to compile the headers with: tools/setup.sh installs it"
+        tests.result(f"header:there-is-{name}", None if found else missing)
+    for header, standards in STANDARDS.items():
+        for standard in standards:
+            language = "c++" if "+" in standard else "c"
+            twice = BUILD / f"twice_{header}.{language}"
+            twice.write_text(
+                f"#include <{header}>\n#include <{header}>\nint main(void) {{ return LIME_OK; }}\n"
+            )
+            extra = CPP_WARNINGS if language == "c++" else ["-Wstrict-prototypes"]
+            for name, found in compilers.items():
+                if found:
+                    flags = [f"-std={standard}", *WARNINGS, *extra, f"-I{ROOT / 'include'}"]
+                    command = [found, *flags, "-x", language, "-fsyntax-only", str(twice)]
+                    tests.step(f"header:{header}-{name}-{standard}", command)
     # What the manual shows are programs, and a piece of one.
     manual = (ROOT / "include/lime.h").read_text().split(" */")[0]
     lines = [line.removeprefix(" *")[1:] for line in manual.splitlines()]
@@ -241,11 +285,31 @@ def symbols(tests: Tests) -> None:
     tests.result("symbols:soname", f"{soname and soname[1]}" if wrong else None)
 
 
+def documents(tests: Tests) -> None:
+    """What the documents of the C API point to is there: files, and tests by their ids."""
+    files = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
+    sources = "".join(path.read_text() for path in files)
+    groups = "|".join(group.__name__ for group in GROUPS)
+    for name in ("c-api-conventions.md", "abi-stability.md"):
+        words = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text())
+        files = {word for word in words if re.fullmatch(r"(abi|core|ffi-c|tests)/[\w./-]+", word)}
+        ids = {word for word in words if re.fullmatch(rf"({groups}):[\w.:-]+", word)}
+        missing = {word for word in files if "/N/" not in word and not (ROOT / word).exists()}
+        for word in ids:
+            last = word.replace("abi:N:", "").split(":")[-1]
+            if not any(f"{start}{last}" in sources for start in ("", ":")):
+                missing.add(word)
+        good = files and ids and not missing
+        tests.result(f"documents:{name}", None if good else f"not there: {sorted(missing)}")
+
+
 def vectors(tests: Tests) -> None:
     shared = Vectors(ROOT / "tests/vectors")
     (BUILD / "vectors_table.h").write_text(shared.tables())
     program = tests.compile(HERE / "vectors.c", "-std=c11", "-Wno-overlength-strings")
     seen = tests.run("vectors", [str(program)], expected=shared.ids, vectors=shared)
+    if tests.sanitizer:
+        return  # it is the same vectors
     parity = ROOT / "build/parity/c.txt"
     parity.parent.mkdir(parents=True, exist_ok=True)
     parity.write_text("".join(f"{test_id}\n" for test_id in seen))
@@ -258,11 +322,48 @@ def boundary(tests: Tests) -> None:
         tests.run("boundary", [str(program)], environment=sandbox.environment)
 
 
+def calls(tests: Tests) -> None:
+    """Every function, with each argument missing or wrong."""
+    source, ids = cases.source(read(ROOT / "include/lime.h"))
+    (BUILD / "calls_table.h").write_text(source)
+    program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        tests.run("calls", [str(program)], expected=ids, environment=sandbox.environment)
+
+
+def lifecycle(tests: Tests) -> None:
+    """Every function that calls back, in every turn that it can take."""
+    program = tests.compile(HERE / "lifecycle.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        tests.run("lifecycle", [str(program)], environment=sandbox.environment)
+    known = (HERE / "lifecycle.c").read_text().split("kinds[] = {")[1].split("};")[0]
+    missing = [
+        name
+        for name, function in read(ROOT / "include/lime.h").functions.items()
+        if any(p.name == "drop_user_data" for p in function.parameters)
+        # Loggers are boundary.c's, transports are transport.c's.
+        if not name.endswith("_set_log_callback") and name != "lime_transport_new"
+        if f'"{name}"' not in known
+    ]
+    tests.result(
+        "lifecycle:all-that-call-back", f"lifecycle.c does not know {', '.join(missing)}" if missing else None
+    )
+
+
 def story(
-    tests: Tests, group: str, program: Path, sandbox: Sandbox, places: dict, **environment: str
+    tests: Tests,
+    group: str,
+    program: Path,
+    sandbox: Sandbox,
+    places: dict,
+    prefix: str = "",
+    **environment: str,
 ) -> None:
     """A program that says where it is, `at <place> <arguments>`: what happens there happens here, and the
     program gets a line for it, or more. A failure of it ends the story."""
+    group = prefix + group
     process = subprocess.Popen(
         [program],
         stdin=subprocess.PIPE,
@@ -283,9 +384,9 @@ def story(
                 break
             process.stdin.flush()
         elif word == "ok":
-            tests.result(rest)
+            tests.result(prefix + rest)
         elif word == "FAIL":
-            tests.result(rest.split(": ")[0], rest)
+            tests.result(prefix + rest.split(": ")[0], rest)
         else:
             print(line, end="")
     process.stdin.close()
@@ -294,22 +395,93 @@ def story(
     tests.result(f"{group}:ends", None if code == 0 else f"the program ended with {code}")
 
 
-def login(tests: Tests) -> None:
+def panics(tests: Tests) -> None:
+    """A library that panics where it is told to."""
+    program = tests.compile(HERE / "panics.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        environment = {**os.environ, **sandbox.environment}
+        command = [str(program)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    for line in done.stdout.splitlines():
+        word, _, rest = line.partition(" ")
+        tests.result(rest.split(": ")[0], None if word == "ok" else rest)
+    quiet = done.returncode == 0 and not done.stderr
+    tests.result("panics:print-nothing", None if quiet else f"ended with {done.returncode}: {done.stderr}")
+
+
+def guest(tests: Tests) -> None:
+    """The library leaves the process as it was, and says nothing."""
+    program = tests.compile(HERE / "guest.c", "-std=c11")
+    command = [str(program), str(tests.library / "liblime.so.0")]
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        environment = {**os.environ, **sandbox.environment}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    for line in done.stdout.splitlines():
+        word, _, rest = line.partition(" ")
+        tests.result(rest.split(": ")[0], None if word == "ok" else rest)
+    quiet = done.returncode == 0 and not done.stderr
+    tests.result("guest:prints-nothing", None if quiet else f"ended with {done.returncode}: {done.stderr}")
+
+
+# Each fault, and what has to be said of it: by the sanitizer, or by valgrind without one.
+FAULTS = {
+    "address": {
+        "use-after-free": ["heap-use-after-free", "lime_error_status"],
+        "beyond-the-end": ["heap-buffer-overflow", "lime_sse_parser_feed"],
+        "leak": ["LeakSanitizer: detected memory leaks", "lime_site_options_new"],
+        "overflow": ["signed integer overflow"],
+        "misaligned": ["load of misaligned address"],
+    },
+    "thread": {
+        "race-with-a-callback": ["data race", "on_profile"],
+        "race-in-the-library": ["data race", "lime_site_options_set_max_retries"],
+    },
+    None: {
+        "use-after-free": ["Invalid read", "lime_error_status"],
+        "leak": ["definitely lost", "lime_site_options_new"],
+        "uninitialised": ["uninitialised value", "faults.c"],
+    },
+}
+
+
+def faults(tests: Tests) -> None:
+    """The tools that watch see what there is to see: a fault that is there is found, and the program fails."""
+    program = str(tests.compile(HERE / "faults.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L"))
+    watched = [] if tests.sanitizer else VALGRIND
+    with Sandbox(tests.sandbox) as sandbox:
+        for fault, words in FAULTS[tests.sanitizer].items():
+            done = subprocess.run(
+                [*watched, program, fault],
+                env={**os.environ, **sandbox.environment},
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+            )
+            missing = [word for word in words if word not in done.stderr]
+            good = done.returncode not in (0, 2) and not missing
+            why = f"was not found; ended with {done.returncode}, without {missing}:\n{done.stderr}"
+            tests.result(f"faults:{fault}", None if good else why)
+
+
+def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a login with faults."""
-    program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", include=include)
     with Sandbox(tests.sandbox) as sandbox:
         places = {
             "first-login": first_login_goes_wrong,
             "before-second-login": keys_rotate,
             "before-expiry": request_expires,
         }
-        story(tests, "login", program, sandbox, places)
+        story(tests, "login", program, sandbox, places, prefix)
         routes = [
             (request["route"], request["status"])
             for request in sandbox.control("GET", "/received")["received"]
         ]
         approvals = [status for route, status in routes if route == "approve"]
-        tests.result("login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}")
+        tests.result(
+            f"{prefix}login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}"
+        )
 
 
 def first_login_goes_wrong(sandbox: Sandbox) -> None:
@@ -336,15 +508,15 @@ def request_expires(sandbox: Sandbox) -> None:
         sandbox.control("POST", f"/login-requests/{request['login_request_id']}/expire")
 
 
-def sesame(tests: Tests) -> None:
+def sesame(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a gate, with a human, rules, faults, and a receiver of webhooks."""
-    program = tests.compile(HERE / "sesame.c", "-std=c11", "-D_DEFAULT_SOURCE")
+    program = tests.compile(HERE / "sesame.c", "-std=c11", "-D_DEFAULT_SOURCE", include=include)
     # A thousand polls need as many descriptors; the sandbox inherits what this process may have.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with Sandbox(tests.sandbox) as sandbox, Receiver() as receiver:
         places = {**BROKER, "webhook": lambda _: receiver.next()}
-        story(tests, "sesame", program, sandbox, places, CALLBACK_URL=receiver.url)
+        story(tests, "sesame", program, sandbox, places, prefix, CALLBACK_URL=receiver.url)
 
 
 class Receiver:
@@ -503,14 +675,33 @@ LOGIN = [
 
 
 def examples(tests: Tests) -> None:
-    """The programs that people read, with the arguments and the steps that the demo has."""
-    login = str(tests.compile(ROOT / "examples/login/main.c"))
-    gate = str(tests.compile(ROOT / "examples/approval_gate/main.c"))
+    """The programs that people read, with the arguments and the steps that the demo has; under valgrind, too."""
+    programs = {
+        task: str(tests.compile(ROOT / f"examples/{task}/main.c"))
+        for task in ("login", "approval_gate", "event_stream", "webhook_receiver")
+    }
+    run_examples(tests, programs)
+    if tests.sanitizer:
+        return
+    with Sandbox(tests.sandbox) as sandbox:
+        sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
+        for task in ("login", "approval_gate"):
+            tests.step(f"example:{task}-valgrind", [*VALGRIND, programs[task]], sandbox.environment)
+    serve_examples(tests, {f"{task}-valgrind": [*VALGRIND, programs[task]] for task in SERVING})
+
+
+SERVING = {"event_stream": serving.event_stream, "webhook_receiver": serving.webhook_receiver}
+
+
+def run_examples(tests: Tests, programs: dict[str, str]) -> None:
+    """Programs of one language, built."""
+    login, gate = programs["login"], programs["approval_gate"]
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("POST", "/rules", [{"action": "payments.*", "decision": "approved"}])
         sandbox.control("POST", "/rules", [{"action": "db.*", "decision": "denied"}])
         for name, command, steps, code in (
             ("login", [login], LOGIN, 0),
+            ("login-twice", [login, "2"], LOGIN * 2, 0),
             ("approval_gate-approved", [gate], ["approval granted", "operation run"], 0),
             ("approval_gate-denied", [gate, "db.delete"], ["approval denied"], 3),
             ("approval_gate-refused", [gate, ""], [], 1),
@@ -521,25 +712,165 @@ def examples(tests: Tests) -> None:
             good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
             why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
             tests.result(f"example:{name}", None if good else why)
-        if valgrind := shutil.which("valgrind"):
-            leaks = ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]
-            checked = [valgrind, "-q", *leaks, "--error-exitcode=99"]
-            tests.step("example:login-valgrind", [*checked, login], sandbox.environment)
-            tests.step("example:approval_gate-valgrind", [*checked, gate], sandbox.environment)
+    serve_examples(tests, {task: [programs[task]] for task in SERVING})
 
 
-GROUPS = (headers, symbols, vectors, boundary, transport, login, sesame, examples)
+def serve_examples(tests: Tests, commands: dict[str, list[str]]) -> None:
+    """Programs that listen, each against a sandbox of its own."""
+    for name, command in commands.items():
+        with Sandbox(tests.sandbox) as sandbox:
+            why = None
+            try:
+                SERVING[name.split("-")[0]](command, sandbox)
+            except AssertionError as wrong:
+                why = str(wrong)
+            tests.result(f"example:{name}", why)
+
+
+VALGRIND = [
+    *("valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite"),
+    *("--errors-for-leak-kinds=definite", "--error-exitcode=99"),
+]
+
+
+def abi(tests: Tests) -> None:
+    """What there is, is what is written down; what was released is still there; programs of then run now."""
+    now = interface.texts(tests.library / "liblime.so")
+    for name, text in now.items():
+        tests.result(f"abi:{name}", interface.difference(name, (interface.ABI / name).read_text(), text))
+    released = interface.released()
+    tests.result("abi:released", None if released else "there is no released header to compare with")
+    for old in released:
+        version = old.parent.name
+        tests.result(f"abi:{version}:is-still-there", "\n".join(interface.broken(old)) or None)
+        # The dump is that of its header, whatever the compiler that made it.
+        tests.result(
+            f"abi:{version}:dump", "\n".join(interface.abidiff(old.parent / "lime.abi", old)) or None
+        )
+        # Compiled with the header of then, run with the library of now.
+        login(tests, old.parent, f"abi:{version}:")
+        sesame(tests, old.parent, f"abi:{version}:")
+    changes_are_noticed(tests, released[-1], now)
+
+
+# Changes of the header, and words of what has to be said of them: by the comparison with the last released
+# version, and by the one with what is written down.
+CHANGES = {
+    "a-function-that-is-gone": (
+        r"^void lime_site_close\(.*?;",
+        "",
+        [
+            "gone or changed: void lime_site_close(",
+            "[D] 'function void lime_site_close(",
+            "-void lime_site_close(",
+        ],
+    ),
+    "another-type-of-a-parameter": (
+        r"uint64_t timeout_ms,\n( +uint64_t poll_interval_ms,\n +lime_approval_callback)",
+        r"uint32_t timeout_ms,\n\1",
+        ["lime_sesame_wait_start(", "type size changed from 64 to 32", "+int32_t lime_sesame_wait_start("],
+    ),
+    "another-type-of-a-callback": (
+        r"(\(\*lime_log_callback\)\(void \*user_data, )int32_t",
+        r"\1int64_t",
+        [
+            "gone or changed: typedef void (*lime_log_callback)",
+            "type size changed from 32 to 64",
+            "+typedef void (*lime_log",
+        ],
+    ),
+    "another-number": (
+        "#define LIME_ERROR_CLOSED 11",
+        "#define LIME_ERROR_CLOSED 18",
+        ["LIME_ERROR_CLOSED was 11, is 18", "+LIME_ERROR_CLOSED 18"],
+    ),
+    "a-constant-that-is-gone": (
+        "^#define LIME_STREAM_IDLE 0$",
+        "",
+        ["LIME_STREAM_IDLE was 0, is gone", "-LIME_STREAM_IDLE 0"],
+    ),
+    "a-lesser-version": (
+        r"#define LIME_ABI_VERSION \d+",
+        "#define LIME_ABI_VERSION 1",
+        ["LIME_ABI_VERSION has become less"],
+    ),
+    "more-of-the-same-version": (
+        r"#define LIME_ABI_VERSION \d+(.*)#ifdef __cplusplus\n}",
+        r"#define LIME_ABI_VERSION 2\1void lime_new(void);\n#ifdef __cplusplus\n}",
+        ["there is more than in version 2", "+void lime_new(void);"],
+    ),
+}
+
+
+def changes_are_noticed(tests: Tests, released: Path, now: dict[str, str]) -> None:
+    changed = BUILD / "changed/lime.h"
+    changed.parent.mkdir()
+    for what, (pattern, replacement, words) in CHANGES.items():
+        text = (ROOT / "include/lime.h").read_text()
+        text, count = re.subn(pattern, replacement, text, count=1, flags=re.MULTILINE | re.DOTALL)
+        changed.write_text(text)
+        said = list(interface.broken(released, changed))
+        for name, text in interface.texts(tests.library / "liblime.so", changed).items():
+            said.append(interface.difference(name, now[name], text) or "")
+        missing = [word for word in words if not any(word in fault for fault in said)]
+        good = count == 1 and not missing
+        tests.result(f"abi:notices-{what}", None if good else f"{missing} not in\n" + "\n".join(said))
+    # What is only new is no fault, but is to be written down.
+    pattern, replacement, _ = CHANGES["more-of-the-same-version"]
+    text = (ROOT / "include/lime.h").read_text()
+    text = re.sub(
+        pattern, replacement.replace("VERSION 2", "VERSION 9999"), text, flags=re.MULTILINE | re.DOTALL
+    )
+    changed.write_text(text)
+    said = list(interface.broken(released, changed))
+    recorded = interface.difference(
+        "declarations.txt", now["declarations.txt"], interface.declarations(changed)
+    )
+    good = not said and recorded is not None and "+void lime_new(void);" in recorded
+    tests.result("abi:allows-what-is-new", None if good else f"{said}, {recorded}")
+
+
+GROUPS = (
+    *(
+        headers,
+        symbols,
+        abi,
+        documents,
+        vectors,
+        boundary,
+        calls,
+        lifecycle,
+        guest,
+        transport,
+        login,
+        sesame,
+        examples,
+    ),
+    faults,
+)
+# With a library that was built for them, and with the feature test-panic.
+SANITIZED = {
+    "address": (vectors, boundary, calls, lifecycle, transport, login, sesame, examples, panics, faults),
+    "thread": (boundary, calls, lifecycle, transport, login, sesame, panics, faults),
+}
 
 
 def main() -> int:
+    global BUILD
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target/debug")
+    parser.add_argument("--sandbox", type=Path, help="default: the one in the target folder")
+    parser.add_argument("--sanitizer", choices=SANITIZED)
     parser.add_argument(
-        "--only", default="", help="a group: " + ", ".join(group.__name__ for group in GROUPS)
+        "--only", default="", help="a group: " + ", ".join(group.__name__ for group in (*GROUPS, panics))
     )
     options = parser.parse_args()
-    tests = Tests(options.target_dir.resolve(), options.only)
-    for group in GROUPS:
+    if options.sanitizer:
+        BUILD = ROOT / f"build/c-{options.sanitizer}"
+    target = options.target_dir.resolve()
+    sandbox = (options.sandbox or target / "lime-sandbox").resolve()
+    tests = Tests(target, sandbox, options.only, options.sanitizer)
+    for group in SANITIZED.get(options.sanitizer, GROUPS):
         if tests.wanted(group.__name__):
             try:
                 group(tests)

@@ -254,3 +254,19 @@ def test_the_sources_say_what_is_missing_where_rust_is_not(sources: list[Path], 
             assert f"to build one {missing} " in said
             assert "Traceback" not in refused.stderr
     assert not list(tmp_path.glob("*.whl"))
+
+
+# ── beside the C library ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mode", ["local", "global"])
+def test_the_wheel_and_two_copies_of_the_c_library_work_in_one_process(
+    mode: str, installed: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    copies = [tmp_path / name / "liblime.so.0" for name in ("one", "other")]
+    for copy in copies:
+        copy.parent.mkdir()
+        shutil.copy(ROOT / "target/debug/liblime.so", copy)
+    program = ROOT / "tests/packaging/one_process.py"
+    done = run(installed, program, mode, *copies, **sandbox.environment)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "3 artefacts signed in\n")

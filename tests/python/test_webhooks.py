@@ -9,6 +9,7 @@ import email.message
 import hashlib
 import hmac
 import http.client
+import http.server
 import io
 import json
 import os
@@ -199,6 +200,20 @@ def test_signing_goes_there_and_back() -> None:
         sign_webhook(BODY, " ")
 
 
+def test_values_are_those_of_json_loads() -> None:
+    body = json.dumps(
+        {
+            "numbers": [2**64, -(2**63) - 1, 10**40, 0, -1, 1.5, -0.0, 1e300, 5e-324, 0.1],
+            "texts": ["", "\u0000", "\u20ac", "\U0001f34b", '"\\\n'],
+            "rest": {"null": None, "true": True, "false": False, "empty": [{}, []]},
+        }
+    ).encode()
+    body = body[:-1] + b', "zero": -0, "twice": 1, "twice": 2, "exponent": 1E+2}'
+    verified = verify_webhook(sign_webhook(body, "s"), body, "s")
+    # As texts, since 0 == -0.0 and 1 == True.
+    assert repr(verified) == repr(json.loads(body))
+
+
 def test_a_guard_lets_a_body_in_once() -> None:
     guard = ReplayGuard(horizon=3600)
     assert verify_webhook(with_headers(), BODY, SECRET, now=NOW, replay_guard=guard)
@@ -275,10 +290,45 @@ def test_a_decision_arrives_and_a_tampered_one_does_not(
     headers = {"X-Sesame-Signature": sent["signature"], "X-Sesame-Timestamp": str(sent["timestamp"])}
     assert post(url, body.replace(b"approved", b"denied"), headers) == 400
     assert process.stdout.readline() == "webhook refused\tmismatch\n"
-    assert post(url, body, headers) == 400
-    assert process.stdout.readline() == "webhook refused\treplayed\n"
+    assert post(url, body, headers) == 204
+    assert process.stdout.readline() == "webhook repeated\n"
     assert post(url, body, {}) == 400
     assert process.stdout.readline() == "webhook refused\tmissing_header\n"
+
+
+def test_a_delivery_whose_answer_got_lost_is_done_with_the_next_one(
+    sandbox: Sandbox, receiver: tuple[str, subprocess.Popen[str]]
+) -> None:
+    url, process = receiver
+    assert process.stdout is not None
+    passed_on: list[int] = []
+
+    class LosesTheFirstAnswer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            passed_on.append(post(url, body, dict(self.headers)))
+            self.close_connection = True
+            if len(passed_on) > 1:
+                self.send_response(passed_on[-1])
+                self.end_headers()
+
+        def log_message(self, *args: object) -> None: ...
+
+    sandbox.settings(webhook_retry_seconds=[0.01])
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), LosesTheFirstAnswer) as between,
+        Sesame() as client,
+    ):
+        threading.Thread(target=between.serve_forever, daemon=True).start()
+        callback = f"http://127.0.0.1:{between.server_port}/"
+        approval = client.approvals.trigger("payments.refund", "Refund", callback_url=callback)
+        sandbox.decide(approval)
+        attempts = sandbox.webhooks(approval, at_least=2)
+        between.shutdown()
+    assert passed_on == [204, 204]
+    assert [(sent["status"], sent["delivered"]) for sent in attempts] == [("failed", False), (204, True)]
+    told = [process.stdout.readline() for _ in range(2)]
+    assert told == [f"webhook verified\t{approval.approval_id} approved\n", "webhook repeated\n"]
 
 
 def test_an_email_message_is_a_mapping_too() -> None:

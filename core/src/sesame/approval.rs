@@ -99,6 +99,11 @@ impl ApprovalRequest {
         Ok(())
     }
 
+    /// The context as it is sent.
+    pub(crate) fn context_text(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
     /// The body of the POST: what is absent is left out.
     pub(crate) fn body(&self) -> String {
         let mut body = Map::new();

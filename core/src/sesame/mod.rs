@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod approval;
+mod gate;
 mod wait;
 pub mod webhook;
 
@@ -119,12 +120,17 @@ impl Sesame {
     /// The whole gate: asks, waits, and gives the approval only if a human granted it. The time of
     /// `options` bounds both together.
     ///
-    /// Fails with [`ErrorKind::ApprovalDenied`] when it was denied or expired (the error's code says
-    /// which), with [`ErrorKind::Timeout`] when nobody decided in time, and with whatever
+    /// An approval lets one call through. Calls with the same `dedup_key` share one: the first that comes to
+    /// its end uses it up for this process and what it forks; another one, and one with another action,
+    /// summary or context, is denied. (The next process does not know that: make what runs behind a gate
+    /// idempotent, or give each operation a key of its own.)
+    ///
+    /// Fails with [`ErrorKind::ApprovalDenied`] when it was denied or expired, or lets this call not through
+    /// (the error's code says which: `denied`, `expired`, `already_used`, `args_changed`), with [`ErrorKind::Timeout`] when nobody decided in time, and with whatever
     /// [`trigger`](Self::trigger) and [`wait`](Self::wait) fail with. Whatever the error: do not go on.
     pub fn require_approval(&self, request: ApprovalRequest, options: WaitOptions) -> Operation<Approval> {
         self.0.lease.operation(&self.0, move |sesame, runtime| async move {
-            wait::through_gate(&sesame, &runtime, &request, options).await
+            gate::through_gate(&sesame, &runtime, &request, options).await
         })
     }
 

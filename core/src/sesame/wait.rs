@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::approval::{Approval, ApprovalRequest};
+use super::approval::Approval;
 use super::{Inner, answer, path};
 use crate::api::Call;
 use crate::log::Level;
@@ -33,17 +33,17 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is known while there is no decision.
-struct Seen {
+pub(super) struct Seen {
     status: String,
     failure: Option<String>,
 }
 
 impl Seen {
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { status: "pending".to_owned(), failure: None }
     }
 
-    fn too_late(self, approval_id: &str, options: WaitOptions) -> Error {
+    pub(super) fn too_late(self, approval_id: &str, options: WaitOptions) -> Error {
         let failure = self.failure.map_or_else(String::new, |failure| format!("; last poll: {failure}"));
         let (seconds, status) = (options.timeout.as_secs_f64(), self.status);
         let message =
@@ -54,7 +54,7 @@ impl Seen {
 
 /// The end of the time that `options` give. It holds for everything that is raced against it: when it
 /// comes, the request under way is given up with its connection.
-async fn deadline(sesame: &Inner, options: WaitOptions) {
+pub(super) async fn deadline(sesame: &Inner, options: WaitOptions) {
     match options.timeout {
         Duration::MAX => std::future::pending().await,
         timeout => sesame.api.clock.sleep(timeout).await,
@@ -78,37 +78,7 @@ pub(super) async fn until_decided(
     Err(seen.too_late(approval_id, options))
 }
 
-/// Asks, polls until the approval is decided, and gives it if it was granted.
-pub(super) async fn through_gate(
-    sesame: &Inner,
-    runtime: &WeakRuntime,
-    request: &ApprovalRequest,
-    options: WaitOptions,
-) -> Result<Approval> {
-    let mut asked = None;
-    let mut seen = Seen::nothing();
-    let ask_and_poll = async {
-        let triggered = sesame.trigger(runtime, request).await?;
-        if triggered.is_terminal() {
-            return Ok(triggered);
-        }
-        let approval_id = &*asked.insert(triggered.approval_id);
-        let decided = poll(sesame, runtime, approval_id, options.poll_interval, &mut seen).await;
-        decided.map_err(|error| error.with_approval_id(approval_id))
-    };
-    tokio::select! {
-        biased;
-        () = deadline(sesame, options) => {}
-        decided = ask_and_poll => return decided?.granted(&request.action),
-    }
-    let Some(approval_id) = asked else {
-        let seconds = options.timeout.as_secs_f64();
-        return Err(Error::new(ErrorKind::Timeout, format!("The broker took no question within {seconds}s")));
-    };
-    Err(seen.too_late(&approval_id, options))
-}
-
-async fn poll(
+pub(super) async fn poll(
     sesame: &Inner,
     runtime: &WeakRuntime,
     approval_id: &str,

@@ -205,6 +205,35 @@ impl WebhookVerifier {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
+        let (payload, timestamp) =
+            self.verify_as(headers, body, |body| match serde_json::from_slice(body) {
+                Ok(Value::Object(payload)) => {
+                    let decided_at = fields::optional_text(&payload, "decided_at");
+                    Ok((payload, decided_at))
+                }
+                Ok(_) => Err(Refusal::NotAnObject),
+                Err(_) => Err(Refusal::NotJson),
+            })?;
+        Ok(Webhook { payload, timestamp })
+    }
+
+    /// Like [`verify`](Self::verify), for a binding that makes objects of its own language of the body at
+    /// once: `parse` gives the payload and its field `decided_at`, if that is a text, or why it is none.
+    /// It is called only when the body can be trusted. The second thing that comes back is the time of the
+    /// timestamp header, in Unix seconds.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_as<N, V, P>(
+        &self,
+        headers: impl IntoIterator<Item = (N, V)>,
+        body: &[u8],
+        parse: impl FnOnce(&[u8]) -> Result<(P, Option<String>), Refusal>,
+    ) -> Result<(P, u64)>
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
         check_secrets(&self.secrets)?;
         let Delivery { signature, timestamp } = Delivery::read(headers)?;
         let now = self.clock.unix();
@@ -212,16 +241,16 @@ impl WebhookVerifier {
         if !self.is_signed(body, &signature) {
             return Err(Refusal::Mismatch.error("Webhook signature mismatch"));
         }
-        let payload = match serde_json::from_slice(body) {
-            Ok(Value::Object(payload)) => payload,
-            Ok(_) => return Err(Refusal::NotAnObject.error("Webhook body is not a JSON object")),
-            Err(_) => return Err(Refusal::NotJson.error("Webhook body is not valid JSON")),
-        };
-        let webhook = Webhook { payload, timestamp };
+        let (payload, decided_at) = parse(body).map_err(|refusal| {
+            refusal.error(match refusal {
+                Refusal::NotAnObject => "Webhook body is not a JSON object",
+                _ => "Webhook body is not valid JSON",
+            })
+        })?;
         if let Some(guard) = &self.guard {
-            guard.admit(body, webhook.decided_at(), now)?;
+            guard.admit(body, decided_at.and_then(|text| Timestamp::parse(&text).ok()), now)?;
         }
-        Ok(webhook)
+        Ok((payload, timestamp))
     }
 
     fn check_age(&self, timestamp: u64, now: Duration) -> Result<()> {

@@ -19,8 +19,8 @@ use super::{LoginEvent, sse};
 use crate::api::{self, Api};
 use crate::process::PerProcess;
 use crate::retry::Backoff;
-use crate::runtime::{self, WeakRuntime};
-use crate::{Error, ErrorKind, envelope, log};
+use crate::runtime::WeakRuntime;
+use crate::{Error, ErrorKind, envelope, fault, log};
 
 const PATH: &str = "/modules/agent-login/events";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -241,7 +241,7 @@ pub(crate) async fn run(api: Arc<Api>, runtime: WeakRuntime, events: Arc<Events>
         let reading = read(Arc::clone(&api), runtime.clone(), Arc::clone(&events), backoff_base);
         let Err(panic) = AssertUnwindSafe(reading).catch_unwind().await else { return };
         // A fault of ours must not end the stream without a word.
-        let error = runtime::panicked(&*panic);
+        let error = fault::caught(&*panic);
         log::error!(api.logger, "The event stream failed: {error}");
         events.set_state(StreamState::BackingOff, Some(error));
         api.clock.sleep(LONGEST_BACKOFF).await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::api::{Api, Call};
@@ -124,7 +124,12 @@ struct Inner {
     reader: PerProcess<Mutex<Option<AbortHandle>>>,
     /// Held while a handler runs, so that closing can wait for it.
     running: PerProcess<Mutex<()>>,
+    /// Places for the reads that waits make of their requests when the stream has come up.
+    reads: PerProcess<Semaphore>,
 }
+
+/// Thousands of waits must not be thousands of connections at once when the stream comes up again.
+const READS_AT_A_TIME: usize = 16;
 
 impl LimeSite {
     /// A client for the site that the token belongs to. Starts nothing and sends nothing.
@@ -185,6 +190,7 @@ impl LimeSite {
                 watched_by: AtomicU32::new(0),
                 reader: PerProcess::default(),
                 running: PerProcess::default(),
+                reads: PerProcess::new(|| Semaphore::new(READS_AT_A_TIME)),
             }
         });
         Ok(Self(site))
@@ -442,6 +448,8 @@ impl Inner {
                 StreamState::Refused => return Err(error.unwrap_or_else(Error::closed)),
                 StreamState::Open if asked_at != Some(connections) => {
                     asked_at = Some(connections);
+                    let reads = self.reads.get();
+                    let _place = reads.acquire().await;
                     match self.read(runtime, request_id).await {
                         Ok(found) if found.status == "EXPIRED" => {
                             return Ok(LoginEvent { request_id: request_id.to_owned(), passport: None });

@@ -5,6 +5,8 @@
 //!
 //! It is no build script: a build never writes into the source tree.
 
+mod docs;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +43,14 @@ const SOURCES: &[&str] = &[
     "envelope",
 ];
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let target = root.join("include/lime.h");
     let header = header(&root)?;
@@ -71,7 +80,8 @@ fn header(root: &Path) -> Result<String, Box<dyn Error>> {
     let mut bytes = Vec::new();
     builder.with_config(config).generate()?.write(&mut bytes);
     let text = String::from_utf8(bytes)?;
-    Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n")
+    let text = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n";
+    docs::rewrite(&text).map_err(|faults| format!("the documentation is not complete:\n{faults}").into())
 }
 
 /// The manual as one comment; the version in it is the library's.
@@ -95,7 +105,10 @@ fn generated() -> String {
     let mut part = || numbers.next().unwrap_or("0").to_owned();
     let mut text = format!(
         "\n/** The version of the library that this header belongs to. */\n\
-         #define LIME_VERSION \"{}\"\n#define LIME_VERSION_MAJOR {}\n#define LIME_VERSION_MINOR {}\n#define LIME_VERSION_PATCH {}\n",
+         #define LIME_VERSION \"{}\"\n\
+         \n/** The first number of LIME_VERSION. */\n#define LIME_VERSION_MAJOR {}\n\
+         \n/** The second number of LIME_VERSION. */\n#define LIME_VERSION_MINOR {}\n\
+         \n/** The third number of LIME_VERSION. */\n#define LIME_VERSION_PATCH {}\n",
         lime_core::VERSION,
         part(),
         part(),

@@ -1,0 +1,2200 @@
+/*
+ * lime.h - the client side of two platforms (version 0.1.0): LIME, where a site lets AI agents sign in
+ * without a browser and an agent signs in to sites; and Sesame, where a human approves a sensitive operation
+ * before it runs. SPDX-License-Identifier: MIT
+ *
+ * INSTALL AND LINK
+ *
+ *   cc main.c $(pkg-config --cflags --libs lime)             the shared library
+ *   cc main.c $(pkg-config --cflags --libs --static lime)    the static one, where liblime.so is not installed
+ *
+ * The header is C99, C11 and C++11. The library needs nothing but libc, libm and libgcc_s, installs no signal
+ * handlers, has no global settings and writes nothing to stdout or stderr.
+ *
+ * A COMPLETE PROGRAM
+ *
+ *   #include <lime.h>
+ *   #include <stdio.h>
+ *
+ *   // A site's backend: LIME_SITE_TOKEN is read from the environment.
+ *   int main(void) {
+ *       lime_site *site = NULL;
+ *       lime_login_request *request = NULL;
+ *       lime_login_event *event = NULL;
+ *       lime_passport *passport = NULL;
+ *       lime_error *error = NULL;
+ *       int32_t status = lime_site_new(NULL, &site, &error);
+ *       if (status == LIME_OK) status = lime_site_create_login_request(site, &request, &error);
+ *       const char *id = lime_login_request_request_id(request);
+ *       if (status == LIME_OK) printf("the agent is to confirm %s\n", id);
+ *       if (status == LIME_OK) status = lime_site_wait_for_login(site, id, 120000, &event, &error);
+ *       const char *jwt = lime_login_event_passport(event);
+ *       if (jwt) status = lime_site_verify_passport(site, jwt, id, 0, &passport, &error);
+ *       if (passport) printf("signed in: %s\n", lime_passport_text_claim(passport, "agent_id"));
+ *       if (status != LIME_OK) fprintf(stderr, "%s: %s\n", lime_status_name(status), lime_error_message(error));
+ *       lime_error_free(error);
+ *       lime_passport_free(passport);
+ *       lime_login_event_free(event);
+ *       lime_login_request_free(request);
+ *       lime_site_free(site);
+ *       return status == LIME_OK && passport ? 0 : 1;
+ *   }
+ *
+ * A GATE BEFORE AN OPERATION
+ *
+ *   #include <lime.h>
+ *   #include <stdio.h>
+ *
+ *   // A refund that a human has to approve: SESAME_API_KEY is read from the environment.
+ *   int main(void) {
+ *       lime_sesame *sesame = NULL;
+ *       lime_approval_request *request = NULL;
+ *       lime_approval *approval = NULL;
+ *       lime_error *error = NULL;
+ *       int32_t status = lime_sesame_new(NULL, &sesame, &error);
+ *       if (status == LIME_OK)
+ *           status = lime_approval_request_new("payments.refund", "Refund $42.00 to customer", &request, &error);
+ *       if (status == LIME_OK) status = lime_approval_request_set_dedup_key(request, "refund-882");
+ *       if (status == LIME_OK)
+ *           status = lime_sesame_require_approval(sesame, request, 300000, 2000, &approval, &error);
+ *       if (status == LIME_OK) printf("approved: the money moves here, and nowhere else\n");
+ *       else fprintf(stderr, "%s: %s\n", lime_status_name(status), lime_error_message(error));
+ *       lime_error_free(error);
+ *       lime_approval_free(approval);
+ *       lime_approval_request_free(request);
+ *       lime_sesame_free(sesame);
+ *       return status == LIME_OK ? 0 : 1;
+ *   }
+ *
+ * Only LIME_OK means "go on"; whatever else comes back, the operation must not run. Where an approval stands:
+ *
+ *   "pending"     nobody has decided yet
+ *   "approved"    a human granted it
+ *   "denied"      a human refused it
+ *   "expired"     nobody decided in time
+ *
+ * The last three are terminal: no further decision changes them. A later broker may know more; nothing but
+ * "approved" (lime_approval_is_approved()) is a yes. Instead of holding a call, a program may ask with
+ * lime_sesame_trigger(), write down the approval's id, and be told (see "Webhooks") or ask later.
+ *
+ * WEBHOOKS
+ *
+ * The broker reports a decision to the request's callback_url by a POST that is signed with a shared secret.
+ * lime_webhook_verify() takes its headers and its raw body: the bytes as they arrived, not what a framework made
+ * of them.
+ *
+ * The wire does not sign the timestamp. Whoever has once seen a delivery can send its body again, signature and
+ * all, with a fresh timestamp, at any later time; the tolerance does not stop that. The remedies, best first:
+ *
+ *   1. Treat a webhook as a hint: read the approval from the broker (lime_sesame_get()) and act on that, once
+ *      for each approval_id.
+ *   2. Record each approval_id where the decision takes effect, in the same transaction.
+ *   3. Give the verifier a guard, lime_webhook_verifier_set_replay_guard(), which does the same in this
+ *      process's memory.
+ *
+ *   const char *names[] = {LIME_WEBHOOK_SIGNATURE_HEADER, LIME_WEBHOOK_TIMESTAMP_HEADER};
+ *   const char *values[] = {getenv("HTTP_X_SESAME_SIGNATURE"), getenv("HTTP_X_SESAME_TIMESTAMP")};
+ *   status = lime_webhook_verify(verifier, names, values, 2, body, length, &webhook, &error);
+ *
+ * STATUS AND ERRORS
+ *
+ * A function that can fail returns an int32_t: LIME_OK (0) or a LIME_ERROR_ constant. Its results go to
+ * places that the caller gives; they are written on success only. `error` is NULL or such a place as well;
+ * it is written on failure only, so set it to NULL before. There is no "last error". Later versions may return numbers
+ * that this header does not know: treat them like LIME_ERROR_API. A fault inside the library is
+ * LIME_ERROR_INTERNAL; the process and the client live on.
+ *
+ * OWNERSHIP
+ *
+ * What a function gives through a `type **` or `char **`, and what a lime_..._new() returns, is the caller's and is
+ * freed with the type's own _free function (lime_string_free() for texts); every _free takes NULL. `const char *`
+ * results are borrowed: they are valid until the object that they were asked of is freed. Texts that go in are
+ * NUL-terminated UTF-8, are checked and are copied; bytes are a pointer and a length, where NULL with length 0 is
+ * empty. NULL where something must be is LIME_ERROR_INVALID_ARGUMENT in functions with a status; elsewhere it
+ * gives what the function says.
+ *
+ * THREADS
+ *
+ * Clients (lime_site, lime_agent, lime_sesame) may be used by any number of threads at once; all other objects by one
+ * at a time, or by several that only read: a function that takes a const pointer reads, lime_webhook_verify() too.
+ * Nothing is freed while another thread uses it. Importing the library and making a client start no thread. The
+ * first call that needs it starts one runtime thread for the whole process, the first callback one dispatcher
+ * thread; both end with the last client.
+ *
+ * STARTED CALLS
+ *
+ * Every call that takes time has a blocking form and one that ends with _start. A _start function that returns LIME_OK
+ * calls `callback` exactly once, on the dispatcher thread, with the result or an error, also when the call is
+ * cancelled, and never before `*operation` is written. When it returns anything else, `callback` is never called.
+ * `drop_user_data` (which may be NULL) is called with `user_data` exactly once: after the callback has
+ * returned, or before the _start function returns an error. Cancel with lime_operation_cancel(). The objects that the
+ * call was given may be freed at once; freeing the client does not cancel it.
+ *
+ * CALLBACKS
+ *
+ * Callbacks of all clients run on the one dispatcher thread, one at a time, in order, and should be short. Inside
+ * a callback any _start function, every _close and every _free function and every function without input and
+ * output may be called; blocking calls fail with LIME_ERROR_WOULD_DEADLOCK. A callback must not throw a C++
+ * exception or longjmp() out. Log callbacks are different, see lime_log_callback.
+ *
+ * FORK
+ *
+ * After fork() the child may use the clients it inherited and free them; they connect anew. Started calls and event
+ * streams stay with the parent. Handlers stay registered in the child, but run there only once
+ * lime_site_start_events(), lime_site_wait_for_login() or a new handler has started a stream there.
+ */
+
+#ifndef LIME_H
+#define LIME_H
+
+/* Generated from ffi-c by `cargo run -p lime-header -- --write`. Do not edit. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of the library that this header belongs to. */
+#define LIME_VERSION "0.1.0"
+#define LIME_VERSION_MAJOR 0
+#define LIME_VERSION_MINOR 1
+#define LIME_VERSION_PATCH 0
+
+/** The call did what it was asked to do. */
+#define LIME_OK 0
+
+/** An argument is missing, not UTF-8, out of range or malformed; nothing was sent. */
+#define LIME_ERROR_INVALID_ARGUMENT 10
+
+/** The client was closed before or during the call. */
+#define LIME_ERROR_CLOSED 11
+
+/** The operation was cancelled by its caller; what it had already sent may still take effect. */
+#define LIME_ERROR_CANCELLED 12
+
+/** The caller's own deadline passed while waiting for something to happen. */
+#define LIME_ERROR_TIMEOUT 13
+
+/** A blocking call was made on the thread that would have to complete it. */
+#define LIME_ERROR_WOULD_DEADLOCK 14
+
+/** A fault of this library (a caught panic); the process and the client live on. */
+#define LIME_ERROR_INTERNAL 19
+
+/** No usable HTTP answer: connection refused or reset, TLS failure, unknown host. */
+#define LIME_ERROR_TRANSPORT 20
+
+/** No HTTP answer within `timeout`, in the last of all attempts. */
+#define LIME_ERROR_TRANSPORT_TIMEOUT 21
+
+/** An HTTP answer that is not what the protocol says: not JSON, wrong shape, too large, a redirect. */
+#define LIME_ERROR_BAD_RESPONSE 22
+
+/** A request that changes something was sent, and whether it took effect is not known; do not count it as failed. */
+#define LIME_ERROR_OUTCOME_UNKNOWN 23
+
+/** HTTP 429 or code `RATE_LIMIT_EXCEEDED`. */
+#define LIME_ERROR_RATE_LIMIT 30
+
+/** A missing or refused token. */
+#define LIME_ERROR_AUTHENTICATION 31
+
+/** Any other error that the platform reports. */
+#define LIME_ERROR_API 32
+
+/** The broker does not know this approval. */
+#define LIME_ERROR_NOT_FOUND 33
+
+/** A passport that must not be trusted: signature, key, audience, issuer or claims. */
+#define LIME_ERROR_INVALID_PASSPORT 40
+
+/** A passport that was good once and has expired. */
+#define LIME_ERROR_PASSPORT_EXPIRED 41
+
+/** The proof of work was not solved within its budget. */
+#define LIME_ERROR_POW_TIMEOUT 50
+
+/** The platform asked for a proof of work that nobody can solve (difficulty above 256). */
+#define LIME_ERROR_POW_DIFFICULTY 51
+
+/** A human denied the operation, or nobody decided before the approval expired; it must not run. */
+#define LIME_ERROR_APPROVAL_DENIED 60
+
+/** A webhook that must not be trusted; the code says why. */
+#define LIME_ERROR_WEBHOOK 61
+
+/** The header of a webhook that has the signature. */
+#define LIME_WEBHOOK_SIGNATURE_HEADER "X-Sesame-Signature"
+
+/** The header of a webhook that has the time of sending. */
+#define LIME_WEBHOOK_TIMESTAMP_HEADER "X-Sesame-Timestamp"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_EMPTY_SECRET "empty_secret"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MISSING_HEADER "missing_header"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MALFORMED_HEADER "malformed_header"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_TOO_OLD "too_old"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_TOO_NEW "too_new"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_MISMATCH "mismatch"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_NOT_JSON "not_json"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_NOT_AN_OBJECT "not_an_object"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_REPLAYED "replayed"
+
+/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
+#define LIME_REFUSAL_UNDATABLE "undatable"
+
+
+/**
+ * The number of the ABI that this header describes. It grows when something is added; it starts over
+ * with a new major version of the library (a new SONAME), the only place where something is removed.
+ */
+#define LIME_ABI_VERSION 2
+
+/**
+ * Log level: each request, method and URL.
+ */
+#define LIME_LOG_DEBUG 10
+
+/**
+ * Log level: changes of state.
+ */
+#define LIME_LOG_INFO 20
+
+/**
+ * Log level: retries and reconnects.
+ */
+#define LIME_LOG_WARNING 30
+
+/**
+ * Log level: what someone has to look at.
+ */
+#define LIME_LOG_ERROR 40
+
+/**
+ * What a function gives for a point in time that is not there.
+ */
+#define LIME_NO_TIME (-9223372036854775807 - 1)
+
+/**
+ * What a function gives for the offset of a point in time that was written without one.
+ */
+#define LIME_NO_OFFSET (-2147483647 - 1)
+
+/**
+ * Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
+ */
+#define LIME_POST_RETRY_SEED 1
+
+/**
+ * Failed POSTs that are sent again: those answered by 408, 429 or 503.
+ */
+#define LIME_POST_RETRY_TODAY 2
+
+/**
+ * The event stream was not started yet.
+ */
+#define LIME_STREAM_IDLE 0
+
+/**
+ * The event stream waits for the platform's answer.
+ */
+#define LIME_STREAM_CONNECTING 1
+
+/**
+ * The event stream is connected; events arrive.
+ */
+#define LIME_STREAM_OPEN 2
+
+/**
+ * The event stream broke or failed; the next attempt comes after a short wait.
+ */
+#define LIME_STREAM_BACKING_OFF 3
+
+/**
+ * The platform refuses the token; the next attempt comes after a minute or more.
+ */
+#define LIME_STREAM_REFUSED 4
+
+/**
+ * The client is closed.
+ */
+#define LIME_STREAM_CLOSED 5
+
+/**
+ * A timeout that never passes.
+ */
+#define LIME_WAIT_FOREVER UINT64_MAX
+
+/**
+ * The room that a signature needs, with the NUL at its end.
+ */
+#define LIME_WEBHOOK_SIGNATURE_SIZE 65
+
+/**
+ * For an agent only: the seed's digest first, today's when the platform does not take that one.
+ */
+#define LIME_POW_DIGEST_AUTO 0
+
+/**
+ * SHA-256 of the challenge and the nonce.
+ */
+#define LIME_POW_DIGEST_SEED 1
+
+/**
+ * SHA-256 of "lime:pow:v1", NUL, the challenge, NUL and the nonce.
+ */
+#define LIME_POW_DIGEST_TODAY 2
+
+/**
+ * The room that a nonce needs at most, with the NUL at its end.
+ */
+#define LIME_POW_NONCE_SIZE 21
+
+/**
+ * The connection is alive.
+ */
+#define LIME_FRAME_KEEPALIVE 1
+
+/**
+ * An agent signed in: request id and passport are there.
+ */
+#define LIME_FRAME_APPROVED 2
+
+/**
+ * Nobody signed in in time: the request id is there.
+ */
+#define LIME_FRAME_EXPIRED 3
+
+/**
+ * The platform reports a fault: code and message are there.
+ */
+#define LIME_FRAME_ERROR 4
+
+/**
+ * Something that this version does not know, or that is not about a login request.
+ */
+#define LIME_FRAME_IGNORED 5
+
+/**
+ * Not what the protocol allows: the message says why.
+ */
+#define LIME_FRAME_MALFORMED 6
+
+/**
+ * The client of an agent. Make one per agent token and process; any number of threads may use it at
+ * once. Free it with lime_agent_free().
+ */
+typedef struct lime_agent lime_agent;
+
+/**
+ * How to make a lime_agent. Not to be used by several threads at once.
+ */
+typedef struct lime_agent_options lime_agent_options;
+
+/**
+ * The agent as the platform knows it. Free it with lime_agent_profile_free().
+ */
+typedef struct lime_agent_profile lime_agent_profile;
+
+/**
+ * Where an approval stood when the broker answered. (The result of an agent's login is a
+ * lime_approval_result.) Free it with lime_approval_free().
+ */
+typedef struct lime_approval lime_approval;
+
+/**
+ * What a human is asked to approve; it can be asked for any number of times. To be filled by one thread
+ * at a time. Free it with lime_approval_request_free().
+ */
+typedef struct lime_approval_request lime_approval_request;
+
+/**
+ * How a login was confirmed. Free it with lime_approval_result_free().
+ */
+typedef struct lime_approval_result lime_approval_result;
+
+/**
+ * Why a call failed: a status number, a message for people and, where they are known, the platform's
+ * code, the HTTP status and more. It never contains a token, a passport, a challenge or a nonce.
+ * Free it with lime_error_free(); it stays valid after the client is gone.
+ */
+typedef struct lime_error lime_error;
+
+/**
+ * How a login request ended. Free it with lime_login_event_free().
+ */
+typedef struct lime_login_event lime_login_event;
+
+/**
+ * The meaning of one event of a site's stream.
+ */
+typedef struct lime_login_frame lime_login_frame;
+
+/**
+ * A login request that was just created. Free it with lime_login_request_free().
+ */
+typedef struct lime_login_request lime_login_request;
+
+/**
+ * Where a login request stands. Free it with lime_login_request_status_free().
+ */
+typedef struct lime_login_request_status lime_login_request_status;
+
+/**
+ * A passport that was verified, with its claims.
+ */
+typedef struct lime_passport lime_passport;
+
+/**
+ * The client of the Sesame broker. Make one per API key and process; any number of threads may use it at
+ * once. Free it with lime_sesame_free().
+ */
+typedef struct lime_sesame lime_sesame;
+
+/**
+ * How to make a lime_sesame. Not to be used by several threads at once.
+ */
+typedef struct lime_sesame_options lime_sesame_options;
+
+/**
+ * The client of a site's backend. Make one per site token and process; any number of threads may use it
+ * at once. Free it with lime_site_free().
+ */
+typedef struct lime_site lime_site;
+
+/**
+ * How to make a lime_site. Not to be used by several threads at once.
+ */
+typedef struct lime_site_options lime_site_options;
+
+/**
+ * A parser of server-sent events as the WHATWG standard has them. No input or output of its own: any
+ * cut of the same bytes into chunks gives the same events. To be used by one thread at a time.
+ */
+typedef struct lime_sse_parser lime_sse_parser;
+
+/**
+ * A webhook that can be trusted. Free it with lime_webhook_free().
+ */
+typedef struct lime_webhook lime_webhook;
+
+/**
+ * Verifies webhooks. Fill it with lime_webhook_verifier_add_secret() and the set functions before it is
+ * shared; from then on any number of threads may verify with it at once. Make one for each endpoint and
+ * keep it: with a replay guard it has a memory. Free it with lime_webhook_verifier_free().
+ */
+typedef struct lime_webhook_verifier lime_webhook_verifier;
+
+/**
+ * Receives log records: `level` is a LIME_LOG_ constant, `message` is valid during the call. It runs
+ * on the library's threads, also on several at once, must not block, and must not call this library.
+ */
+typedef void (*lime_log_callback)(void *user_data, int32_t level, const char *message);
+
+/**
+ * Frees the user data of a callback. It is called exactly once, after the last call of the callback
+ * has returned, also when the registration failed; on any thread. It must not call back into the
+ * object that is being freed.
+ */
+typedef void (*lime_drop_user_data)(void *user_data);
+
+/**
+ * Receives the result of lime_site_create_login_request_start(). `status` is LIME_OK and `request` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_login_request_callback)(void *user_data,
+                                            int32_t status,
+                                            struct lime_login_request *request,
+                                            struct lime_error *error);
+
+/**
+ * Receives the result of lime_site_read_login_request_start(). `status` is LIME_OK and `found` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_login_request_status_callback)(void *user_data,
+                                                   int32_t status,
+                                                   struct lime_login_request_status *found,
+                                                   struct lime_error *error);
+
+/**
+ * Receives the result of lime_site_wait_for_login_start(). `status` is LIME_OK and `event` is there, or
+ * `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_login_event_callback)(void *user_data,
+                                          int32_t status,
+                                          struct lime_login_event *event,
+                                          struct lime_error *error);
+
+/**
+ * Receives the result of lime_site_verify_passport_start(). `status` is LIME_OK and `passport` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_passport_callback)(void *user_data,
+                                       int32_t status,
+                                       struct lime_passport *passport,
+                                       struct lime_error *error);
+
+/**
+ * Is told how a login request ended: `passport` is the agent's passport, not verified yet, or NULL
+ * when nobody signed in in time. The texts are valid during the call. Runs on the dispatcher thread.
+ */
+typedef void (*lime_login_handler)(void *user_data, const char *request_id, const char *passport);
+
+/**
+ * Is told where the event stream stands: `state` is a LIME_STREAM_ constant (a later version may know
+ * more of them), `last_error` what ended the last connection, or NULL; it is valid during the call and
+ * not the handler's to free. Runs on the dispatcher thread.
+ */
+typedef void (*lime_state_handler)(void *user_data, int32_t state, const struct lime_error *last_error);
+
+/**
+ * Receives the result of lime_agent_login_start(). `status` is LIME_OK and `result` is there, or `error`
+ * is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_approval_result_callback)(void *user_data,
+                                              int32_t status,
+                                              struct lime_approval_result *result,
+                                              struct lime_error *error);
+
+/**
+ * Receives the result of lime_agent_get_profile_start(). `status` is LIME_OK and `profile` is there, or
+ * `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_agent_profile_callback)(void *user_data,
+                                            int32_t status,
+                                            struct lime_agent_profile *profile,
+                                            struct lime_error *error);
+
+/**
+ * Receives the result of every _start function of a lime_sesame. `status` is LIME_OK and `approval` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_approval_callback)(void *user_data,
+                                       int32_t status,
+                                       struct lime_approval *approval,
+                                       struct lime_error *error);
+
+/**
+ * Receives an event: its name ("message" when the stream does not say), its data and the last event id
+ * of the stream so far. `data` has `data_length` bytes and a NUL after them. All are valid during the
+ * call.
+ */
+typedef void (*lime_sse_callback)(void *user_data,
+                                  const char *event,
+                                  const char *data,
+                                  size_t data_length,
+                                  const char *id);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library at run time, "MAJOR.MINOR.PATCH"; compare with LIME_VERSION.
+ *
+ * Returns: static text.
+ */
+const char *lime_version(void);
+
+/**
+ * The ABI version of the library at run time. A program that was compiled with LIME_ABI_VERSION n
+ * runs with every library of the same SONAME whose number is n or more.
+ */
+uint32_t lime_abi_version(void);
+
+/**
+ * The name of a status: "ok", or a LIME_ERROR_ constant's in lower case and without that prefix
+ * ("invalid_argument").
+ *
+ * Returns: static text; "unknown" for a number that this library does not know.
+ */
+const char *lime_status_name(int32_t status_number);
+
+/**
+ * What a status means, in a sentence.
+ *
+ * Returns: static text; "unknown" for a number that this library does not know.
+ */
+const char *lime_status_description(int32_t status_number);
+
+/**
+ * The status number of an error, LIME_ERROR_...; the same that the failed call returned.
+ *
+ * Returns: the number; 0 for NULL.
+ */
+int32_t lime_error_status(const struct lime_error *error);
+
+/**
+ * The message of an error, for people; programs look at the status and the code.
+ *
+ * Returns: text that is valid until the error is freed; NULL for NULL.
+ */
+const char *lime_error_message(const struct lime_error *error);
+
+/**
+ * The platform's own code, such as "SITE_TOKEN_INVALID"; of LIME_ERROR_APPROVAL_DENIED the approval's
+ * status, "denied" or "expired"; of LIME_ERROR_WEBHOOK the reason, a LIME_REFUSAL_ constant.
+ *
+ * Returns: text that is valid until the error is freed; NULL when there is none.
+ */
+const char *lime_error_code(const struct lime_error *error);
+
+/**
+ * The HTTP status of the answer that the error was read from.
+ *
+ * Returns: the HTTP status; 0 when there was no answer.
+ */
+int32_t lime_error_http_status(const struct lime_error *error);
+
+/**
+ * The platform's `detail` object, as JSON text.
+ *
+ * Returns: text that is valid until the error is freed; NULL when there is none.
+ */
+const char *lime_error_detail_json(const struct lime_error *error);
+
+/**
+ * The login request that the failed call was about.
+ *
+ * Returns: text that is valid until the error is freed; NULL when it was about none.
+ */
+const char *lime_error_request_id(const struct lime_error *error);
+
+/**
+ * The approval that the failed call was about.
+ *
+ * Returns: text that is valid until the error is freed; NULL when it was about none.
+ */
+const char *lime_error_approval_id(const struct lime_error *error);
+
+/**
+ * How long the platform asked to wait before the next try (`Retry-After`).
+ *
+ * Returns: milliseconds; -1 when it did not ask.
+ */
+int64_t lime_error_retry_after_ms(const struct lime_error *error);
+
+/**
+ * Frees an error. NULL is allowed.
+ */
+void lime_error_free(struct lime_error *error);
+
+/**
+ * Frees a string that a function of this library handed over as the caller's own (`char *`, not
+ * `const char *`). NULL is allowed.
+ */
+void lime_string_free(char *string);
+
+/**
+ * Cancels a started call. Its callback still comes, with LIME_ERROR_CANCELLED, unless the call ended
+ * before. What was already sent may still take effect on the platform.
+ *
+ * Parameters: `operation`: the number that the _start function gave; numbers are never used again, so
+ * a late or a wrong one does no harm.
+ *
+ * Returns: 1 if the call was still under way, else 0. Never blocks; may be called on any thread, in
+ * callbacks too.
+ */
+int32_t lime_operation_cancel(uint64_t operation);
+
+/**
+ * Reads a point in time as the platform writes it: ISO 8601, with `Z`, an offset or neither (which
+ * counts as UTC).
+ *
+ * Parameters: `text`: for example "2026-11-23T10:00:00.5+02:00". `unix_micros`: gets the microseconds
+ * since 1970-01-01T00:00:00Z; finer parts are cut off. `offset_seconds`: NULL, or gets the seconds east
+ * of UTC, LIME_NO_OFFSET when the text has no offset. `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_BAD_RESPONSE when the text is no point in time;
+ * LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_timestamp_parse(const char *text,
+                             int64_t *unix_micros,
+                             int32_t *offset_seconds,
+                             struct lime_error **error);
+
+/**
+ * A new set of options, with the defaults.
+ *
+ * Returns: the options, to be freed with lime_site_options_free(); never NULL.
+ */
+struct lime_site_options *lime_site_options_new(void);
+
+/**
+ * Sets the site's secret, `st_...`. Without it the environment variable LIME_SITE_TOKEN counts.
+ *
+ * Parameters: `site_token`: copied; NULL or "" goes back to the environment variable.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_site_options_set_site_token(struct lime_site_options *options, const char *site_token);
+
+/**
+ * Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
+ * `https://lime.pics/api/v1`.
+ *
+ * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+ * the client is made.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_site_options_set_base_url(struct lime_site_options *options, const char *base_url);
+
+/**
+ * Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
+ *
+ * Parameters: `timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_site_options_set_timeout_ms(struct lime_site_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets how many further attempts follow a failed one. Default: 3.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_max_retries(struct lime_site_options *options, uint32_t max_retries);
+
+/**
+ * Sets the first wait before the event stream reconnects; it doubles up to 8 s. Default: 500 ms.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_sse_backoff_base_ms(struct lime_site_options *options, uint64_t backoff_ms);
+
+/**
+ * Sets how many events may wait for the handlers before the stream is not read any further; nothing is
+ * dropped, the platform is held back. Default: 1024; 0 counts as 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_event_queue_limit(struct lime_site_options *options, size_t limit);
+
+/**
+ * Sets how long the platform's signing keys are used before they are fetched again; a day at most.
+ * Without it the environment variable LIME_JWKS_CACHE_TTL_SECONDS counts, then 300 s.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_site_options_set_jwks_cache_ttl_ms(struct lime_site_options *options, uint64_t ttl_ms);
+
+/**
+ * Sets whether a passport without an `iss` claim is refused (one with it is always checked). Default: 0.
+ *
+ * Parameters: `required`: 0 or 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_site_options_set_require_issuer(struct lime_site_options *options, int32_t required);
+
+/**
+ * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_site_options_set_post_retry(struct lime_site_options *options, int32_t post_retry);
+
+/**
+ * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+ *
+ * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+ * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+ * these options and every client made with them are gone, when another callback is set, or before this
+ * function returns an error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ */
+int32_t lime_site_options_set_log_callback(struct lime_site_options *options,
+                                           int32_t level,
+                                           lime_log_callback callback,
+                                           void *user_data,
+                                           lime_drop_user_data drop_user_data);
+
+/**
+ * Frees options. NULL is allowed. Clients that were made with them live on.
+ */
+void lime_site_options_free(struct lime_site_options *options);
+
+/**
+ * Makes a client for the site that the token belongs to. Starts no thread and sends nothing.
+ *
+ * Parameters: `options`: copied; NULL for the defaults and the environment. `site`: gets the client, to
+ * be freed with lime_site_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_new(const struct lime_site_options *options,
+                      struct lime_site **site,
+                      struct lime_error **error);
+
+/**
+ * Creates a login request, to be handed to the agent by its request id. Blocks.
+ *
+ * Parameters: `request`: gets the result, to be freed with lime_login_request_free(). `error`: NULL, or
+ * gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token;
+ * LIME_ERROR_RATE_LIMIT; another error of the platform or the network; LIME_ERROR_CLOSED;
+ * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_create_login_request(const struct lime_site *site,
+                                       struct lime_login_request **request,
+                                       struct lime_error **error);
+
+/**
+ * The started form of lime_site_create_login_request(); see "Started calls" in the manual above.
+ *
+ * Parameters: `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`:
+ * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_site_create_login_request_start(const struct lime_site *site,
+                                             lime_login_request_callback callback,
+                                             void *user_data,
+                                             lime_drop_user_data drop_user_data,
+                                             uint64_t *operation,
+                                             struct lime_error **error);
+
+/**
+ * Reads where a login request of this site stands. Blocks.
+ *
+ * Parameters: `request_id`: the login request. `found`: gets the result, to be freed with
+ * lime_login_request_status_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_API when the platform does not know it or it is no request id; other errors as
+ * lime_site_create_login_request().
+ */
+int32_t lime_site_read_login_request(const struct lime_site *site,
+                                     const char *request_id,
+                                     struct lime_login_request_status **found,
+                                     struct lime_error **error);
+
+/**
+ * The started form of lime_site_read_login_request(); see "Started calls" in the manual above.
+ *
+ * Parameters: `request_id`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
+ * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_site_read_login_request_start(const struct lime_site *site,
+                                           const char *request_id,
+                                           lime_login_request_status_callback callback,
+                                           void *user_data,
+                                           lime_drop_user_data drop_user_data,
+                                           uint64_t *operation,
+                                           struct lime_error **error);
+
+/**
+ * Waits until a login request ends, and starts the event stream if it is not running. An event that
+ * came before the wait began (two minutes at most) counts. Blocks.
+ *
+ * Parameters: `request_id`: the login request. `timeout_ms`: the longest wait, in milliseconds. `event`:
+ * gets the result, to be freed with lime_login_event_free(); its passport is NULL when nobody signed in
+ * before the request expired. `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once
+ * when the platform refuses the token; LIME_ERROR_API at once for a text that is no request id; LIME_ERROR_CLOSED when the client is closed meanwhile;
+ * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_wait_for_login(const struct lime_site *site,
+                                 const char *request_id,
+                                 uint64_t timeout_ms,
+                                 struct lime_login_event **event,
+                                 struct lime_error **error);
+
+/**
+ * The started form of lime_site_wait_for_login(); see "Started calls" in the manual above.
+ *
+ * Parameters: `request_id`: copied. `timeout_ms`: the longest wait, in milliseconds. `callback`: gets the
+ * result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
+ * lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_site_wait_for_login_start(const struct lime_site *site,
+                                       const char *request_id,
+                                       uint64_t timeout_ms,
+                                       lime_login_event_callback callback,
+                                       void *user_data,
+                                       lime_drop_user_data drop_user_data,
+                                       uint64_t *operation,
+                                       struct lime_error **error);
+
+/**
+ * Verifies a passport, fetching the platform's keys if they are not at hand. Blocks only for that.
+ *
+ * Parameters: `jwt`: the passport. `expected_request_id`: the login request that it must be for, or NULL
+ * for any (dangerous: another site's or another person's login would do). `require_issuer`: 1 to refuse a
+ * passport without `iss`, else 0 (the site's option still counts). `passport`: gets the result, to be
+ * freed with lime_passport_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; an error of the platform or
+ * the network when the keys cannot be had; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback
+ * (start it there); LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_verify_passport(const struct lime_site *site,
+                                  const char *jwt,
+                                  const char *expected_request_id,
+                                  int32_t require_issuer,
+                                  struct lime_passport **passport,
+                                  struct lime_error **error);
+
+/**
+ * The started form of lime_site_verify_passport(); see "Started calls" in the manual above.
+ *
+ * Parameters: `jwt`, `expected_request_id`: copied. `require_issuer`: 0 or 1. `callback`: gets the result.
+ * `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
+ * lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called. A passport that cannot be right
+ * whatever the keys are is refused at once.
+ */
+int32_t lime_site_verify_passport_start(const struct lime_site *site,
+                                        const char *jwt,
+                                        const char *expected_request_id,
+                                        int32_t require_issuer,
+                                        lime_passport_callback callback,
+                                        void *user_data,
+                                        lime_drop_user_data drop_user_data,
+                                        uint64_t *operation,
+                                        struct lime_error **error);
+
+/**
+ * Registers a handler for the end of every login request of this site, and starts the event stream.
+ * Handlers run one at a time, in the order of registration, and stay registered for the life of the
+ * client.
+ *
+ * Parameters: `handler`: see lime_login_handler. `user_data`: given back in each call. `drop_user_data`:
+ * NULL, or called once after the last call has returned: when the site was freed (while lime_site_free()
+ * runs or soon after, on any thread), or before this function returns an error. `error`: NULL, or gets
+ * the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_on_login(const struct lime_site *site,
+                           lime_login_handler handler,
+                           void *user_data,
+                           lime_drop_user_data drop_user_data,
+                           struct lime_error **error);
+
+/**
+ * Registers a handler for where the event stream stands: it is first called with the state as it is,
+ * then whenever it has changed. Closing the client is not reported. It stays registered for the life of
+ * the client.
+ *
+ * Parameters: `handler`: see lime_state_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
+ * `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_on_state(const struct lime_site *site,
+                           lime_state_handler handler,
+                           void *user_data,
+                           lime_drop_user_data drop_user_data,
+                           struct lime_error **error);
+
+/**
+ * Starts the event stream; does nothing when it is running. In a forked child it has to be started anew.
+ *
+ * Parameters: `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_start_events(const struct lime_site *site, struct lime_error **error);
+
+/**
+ * Where the event stream stands.
+ *
+ * Returns: a LIME_STREAM_ constant (a later version may know more of them); -1 for NULL.
+ */
+int32_t lime_site_state(const struct lime_site *site);
+
+/**
+ * What ended the event stream's last connection or attempt.
+ *
+ * Returns: an error of the caller's own, to be freed with lime_error_free(), or NULL.
+ */
+struct lime_error *lime_site_last_error(const struct lime_site *site);
+
+/**
+ * How many connections of the event stream came about so far.
+ */
+uint64_t lime_site_connections(const struct lime_site *site);
+
+/**
+ * How many events the event stream brought so far.
+ */
+uint64_t lime_site_events(const struct lime_site *site);
+
+/**
+ * How many frames of the event stream were not what the protocol allows, and were skipped.
+ */
+uint64_t lime_site_malformed_frames(const struct lime_site *site);
+
+/**
+ * Ends the event stream and refuses further calls with LIME_ERROR_CLOSED; calls that are under way go
+ * on, and waits for a login end. No handler begins after it, but one may be running. Does not wait; may
+ * be called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ */
+void lime_site_close(const struct lime_site *site);
+
+/**
+ * Closes the client, waits until none of its handlers is running, and frees it. In a callback it does
+ * not wait: the handler that calls it is the last one. Started calls still complete. NULL is allowed.
+ * No other thread may use the client during or after this call.
+ */
+void lime_site_free(struct lime_site *site);
+
+/**
+ * The login request's id, to be handed to the agent.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_login_request_request_id(const struct lime_login_request *request);
+
+/**
+ * The login request's status, "PENDING".
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_login_request_status_text(const struct lime_login_request *request);
+
+/**
+ * When the login request expires.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ */
+int64_t lime_login_request_expires_at_unix_micros(const struct lime_login_request *request);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
+ */
+int32_t lime_login_request_expires_at_offset_seconds(const struct lime_login_request *request);
+
+/**
+ * Frees a login request. NULL is allowed.
+ */
+void lime_login_request_free(struct lime_login_request *request);
+
+/**
+ * The login request's id.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_login_request_status_request_id(const struct lime_login_request_status *found);
+
+/**
+ * The status: "PENDING", "APPROVED", "DELIVERED" or "EXPIRED".
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_login_request_status_status_text(const struct lime_login_request_status *found);
+
+/**
+ * When the login request expires, where the platform says so.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not say.
+ */
+int64_t lime_login_request_status_expires_at_unix_micros(const struct lime_login_request_status *found);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ */
+int32_t lime_login_request_status_expires_at_offset_seconds(const struct lime_login_request_status *found);
+
+/**
+ * Frees a login request's status. NULL is allowed.
+ */
+void lime_login_request_status_free(struct lime_login_request_status *found);
+
+/**
+ * The login request that ended.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_login_event_request_id(const struct lime_login_event *event);
+
+/**
+ * The agent's passport, not verified yet: pass it to lime_site_verify_passport().
+ *
+ * Returns: text that is valid until the object is freed; NULL when nobody signed in in time.
+ */
+const char *lime_login_event_passport(const struct lime_login_event *event);
+
+/**
+ * Frees a login event. NULL is allowed.
+ */
+void lime_login_event_free(struct lime_login_event *event);
+
+/**
+ * Verifies a passport with keys that are at hand, without any client and at any time.
+ *
+ * Parameters: `jwt`: the passport. `jwks_json`, `jwks_length`: the platform's key document, bare or in
+ * an envelope. `api_root`: where the passport must come from, such as "https://lime.pics/api/v1".
+ * `expected_request_id`: the login request that it must be for, or NULL for any. `require_issuer`: 1 to
+ * refuse a passport without `iss`, else 0. `now_unix_seconds`: the time that counts as now. `passport`:
+ * gets the result, to be freed with lime_passport_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED;
+ * LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_passport_verify(const char *jwt,
+                             const void *jwks_json,
+                             size_t jwks_length,
+                             const char *api_root,
+                             const char *expected_request_id,
+                             int32_t require_issuer,
+                             double now_unix_seconds,
+                             struct lime_passport **passport,
+                             struct lime_error **error);
+
+/**
+ * All claims as a JSON object; `sub` is called `agent_id`.
+ *
+ * Returns: text that is valid until the passport is freed; NULL for NULL.
+ */
+const char *lime_passport_claims_json(const struct lime_passport *passport);
+
+/**
+ * One claim that is a text, such as "agent_id", "owner_id" or "request_id".
+ *
+ * Parameters: `name`: the claim's name.
+ *
+ * Returns: text that is valid until the passport is freed; NULL when there is no such claim or it is
+ * no text.
+ */
+const char *lime_passport_text_claim(const struct lime_passport *passport, const char *name);
+
+/**
+ * Frees a passport. NULL is allowed.
+ */
+void lime_passport_free(struct lime_passport *passport);
+
+/**
+ * A new set of options, with the defaults.
+ *
+ * Returns: the options, to be freed with lime_agent_options_free(); never NULL.
+ */
+struct lime_agent_options *lime_agent_options_new(void);
+
+/**
+ * Sets the agent's secret, `at_...`. Without it the environment variable LIME_AGENT_TOKEN counts.
+ *
+ * Parameters: `agent_token`: copied; NULL or "" goes back to the environment variable.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_agent_options_set_agent_token(struct lime_agent_options *options, const char *agent_token);
+
+/**
+ * Sets the API root, with `/api/v1`. Without it the environment variable LIME_API_BASE counts, then
+ * `https://lime.pics/api/v1`.
+ *
+ * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+ * the client is made.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_agent_options_set_base_url(struct lime_agent_options *options, const char *base_url);
+
+/**
+ * Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
+ *
+ * Parameters: `timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_agent_options_set_timeout_ms(struct lime_agent_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets how many further attempts follow a failed one. Default: 3.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_max_retries(struct lime_agent_options *options, uint32_t max_retries);
+
+/**
+ * Sets the wall-clock budget of one proof of work. Default: 10,000 ms.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_pow_timeout_ms(struct lime_agent_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets which digest the proof of work uses: LIME_POW_DIGEST_AUTO (default), LIME_POW_DIGEST_SEED or
+ * LIME_POW_DIGEST_TODAY.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_agent_options_set_pow_digest(struct lime_agent_options *options, int32_t digest);
+
+/**
+ * Sets how many threads one proof of work uses. Default: 1; 0 counts as 1, and 256 is the most.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_pow_threads(struct lime_agent_options *options, size_t threads);
+
+/**
+ * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_agent_options_set_post_retry(struct lime_agent_options *options, int32_t post_retry);
+
+/**
+ * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+ *
+ * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+ * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+ * these options and every client made with them are gone, when another callback is set, or before this
+ * function returns an error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ */
+int32_t lime_agent_options_set_log_callback(struct lime_agent_options *options,
+                                            int32_t level,
+                                            lime_log_callback callback,
+                                            void *user_data,
+                                            lime_drop_user_data drop_user_data);
+
+/**
+ * Frees options. NULL is allowed. Clients that were made with them live on.
+ */
+void lime_agent_options_free(struct lime_agent_options *options);
+
+/**
+ * Makes a client for the agent that the token belongs to. Starts no thread and sends nothing.
+ *
+ * Parameters: `options`: copied; NULL for the defaults and the environment. `agent`: gets the client, to
+ * be freed with lime_agent_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no token; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_agent_new(const struct lime_agent_options *options,
+                       struct lime_agent **agent,
+                       struct lime_error **error);
+
+/**
+ * Confirms a site's login request: fetches its challenge, solves it, sends the approval. Blocks.
+ *
+ * Parameters: `request_id`: the login request. `result`: gets the result, to be freed with
+ * lime_approval_result_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_API when the platform does not know the request (any more) or it is no
+ * request id; LIME_ERROR_POW_TIMEOUT when the challenge is not solved in time;
+ * LIME_ERROR_POW_DIFFICULTY; LIME_ERROR_OUTCOME_UNKNOWN when an approval was sent and its answer got lost
+ * (the site may have let the agent in); LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of
+ * the platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
+ * LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_agent_login(const struct lime_agent *agent,
+                         const char *request_id,
+                         struct lime_approval_result **result,
+                         struct lime_error **error);
+
+/**
+ * The started form of lime_agent_login(); see "Started calls" in the manual above. Cancelling ends the
+ * search for the proof of work at once.
+ *
+ * Parameters: `request_id`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
+ * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_login_start(const struct lime_agent *agent,
+                               const char *request_id,
+                               lime_approval_result_callback callback,
+                               void *user_data,
+                               lime_drop_user_data drop_user_data,
+                               uint64_t *operation,
+                               struct lime_error **error);
+
+/**
+ * Reads the agent's own profile. Blocks.
+ *
+ * Parameters: `profile`: gets the result, to be freed with lime_agent_profile_free(). `error`: NULL, or
+ * gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when the platform refuses the token; another error of the
+ * platform or the network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback;
+ * LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_agent_get_profile(const struct lime_agent *agent,
+                               struct lime_agent_profile **profile,
+                               struct lime_error **error);
+
+/**
+ * The started form of lime_agent_get_profile(); see "Started calls" in the manual above.
+ *
+ * Parameters: `callback`: gets the result. `user_data`, `drop_user_data`: see the manual. `operation`:
+ * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_get_profile_start(const struct lime_agent *agent,
+                                     lime_agent_profile_callback callback,
+                                     void *user_data,
+                                     lime_drop_user_data drop_user_data,
+                                     uint64_t *operation,
+                                     struct lime_error **error);
+
+/**
+ * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on. Does not wait; may be
+ * called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ */
+void lime_agent_close(const struct lime_agent *agent);
+
+/**
+ * Closes and frees the client. Started calls still complete. May be called in a callback. NULL is
+ * allowed. No other thread may use the client during or after this call.
+ */
+void lime_agent_free(struct lime_agent *agent);
+
+/**
+ * The login request that was confirmed.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_result_request_id(const struct lime_approval_result *result);
+
+/**
+ * The site that created it.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_result_site_id(const struct lime_approval_result *result);
+
+/**
+ * The status: "APPROVED" or "DELIVERED".
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_result_status_text(const struct lime_approval_result *result);
+
+/**
+ * The agent that approved it.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ */
+const char *lime_approval_result_approved_agent_id(const struct lime_approval_result *result);
+
+/**
+ * When the login request expires.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ */
+int64_t lime_approval_result_expires_at_unix_micros(const struct lime_approval_result *result);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when it was written without one.
+ */
+int32_t lime_approval_result_expires_at_offset_seconds(const struct lime_approval_result *result);
+
+/**
+ * Frees an approval's result. NULL is allowed.
+ */
+void lime_approval_result_free(struct lime_approval_result *result);
+
+/**
+ * The agent.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_agent_profile_agent_id(const struct lime_agent_profile *profile);
+
+/**
+ * The LIME user who owns it.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_agent_profile_owner_id(const struct lime_agent_profile *profile);
+
+/**
+ * Its public name.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ */
+const char *lime_agent_profile_display_name(const struct lime_agent_profile *profile);
+
+/**
+ * The address of its picture.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ */
+const char *lime_agent_profile_avatar_url(const struct lime_agent_profile *profile);
+
+/**
+ * Its public description.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the platform does not tell.
+ */
+const char *lime_agent_profile_description(const struct lime_agent_profile *profile);
+
+/**
+ * The owner's verification level.
+ *
+ * Parameters: `value`: gets the number if the platform tells it.
+ *
+ * Returns: 1 if it does, else 0 (also for NULL).
+ */
+int32_t lime_agent_profile_owner_kyc_level(const struct lime_agent_profile *profile, int64_t *value);
+
+/**
+ * Its reputation score.
+ *
+ * Parameters: `value`: gets the number if the platform tells it.
+ *
+ * Returns: 1 if it does, else 0 (also for NULL).
+ */
+int32_t lime_agent_profile_agent_reputation(const struct lime_agent_profile *profile, int64_t *value);
+
+/**
+ * Frees a profile. NULL is allowed.
+ */
+void lime_agent_profile_free(struct lime_agent_profile *profile);
+
+/**
+ * A new set of options, with the defaults.
+ *
+ * Returns: the options, to be freed with lime_sesame_options_free(); never NULL.
+ */
+struct lime_sesame_options *lime_sesame_options_new(void);
+
+/**
+ * Sets the API key, `sk_...`. Without it the environment variable SESAME_API_KEY counts.
+ *
+ * Parameters: `api_key`: copied; NULL or "" goes back to the environment variable.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_set_api_key(struct lime_sesame_options *options, const char *api_key);
+
+/**
+ * Sets the address of the broker. Without it the environment variable SESAME_BROKER_URL counts, then
+ * `https://getsesame.dev`.
+ *
+ * Parameters: `base_url`: copied; NULL or "" goes back to the environment variable. It is checked when
+ * the client is made.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_set_base_url(struct lime_sesame_options *options, const char *base_url);
+
+/**
+ * Bounds one attempt of a request, from connecting to the last byte; not a poll that the broker holds.
+ * Default: 30,000 ms.
+ *
+ * Parameters: `timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_sesame_options_set_timeout_ms(struct lime_sesame_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets how many further attempts of a call follow a failed one, where that is safe. A wait for a
+ * decision does not count them: it goes on until its time is up. Default: 3.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options, uint32_t max_retries);
+
+/**
+ * Sets how long one poll may take before it counts as hung and the broker is asked again. The broker
+ * holds a poll for 25 to 30 s, so less than that gives up polls that are alive. Default: 40,000 ms.
+ *
+ * Parameters: `poll_timeout_ms`: milliseconds, at least 1.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *options,
+                                                uint64_t poll_timeout_ms);
+
+/**
+ * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+ *
+ * Parameters: `level`: the least level that is of interest, a LIME_LOG_ constant. `callback`: see
+ * lime_log_callback. `user_data`: given back in each call. `drop_user_data`: NULL, or called once when
+ * these options and every client made with them are gone, when another callback is set, or before this
+ * function returns an error.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ */
+int32_t lime_sesame_options_set_log_callback(struct lime_sesame_options *options,
+                                             int32_t level,
+                                             lime_log_callback callback,
+                                             void *user_data,
+                                             lime_drop_user_data drop_user_data);
+
+/**
+ * Frees options. NULL is allowed. Clients that were made with them live on.
+ */
+void lime_sesame_options_free(struct lime_sesame_options *options);
+
+/**
+ * A request with nothing but what has to be there.
+ *
+ * Parameters: `action`: what kind of operation it is, such as "payments.refund"; the broker's rules go by
+ * it. `summary`: one line for the human. Both are copied. `request`: gets the request, to be freed with
+ * lime_approval_request_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_new(const char *action,
+                                  const char *summary,
+                                  struct lime_approval_request **request,
+                                  struct lime_error **error);
+
+/**
+ * Sets why it is asked for.
+ *
+ * Parameters: `reason`: copied; NULL says nothing.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_reason(struct lime_approval_request *request, const char *reason);
+
+/**
+ * Sets the key that names the operation: the same key gives the same approval, however often it is asked
+ * for. With one, a failed attempt to ask is repeated; without one it is repeated only if it certainly did
+ * not leave, because a human would be asked twice.
+ *
+ * Parameters: `dedup_key`: such as "refund-882"; copied; NULL for none.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_dedup_key(struct lime_approval_request *request, const char *dedup_key);
+
+/**
+ * Sets where the broker reports the decision, see lime_webhook_verify().
+ *
+ * Parameters: `callback_url`: copied; NULL for nowhere.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_callback_url(struct lime_approval_request *request,
+                                               const char *callback_url);
+
+/**
+ * Sets how much is at stake, in words that the broker's people agreed on, such as "high".
+ *
+ * Parameters: `severity`: copied; NULL says nothing.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, text not UTF-8).
+ */
+int32_t lime_approval_request_set_severity(struct lime_approval_request *request, const char *severity);
+
+/**
+ * Sets what else the human sees. It is shown: no secrets.
+ *
+ * Parameters: `context_json`, `length`: a JSON object as UTF-8 bytes; copied, and sent as it is. NULL with
+ * length 0 for none.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (request NULL, no JSON object); what was set before
+ * stays then.
+ */
+int32_t lime_approval_request_set_context_json(struct lime_approval_request *request,
+                                               const void *context_json,
+                                               size_t length);
+
+/**
+ * Frees a request. NULL is allowed. Calls that were given it go on.
+ */
+void lime_approval_request_free(struct lime_approval_request *request);
+
+/**
+ * The approval. Another process can wait for it by this, with lime_sesame_wait().
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_approval_id(const struct lime_approval *approval);
+
+/**
+ * The status: "pending", "approved", "denied" or "expired"; a later broker may know more. Whether to go
+ * on is what lime_approval_is_approved() says.
+ *
+ * Returns: text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_approval_status_text(const struct lime_approval *approval);
+
+/**
+ * Whether a human granted it. Nothing else means "go on".
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
+int32_t lime_approval_is_approved(const struct lime_approval *approval);
+
+/**
+ * Whether no further decision can change it: it is approved, denied or expired.
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
+int32_t lime_approval_is_terminal(const struct lime_approval *approval);
+
+/**
+ * When it expires undecided, where the broker tells.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ */
+int64_t lime_approval_expires_at_unix_micros(const struct lime_approval *approval);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ */
+int32_t lime_approval_expires_at_offset_seconds(const struct lime_approval *approval);
+
+/**
+ * When it was decided, where the broker tells.
+ *
+ * Returns: microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME when it does not tell.
+ */
+int64_t lime_approval_decided_at_unix_micros(const struct lime_approval *approval);
+
+/**
+ * The offset that the time of the decision was written with.
+ *
+ * Returns: seconds east of UTC; LIME_NO_OFFSET when there is none.
+ */
+int32_t lime_approval_decided_at_offset_seconds(const struct lime_approval *approval);
+
+/**
+ * What the human wrote beside the decision.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ */
+const char *lime_approval_note(const struct lime_approval *approval);
+
+/**
+ * The label of whoever asked for it.
+ *
+ * Returns: text that is valid until the object is freed; NULL when the broker does not tell.
+ */
+const char *lime_approval_requester_label(const struct lime_approval *approval);
+
+/**
+ * Frees an approval. NULL is allowed.
+ */
+void lime_approval_free(struct lime_approval *approval);
+
+/**
+ * Makes a client for the owner of the API key. Starts no thread and sends nothing.
+ *
+ * Parameters: `options`: copied; NULL for the defaults and the environment. `sesame`: gets the client, to
+ * be freed with lime_sesame_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_AUTHENTICATION when there is no key; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_new(const struct lime_sesame_options *options,
+                        struct lime_sesame **sesame,
+                        struct lime_error **error);
+
+/**
+ * Asks for an approval and does not wait for the decision: it is pending then, unless the request's
+ * dedup_key names one that is decided. Blocks until the broker answers.
+ *
+ * Parameters: `request`: what is asked for. `approval`: gets the result, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_OUTCOME_UNKNOWN when a request without a dedup_key was sent and its answer
+ * got lost (a human may have been asked); LIME_ERROR_API when the broker does not take the request;
+ * LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_trigger(const struct lime_sesame *sesame,
+                            const struct lime_approval_request *request,
+                            struct lime_approval **approval,
+                            struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_trigger(); see "Started calls" in the manual above. Cancelling does not
+ * take back what was asked.
+ *
+ * Parameters: `request`: copied. `callback`: gets the result. `user_data`, `drop_user_data`: see the
+ * manual. `operation`: NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_trigger_start(const struct lime_sesame *sesame,
+                                  const struct lime_approval_request *request,
+                                  lime_approval_callback callback,
+                                  void *user_data,
+                                  lime_drop_user_data drop_user_data,
+                                  uint64_t *operation,
+                                  struct lime_error **error);
+
+/**
+ * Reads where an approval stands. Blocks until the broker answers.
+ *
+ * Parameters: `approval_id`: the approval. `wait_for_decision`: 1 to let the broker hold its answer until
+ * there is a decision, for 25 to 30 s at most (it is asked once then), else 0. `approval`: gets the result, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_NOT_FOUND when the broker does not know the approval or it is no approval
+ * id; LIME_ERROR_AUTHENTICATION; LIME_ERROR_RATE_LIMIT; another error of the broker or the network;
+ * LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_get(const struct lime_sesame *sesame,
+                        const char *approval_id,
+                        int32_t wait_for_decision,
+                        struct lime_approval **approval,
+                        struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_get(); see "Started calls" in the manual above.
+ *
+ * Parameters: `approval_id`: copied. `wait_for_decision`: 0 or 1. `callback`: gets the result. `user_data`,
+ * `drop_user_data`: see the manual. `operation`: NULL, or gets the number for lime_operation_cancel().
+ * `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_get_start(const struct lime_sesame *sesame,
+                              const char *approval_id,
+                              int32_t wait_for_decision,
+                              lime_approval_callback callback,
+                              void *user_data,
+                              lime_drop_user_data drop_user_data,
+                              uint64_t *operation,
+                              struct lime_error **error);
+
+/**
+ * Waits until an approval is decided, which includes that it expired. Rides out a broker that is away,
+ * restarts or answers with errors. Blocks.
+ *
+ * Parameters: `approval_id`: the approval. `timeout_ms`: the longest wait, in milliseconds;
+ * LIME_WAIT_FOREVER for no limit. `poll_interval_ms`: the least time from the beginning of one poll to the
+ * beginning of the next, 2000 if in doubt; the broker holds a poll until there is a decision, so this
+ * only counts when it does not. `approval`: gets the result, to be freed with lime_approval_free(); look
+ * at lime_approval_is_approved(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_TIMEOUT when there is no decision in time; LIME_ERROR_NOT_FOUND at once when
+ * the broker does not know the approval or it is no approval id; LIME_ERROR_AUTHENTICATION at once when
+ * the broker refuses the key; another error of the broker that time does not mend; LIME_ERROR_CLOSED;
+ * LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sesame_wait(const struct lime_sesame *sesame,
+                         const char *approval_id,
+                         uint64_t timeout_ms,
+                         uint64_t poll_interval_ms,
+                         struct lime_approval **approval,
+                         struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_wait(); see "Started calls" in the manual above. Any number of waits may
+ * be under way at once, each takes a connection and no thread. Cancelling ends the wait at once; the
+ * approval stays as it is.
+ *
+ * Parameters: `approval_id`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
+ * gets the result. `user_data`, `drop_user_data`: see the manual. `operation`: NULL, or gets the number for
+ * lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_sesame_wait_start(const struct lime_sesame *sesame,
+                               const char *approval_id,
+                               uint64_t timeout_ms,
+                               uint64_t poll_interval_ms,
+                               lime_approval_callback callback,
+                               void *user_data,
+                               lime_drop_user_data drop_user_data,
+                               uint64_t *operation,
+                               struct lime_error **error);
+
+/**
+ * The whole gate: asks, waits, and succeeds only if a human granted it. Blocks. Run the operation when it
+ * returns LIME_OK and in no other case, whatever the error is.
+ *
+ * Parameters: `request`: what is asked for. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(); the
+ * time is for asking and waiting together. `approval`: gets the approval that was granted, to be freed with
+ * lime_approval_free(). `error`: NULL, or gets the error; lime_error_approval_id() tells which approval it
+ * is about, once there is one.
+ *
+ * Returns: LIME_OK when it was granted; LIME_ERROR_APPROVAL_DENIED when it was denied or expired (which of
+ * them is the error's code, "denied" or "expired"); LIME_ERROR_TIMEOUT when nobody decided in time (if
+ * the error has an approval's id, that is still pending, and lime_sesame_wait() can go on); else what lime_sesame_trigger() and lime_sesame_wait()
+ * return.
+ */
+int32_t lime_sesame_require_approval(const struct lime_sesame *sesame,
+                                     const struct lime_approval_request *request,
+                                     uint64_t timeout_ms,
+                                     uint64_t poll_interval_ms,
+                                     struct lime_approval **approval,
+                                     struct lime_error **error);
+
+/**
+ * The started form of lime_sesame_require_approval(); see "Started calls" in the manual above. Cancelling
+ * ends the wait at once and does not take back what was asked.
+ *
+ * Parameters: `request`: copied. `timeout_ms`, `poll_interval_ms`: as in lime_sesame_wait(). `callback`:
+ * gets the result; only LIME_OK means "go on". `user_data`, `drop_user_data`: see the manual. `operation`:
+ * NULL, or gets the number for lime_operation_cancel(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK when it was started (and nothing is approved yet); else `callback` is not called.
+ */
+int32_t lime_sesame_require_approval_start(const struct lime_sesame *sesame,
+                                           const struct lime_approval_request *request,
+                                           uint64_t timeout_ms,
+                                           uint64_t poll_interval_ms,
+                                           lime_approval_callback callback,
+                                           void *user_data,
+                                           lime_drop_user_data drop_user_data,
+                                           uint64_t *operation,
+                                           struct lime_error **error);
+
+/**
+ * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on, waits too. Does not wait;
+ * may be called in a callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ */
+void lime_sesame_close(const struct lime_sesame *sesame);
+
+/**
+ * Closes and frees the client. Started calls still complete, waits too: cancel those that nobody needs.
+ * May be called in a callback. NULL is allowed. No other thread may use the client during or after this
+ * call.
+ */
+void lime_sesame_free(struct lime_sesame *sesame);
+
+/**
+ * A verifier without a secret, which refuses everything until it has one; with the machine's clock, a
+ * tolerance of 300,000 ms and no replay guard.
+ *
+ * Returns: the verifier, to be freed with lime_webhook_verifier_free(); never NULL.
+ */
+struct lime_webhook_verifier *lime_webhook_verifier_new(void);
+
+/**
+ * Adds a secret: any of them may have signed, as while one replaces the other. An empty one, or one of
+ * white space only, makes the verifier refuse everything with "empty_secret": anybody could sign with it.
+ *
+ * Parameters: `secret`, `length`: bytes; copied, and wiped when the verifier is freed.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL, secret NULL with a length).
+ */
+int32_t lime_webhook_verifier_add_secret(struct lime_webhook_verifier *verifier,
+                                         const void *secret,
+                                         size_t length);
+
+/**
+ * Sets how far the timestamp may lie in the past or in the future. Default: 300,000 ms.
+ *
+ * Parameters: `tolerance_ms`: milliseconds; with 0 the timestamp must be this very second.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ */
+int32_t lime_webhook_verifier_set_tolerance_ms(struct lime_webhook_verifier *verifier, uint64_t tolerance_ms);
+
+/**
+ * Lets every body in once only, in this process; see "Webhooks" in the manual above for what is better.
+ * It remembers the hashes of bodies by their `decided_at`, which is signed, and refuses what was decided
+ * too long ago to tell. Memory is bounded: when there are too many bodies the oldest are forgotten, and
+ * everything as old as they are is refused. A forked child begins with an empty memory.
+ *
+ * Parameters: `horizon_ms`: for how long a decision is remembered, for example 86,400,000 (a day).
+ * `capacity`: for how many decisions there is room, for example 100,000 (some 15 MB when it is full); 0
+ * counts as 1. A guard that was set before is replaced, with its memory.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL).
+ */
+int32_t lime_webhook_verifier_set_replay_guard(struct lime_webhook_verifier *verifier,
+                                               uint64_t horizon_ms,
+                                               size_t capacity);
+
+/**
+ * Sets the time that counts as now from here on, instead of the machine's clock. For tests.
+ *
+ * Parameters: `now_unix_seconds`: the time, with a fraction.
+ *
+ * Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (verifier NULL; negative, infinite or no number).
+ */
+int32_t lime_webhook_verifier_set_now_unix_seconds(struct lime_webhook_verifier *verifier,
+                                                   double now_unix_seconds);
+
+/**
+ * Lets a body in again that the replay guard has let in: for a receiver that could not handle it,
+ * answers with an error and will be sent it once more. Any thread, several at once.
+ *
+ * Parameters: `body`, `length`: the raw body.
+ *
+ * Returns: 1 if the guard had let it in, else 0 (also for NULL, and without a guard).
+ */
+int32_t lime_webhook_verifier_forget(const struct lime_webhook_verifier *verifier,
+                                     const void *body,
+                                     size_t length);
+
+/**
+ * Frees a verifier. NULL is allowed. No other thread may use it during or after this call.
+ */
+void lime_webhook_verifier_free(struct lime_webhook_verifier *verifier);
+
+/**
+ * Verifies one delivery: that a secret signed it, and that it is fresh. Does not block; any thread,
+ * several at once, in callbacks too. Read "Webhooks" in the manual above about replays.
+ *
+ * Parameters: `header_names`, `header_values`: the request's headers as two arrays of `header_count`
+ * NUL-terminated texts each, in any order; all of them or just LIME_WEBHOOK_SIGNATURE_HEADER and
+ * LIME_WEBHOOK_TIMESTAMP_HEADER. Names may be in any case, or those of a CGI environment
+ * ("HTTP_X_SESAME_SIGNATURE"). A value that is NULL is a header that is not there, which is what getenv()
+ * and the like give. Values need not be UTF-8: what is no signature or no timestamp is refused. `body`,
+ * `length`: the raw bytes as they arrived, not what was parsed and written anew. `webhook`: gets the
+ * result, to be freed with lime_webhook_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT (NULL); LIME_ERROR_WEBHOOK whatever else is wrong. Then the
+ * error's code is one of these, the first that applies; for each there is a LIME_REFUSAL_ constant:
+ *
+ * - "empty_secret": the verifier has no secret, or one that is empty or white space
+ * - "missing_header": one of the two headers is not there, or empty
+ * - "malformed_header": a header is there twice, the signature is not 64 hexadecimal digits, or the
+ *   timestamp is not ASCII digits
+ * - "too_old", "too_new": the timestamp is further from now than the tolerance allows
+ * - "mismatch": no secret gives this signature
+ * - "not_json", "not_an_object": the body is signed, but no JSON, or no JSON object
+ * - "replayed": the replay guard has let this body in before
+ * - "undatable": the replay guard cannot tell: the body has no `decided_at`, or one that lies further back
+ *   than the guard remembers
+ */
+int32_t lime_webhook_verify(const struct lime_webhook_verifier *verifier,
+                            const char *const *header_names,
+                            const char *const *header_values,
+                            size_t header_count,
+                            const void *body,
+                            size_t length,
+                            struct lime_webhook **webhook,
+                            struct lime_error **error);
+
+/**
+ * The whole payload as a JSON object.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL for NULL.
+ */
+const char *lime_webhook_payload_json(const struct lime_webhook *webhook);
+
+/**
+ * One field of the payload that is a text, such as "decided_at", "requester_label" or "dedup_key".
+ *
+ * Parameters: `field`: the field's name.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when there is no such field or it is no
+ * text.
+ */
+const char *lime_webhook_text(const struct lime_webhook *webhook, const char *field);
+
+/**
+ * The approval that was decided.
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_approval_id(const struct lime_webhook *webhook);
+
+/**
+ * What was asked for, such as "payments.refund".
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_action(const struct lime_webhook *webhook);
+
+/**
+ * The decision: "approved", "denied" or "expired". Nothing but "approved" means "go on".
+ *
+ * Returns: text that is valid until the webhook is freed; NULL when the payload does not tell.
+ */
+const char *lime_webhook_status_text(const struct lime_webhook *webhook);
+
+/**
+ * What the timestamp header said. It is not signed.
+ *
+ * Returns: Unix seconds; 0 for NULL.
+ */
+uint64_t lime_webhook_timestamp(const struct lime_webhook *webhook);
+
+/**
+ * Frees a webhook. NULL is allowed.
+ */
+void lime_webhook_free(struct lime_webhook *webhook);
+
+/**
+ * Signs a body as the broker does: for the tests of programs that receive webhooks.
+ *
+ * Parameters: `body`, `length`: the raw body. `secret`, `secret_length`: bytes. `timestamp`: the time of
+ * sending in Unix seconds, to be sent as LIME_WEBHOOK_TIMESTAMP_HEADER in decimal digits (the broker does
+ * not sign it as yet). `signature`: gets the value of LIME_WEBHOOK_SIGNATURE_HEADER as text with a NUL.
+ * `capacity`: the size of `signature`, at least LIME_WEBHOOK_SIGNATURE_SIZE. `error`: NULL, or gets the
+ * error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_WEBHOOK with the code "empty_secret" when the secret is empty or white
+ * space; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_webhook_sign(const void *body,
+                          size_t length,
+                          const void *secret,
+                          size_t secret_length,
+                          uint64_t timestamp,
+                          char *signature,
+                          size_t capacity,
+                          struct lime_error **error);
+
+/**
+ * Finds the smallest nonce whose digest begins with `difficulty` zero bits. Runs on the calling thread
+ * (and on `threads` - 1 more). An agent's login does this by itself; this function is for tests and
+ * for programs that bring their own transport.
+ *
+ * Parameters: `challenge`, `length`: UTF-8 bytes. `difficulty`: zero bits; 0 or less is met by "0".
+ * `digest`: LIME_POW_DIGEST_SEED or LIME_POW_DIGEST_TODAY. `timeout_ms`: wall-clock budget. `threads`:
+ * 0 counts as 1. `nonce`: gets the nonce as decimal text with a NUL. `capacity`: the size of `nonce`, at
+ * least LIME_POW_NONCE_SIZE. `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_POW_TIMEOUT; LIME_ERROR_POW_DIFFICULTY at once for more than 256 bits;
+ * LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_pow_solve(const void *challenge,
+                       size_t length,
+                       int64_t difficulty,
+                       int32_t digest,
+                       uint64_t timeout_ms,
+                       size_t threads,
+                       char *nonce,
+                       size_t capacity,
+                       struct lime_error **error);
+
+/**
+ * A parser at the start of a stream.
+ *
+ * Returns: the parser, to be freed with lime_sse_parser_free(); never NULL.
+ */
+struct lime_sse_parser *lime_sse_parser_new(void);
+
+/**
+ * Takes in a chunk of the stream and hands over the events that it completes.
+ *
+ * Parameters: `chunk`, `length`: the bytes. `callback`: called on this thread, before this function
+ * returns, once for each event; it may use the parser. `user_data`: given back in each call. `error`:
+ * NULL, or gets the error.
+ *
+ * Returns: LIME_OK; LIME_ERROR_BAD_RESPONSE when a line or an event is larger than 1 MiB (events before
+ * it were handed over, the stream cannot be read on); LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_sse_parser_feed(struct lime_sse_parser *parser,
+                             const void *chunk,
+                             size_t length,
+                             lime_sse_callback callback,
+                             void *user_data,
+                             struct lime_error **error);
+
+/**
+ * The id to continue the stream from (`Last-Event-ID`).
+ *
+ * Returns: text that is valid until the parser is fed or freed; "" when there is none; NULL for NULL.
+ */
+const char *lime_sse_parser_last_event_id(const struct lime_sse_parser *parser);
+
+/**
+ * The last `retry:` of the stream.
+ *
+ * Returns: milliseconds, INT64_MAX at most; -1 when there was none.
+ */
+int64_t lime_sse_parser_retry_ms(const struct lime_sse_parser *parser);
+
+/**
+ * Frees a parser. NULL is allowed.
+ */
+void lime_sse_parser_free(struct lime_sse_parser *parser);
+
+/**
+ * Reads the data of one event of a site's stream. A site's client does this by itself.
+ *
+ * Parameters: `data`, `length`: UTF-8 bytes. `frame`: gets the result, to be freed with
+ * lime_login_frame_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK, also for LIME_FRAME_MALFORMED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_login_frame_parse(const void *data,
+                               size_t length,
+                               struct lime_login_frame **frame,
+                               struct lime_error **error);
+
+/**
+ * What the event says: a LIME_FRAME_ constant; 0 for NULL. A later version may know more of them.
+ */
+int32_t lime_login_frame_kind(const struct lime_login_frame *frame);
+
+/**
+ * The login request of an approved or expired event.
+ *
+ * Returns: text that is valid until the frame is freed, or NULL.
+ */
+const char *lime_login_frame_request_id(const struct lime_login_frame *frame);
+
+/**
+ * The passport of an approved event, not verified.
+ *
+ * Returns: text that is valid until the frame is freed, or NULL.
+ */
+const char *lime_login_frame_passport(const struct lime_login_frame *frame);
+
+/**
+ * The platform's code in an error event.
+ *
+ * Returns: text that is valid until the frame is freed, or NULL.
+ */
+const char *lime_login_frame_code(const struct lime_login_frame *frame);
+
+/**
+ * The message of an error event, or why an event is malformed.
+ *
+ * Returns: text that is valid until the frame is freed, or NULL.
+ */
+const char *lime_login_frame_message(const struct lime_login_frame *frame);
+
+/**
+ * Frees a frame. NULL is allowed.
+ */
+void lime_login_frame_free(struct lime_login_frame *frame);
+
+/**
+ * Takes the `data` out of an answer of the platform: `{"ok": true, "data": {...}}`. The clients do this
+ * by themselves; this function is for tests and for programs that bring their own transport.
+ *
+ * Parameters: `http_status`: of the answer. `body`, `length`: its bytes. `data_json`: gets the `data`
+ * object as JSON text, to be freed with lime_string_free(). `error`: NULL, or gets the error.
+ *
+ * Returns: LIME_OK; the platform's own error as LIME_ERROR_RATE_LIMIT, LIME_ERROR_AUTHENTICATION or
+ * LIME_ERROR_API; LIME_ERROR_BAD_RESPONSE when the body is no such answer; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_envelope_open(int32_t http_status,
+                           const void *body,
+                           size_t length,
+                           char **data_json,
+                           struct lime_error **error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* LIME_H */

@@ -1,0 +1,3 @@
+module github.com/lime-sdk/lime-go
+
+go 1.24

@@ -1,0 +1,116 @@
+package lime
+
+// #include "bridge.h"
+import "C"
+
+// A Kind says what kind of failure an [Error] is. The numbers are those of the C header. A later version of the
+// library may give numbers that have no name here: treat them like [KindAPI], as errors.Is does.
+type Kind int32
+
+// The kinds of failures. For each there is a sentinel, which [errors.Is] compares with.
+const (
+	// KindInvalidArgument: an argument is missing, not UTF-8, out of range or malformed; nothing was sent.
+	KindInvalidArgument Kind = C.LIME_ERROR_INVALID_ARGUMENT
+	// KindClosed: the client was closed before or during the call.
+	KindClosed Kind = C.LIME_ERROR_CLOSED
+	// KindCancelled: the context was cancelled; what had already been sent may still take effect.
+	KindCancelled Kind = C.LIME_ERROR_CANCELLED
+	// KindTimeout: the caller's own deadline passed, the context's or a timeout.
+	KindTimeout Kind = C.LIME_ERROR_TIMEOUT
+	// KindWouldDeadlock: a blocking call on a thread of the library; calls of this package never do that.
+	KindWouldDeadlock Kind = C.LIME_ERROR_WOULD_DEADLOCK
+	// KindInternal: a fault of the library; the process and the client live on.
+	KindInternal Kind = C.LIME_ERROR_INTERNAL
+	// KindTransport: no usable HTTP answer: connection refused or reset, TLS failure, unknown host.
+	KindTransport Kind = C.LIME_ERROR_TRANSPORT
+	// KindTransportTimeout: no HTTP answer within the client's timeout, in the last of all attempts.
+	KindTransportTimeout Kind = C.LIME_ERROR_TRANSPORT_TIMEOUT
+	// KindBadResponse: an HTTP answer that is not what the protocol says.
+	KindBadResponse Kind = C.LIME_ERROR_BAD_RESPONSE
+	// KindOutcomeUnknown: a request that changes something was sent, and whether it took effect is not known.
+	KindOutcomeUnknown Kind = C.LIME_ERROR_OUTCOME_UNKNOWN
+	// KindRateLimit: HTTP 429 or code RATE_LIMIT_EXCEEDED.
+	KindRateLimit Kind = C.LIME_ERROR_RATE_LIMIT
+	// KindAuthentication: a missing or refused token.
+	KindAuthentication Kind = C.LIME_ERROR_AUTHENTICATION
+	// KindAPI: any other error that the platform reports.
+	KindAPI Kind = C.LIME_ERROR_API
+	// KindNotFound: the broker does not know this approval.
+	KindNotFound Kind = C.LIME_ERROR_NOT_FOUND
+	// KindInvalidPassport: a passport that must not be trusted.
+	KindInvalidPassport Kind = C.LIME_ERROR_INVALID_PASSPORT
+	// KindPassportExpired: a passport that was good once and has expired.
+	KindPassportExpired Kind = C.LIME_ERROR_PASSPORT_EXPIRED
+	// KindPowTimeout: the proof of work was not solved within its budget.
+	KindPowTimeout Kind = C.LIME_ERROR_POW_TIMEOUT
+	// KindPowDifficulty: a proof of work that nobody can solve was asked for.
+	KindPowDifficulty Kind = C.LIME_ERROR_POW_DIFFICULTY
+	// KindApprovalDenied: a human denied the operation, or nobody decided in time; it must not run.
+	KindApprovalDenied Kind = C.LIME_ERROR_APPROVAL_DENIED
+	// KindWebhook: a webhook that must not be trusted; the error's Code says why.
+	KindWebhook Kind = C.LIME_ERROR_WEBHOOK
+)
+
+// Sentinels, one for each [Kind], to be compared with by [errors.Is]. They are kinds and never returned: what is
+// returned is an [*Error].
+var (
+	ErrInvalidArgument  error = sentinel(KindInvalidArgument)
+	ErrClosed           error = sentinel(KindClosed)
+	ErrCancelled        error = sentinel(KindCancelled)
+	ErrTimeout          error = sentinel(KindTimeout)
+	ErrWouldDeadlock    error = sentinel(KindWouldDeadlock)
+	ErrInternal         error = sentinel(KindInternal)
+	ErrTransport        error = sentinel(KindTransport)
+	ErrTransportTimeout error = sentinel(KindTransportTimeout)
+	ErrBadResponse      error = sentinel(KindBadResponse)
+	ErrOutcomeUnknown   error = sentinel(KindOutcomeUnknown)
+	ErrRateLimit        error = sentinel(KindRateLimit)
+	ErrAuthentication   error = sentinel(KindAuthentication)
+	ErrAPI              error = sentinel(KindAPI)
+	ErrNotFound         error = sentinel(KindNotFound)
+	ErrInvalidPassport  error = sentinel(KindInvalidPassport)
+	ErrPassportExpired  error = sentinel(KindPassportExpired)
+	ErrPowTimeout       error = sentinel(KindPowTimeout)
+	ErrPowDifficulty    error = sentinel(KindPowDifficulty)
+	ErrApprovalDenied   error = sentinel(KindApprovalDenied)
+	ErrWebhook          error = sentinel(KindWebhook)
+)
+
+// kinds is every kind that this package has a name for.
+var kinds = map[Kind]error{
+	KindInvalidArgument:  ErrInvalidArgument,
+	KindClosed:           ErrClosed,
+	KindCancelled:        ErrCancelled,
+	KindTimeout:          ErrTimeout,
+	KindWouldDeadlock:    ErrWouldDeadlock,
+	KindInternal:         ErrInternal,
+	KindTransport:        ErrTransport,
+	KindTransportTimeout: ErrTransportTimeout,
+	KindBadResponse:      ErrBadResponse,
+	KindOutcomeUnknown:   ErrOutcomeUnknown,
+	KindRateLimit:        ErrRateLimit,
+	KindAuthentication:   ErrAuthentication,
+	KindAPI:              ErrAPI,
+	KindNotFound:         ErrNotFound,
+	KindInvalidPassport:  ErrInvalidPassport,
+	KindPassportExpired:  ErrPassportExpired,
+	KindPowTimeout:       ErrPowTimeout,
+	KindPowDifficulty:    ErrPowDifficulty,
+	KindApprovalDenied:   ErrApprovalDenied,
+	KindWebhook:          ErrWebhook,
+}
+
+// String is the kind's name, such as "rate_limit"; "unknown" for a number that the library does not know.
+func (k Kind) String() string {
+	return C.GoString(C.lime_status_name(C.int32_t(k)))
+}
+
+// Description says in a sentence what the kind means.
+func (k Kind) Description() string {
+	return C.GoString(C.lime_status_description(C.int32_t(k)))
+}
+
+// sentinel is the type of the sentinels.
+type sentinel Kind
+
+func (s sentinel) Error() string { return "lime: " + Kind(s).String() }

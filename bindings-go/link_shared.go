@@ -1,0 +1,6 @@
+//go:build !lime_static
+
+package lime
+
+// #cgo pkg-config: lime
+import "C"

@@ -1,0 +1,5 @@
+//go:build !lime_static
+
+package lime
+
+const linkedStatically = false

@@ -58,8 +58,8 @@ export interface LimeAgentOptions extends ClientOptions {
 
 /** Settings of {@link LimeAgent.login}. */
 export interface LoginOptions extends RequestOptions {
-  /** Called at once, five times a second, and at the end. What it throws ends the login. */
-  onProgress?: ((progress: LoginProgress) => void) | undefined;
+  /** Called at once, five times a second, and at the end. What it throws, or rejects with, ends the login. */
+  onProgress?: ((progress: LoginProgress) => unknown) | undefined;
 }
 
 const SETTINGS = {
@@ -123,7 +123,7 @@ export class LimeAgent {
       result = await reporter.around(
         this.#link.call((call) => this.#native.login(call, requestId, progress), { signal: reporter.signal, about }),
       );
-      onProgress({ ...read(progress), stage: 'done' });
+      await onProgress({ ...read(progress), stage: 'done' });
     } else {
       result = await this.#link.call((call) => this.#native.login(call, requestId), { signal, about });
     }

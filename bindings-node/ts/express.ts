@@ -24,7 +24,7 @@ export interface WebhookMiddlewareOptions extends VerifyWebhookOptions {
   secret: WebhookSecret | readonly WebhookSecret[];
   /** The most bytes that a body may have. Default 1 MiB. */
   limit?: number | undefined;
-  /** Told what is refused, and why. The sender is told no more than 400. */
+  /** Told what is refused, and why. The sender is told no more than 400, or 204 for `replayed`, which was taken already. */
   onRefused?: ((error: WebhookVerificationError, request: WebhookRequest) => void) | undefined;
 }
 
@@ -38,7 +38,7 @@ export type WebhookMiddleware = (
 const LIMIT = 1 << 20;
 
 /**
- * Middleware that lets signed webhooks through and answers 400 to everything else. It reads the raw body itself; behind
+ * Middleware that lets signed webhooks through and answers 400 to everything else, 204 to what the `replayGuard` has seen. It reads the raw body itself; behind
  * it `request.body` is the payload, and `request.rawBody` the bytes.
  *
  * Put it before `express.json()`, or on a path that no body parser handles: a body that was parsed cannot be verified,
@@ -75,7 +75,9 @@ export function webhook(options: WebhookMiddlewareOptions): WebhookMiddleware {
           next(fault);
           return;
         }
-        answer(response, 400, 'the webhook is refused');
+        // The broker repeats what it had no answer to: it was taken already.
+        if ((error as WebhookVerificationError).reason === 'replayed') response.writeHead(204).end();
+        else answer(response, 400, 'the webhook is refused');
         return;
       }
       if (rest.replayGuard) {

@@ -45,12 +45,13 @@ export interface WebhookPluginOptions extends VerifyWebhookOptions {
   handler: (request: WebhookRequest, reply: WebhookReply) => unknown;
   /** The most bytes that a body may have. Default 1 MiB. */
   limit?: number | undefined;
-  /** Told what is refused, and why. The sender is told no more than 400. */
+  /** Told what is refused, and why. The sender is told no more than 400, or 204 for `replayed`, which was taken already. */
   onRefused?: ((error: WebhookVerificationError, request: WebhookRequest) => void) | undefined;
 }
 
 /**
- * A plugin with one route that takes signed webhooks, and answers 400 to everything else. It has its own parser for the raw
+ * A plugin with one route that takes signed webhooks, and answers 400 to everything else, 204 to what the `replayGuard` has
+ * seen. It has its own parser for the raw
  * body; those of the rest of the server stay as they are. With a `replayGuard`, a delivery whose handler throws may be sent
  * once more.
  *
@@ -80,6 +81,8 @@ export async function webhooks(fastify: FastifyLike, options: WebhookPluginOptio
       trusted.body = verifyWebhook(request.headers, raw, secret, { tolerance, now, replayGuard });
     } catch (error) {
       onRefused?.(error as WebhookVerificationError, trusted);
+      // The broker repeats what it had no answer to: it was taken already.
+      if ((error as WebhookVerificationError).reason === 'replayed') return reply.code(204).send();
       return reply.code(400).send({ error: 'the webhook is refused' });
     }
     try {

@@ -1,18 +1,12 @@
 /** The arguments of a gated call: what they were when a human was asked. */
 
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { types } from 'node:util';
 import { InvalidArgumentError } from './errors.js';
 
 /** What an object that is no data counts by: which object it is, its type, or not at all. */
 export type Opaque = 'identity' | 'type' | 'refused';
-
-/** An object with more than so many parts below it is a machine, not data. */
-const MOST_PARTS = 10_000;
-
-/** An object has too many parts, or one that is no data. */
-class NoObject extends Error {}
 
 let lastIdentity = 0;
 const identities = new WeakMap<object, number>();
@@ -30,167 +24,298 @@ function identity(value: object): number {
 /**
  * A hash of all data in a value; equal data has equal hashes, in every process.
  *
- * Data is what can be written down: primitives, dates, binary data, arrays, maps, sets, and objects whose fields are data.
+ * Data is what can be written down: primitives, dates, binary data, arrays, maps, sets, and objects with all that their
+ * fields hold; of a class that has a `toJSON`, what that gives. What has its state where nobody can see it (a promise, a
+ * proxy, private fields) or is connected to something (an `EventEmitter`, so a socket or a stream) is none, nor is an instance of
+ * a class with such a thing below it: it counts by which object it is. So does a function; but what has one is data all the same.
  *
  * @throws InvalidArgumentError Something is no data, and `opaque` refuses that.
  */
 export function fingerprint(value: unknown, opaque: Opaque): string {
-  const hash = createHash('sha256');
-  new Writer(hash, opaque, [], undefined).write(value);
-  return hash.digest('hex');
+  return new Data(opaque).hash(value);
 }
 
-/** Writes values into a hash so that no two different ones are written the same. */
-class Writer {
+/** What counts by which object it is. */
+class NotData {
   constructor(
-    private readonly hash: Hash,
-    private readonly opaque: Opaque,
-    /** The objects that the value is in: an object may hold itself. */
-    private readonly above: readonly object[],
-    /** Below an instance of a class: how many more parts it may have. */
-    private partsLeft: { count: number } | undefined,
+    readonly type: string,
+    readonly which: string,
+    /** A function or a symbol: what has one is data all the same. */
+    readonly harmless: boolean,
   ) {}
+}
 
-  write(value: unknown): void {
-    if (this.partsLeft) {
-      this.partsLeft.count -= 1;
-      if (this.partsLeft.count < 0) throw new NoObject();
-    }
-    switch (typeof value) {
-      case 'undefined':
-      case 'boolean':
-      case 'bigint':
-        this.put(typeof value, String(value));
-        return;
-      case 'number':
-        this.put('number', Object.is(value, -0) ? '-0' : String(value));
-        return;
-      case 'string':
-        this.put('string', value);
-        return;
-      case 'symbol':
-        if (Symbol.keyFor(value) !== undefined) this.put('symbol', String(Symbol.keyFor(value)));
-        else this.writeOpaque('symbol', String(value.description));
-        return;
-      case 'function':
-        this.writeOpaque('function', String(identity(value)), value.name);
-        return;
-      default:
-        if (value === null) this.put('null');
-        else this.writeObject(value as object);
-    }
+/** What a value is made of. */
+class Parts {
+  constructor(
+    /** What it is, without its parts. */
+    readonly label: string,
+    readonly values: readonly unknown[],
+    /** It is what its parts say only if all below it is data, too. */
+    readonly instance = false,
+  ) {}
+}
+
+/**
+ * Hashes a value so that no two different ones have the same hash.
+ *
+ * An object is one node however many others refer to it, so that the work grows with the number of objects and nothing
+ * has to be left out. Nothing here calls itself: a chain of objects may be as long as it likes.
+ */
+class Data {
+  readonly #opaque: Opaque;
+  // By the number of the node. A part is a text that says all, or a node.
+  readonly #values: object[] = [];
+  readonly #labels: string[] = [];
+  readonly #parts: (string | number)[][] = [];
+  readonly #below: boolean[] = [];
+  /** An object is one node where it stands by itself, another below an instance. */
+  readonly #numbers = [new Map<object, number>(), new Map<object, number>()] as const;
+  /** Nodes that are being read, outermost first, each with its values and how many of them have been looked at. */
+  readonly #open: { number: number; values: readonly unknown[]; below: boolean; next: number }[] = [];
+  /** Nodes below an instance, with something in them that is no data. */
+  readonly #spoilt = new Set<number>();
+  /** By node: its hash, if it leads to no cycle. */
+  readonly #digests = new Map<number, string>();
+
+  constructor(opaque: Opaque) {
+    this.#opaque = opaque;
   }
 
-  private writeObject(value: object): void {
-    const cycle = this.above.indexOf(value);
-    if (cycle >= 0) {
-      this.put('cycle', String(cycle));
-      return;
+  hash(value: unknown): string {
+    const root = this.#part(value, false);
+    for (let reading = this.#open.at(-1); reading; reading = this.#open.at(-1)) {
+      if (reading.next === reading.values.length) {
+        this.#open.pop();
+        continue;
+      }
+      const part = this.#part(reading.values[reading.next], reading.below);
+      reading.next += 1;
+      if (part === undefined) this.#giveUp();
+      else (this.#parts[reading.number] as (string | number)[]).push(part);
     }
-    if (Array.isArray(value)) {
-      this.put('array', ...Array.from(value, (item) => this.part(item, value)));
-    } else if (types.isDate(value)) {
-      this.put('date', String(value.getTime()));
-    } else if (types.isRegExp(value) || value instanceof URL || value instanceof URLSearchParams) {
-      this.put(value.constructor.name, String(value));
-    } else if (ArrayBuffer.isView(value)) {
-      this.put('bytes', Buffer.from(value.buffer, value.byteOffset, value.byteLength));
-    } else if (types.isAnyArrayBuffer(value)) {
-      this.put('bytes', Buffer.from(value));
-    } else if (types.isMap(value)) {
-      const parts = Array.from(value, ([key, item]) => this.part(key, value) + this.part(item, value));
-      this.put('map', ...parts.sort());
-    } else if (types.isSet(value)) {
-      this.put('set', ...Array.from(value, (item) => this.part(item, value)).sort());
-    } else if (types.isBoxedPrimitive(value)) {
-      this.put('boxed', this.part(value.valueOf(), value));
-    } else if (isMachine(value)) {
-      this.writeOpaque('object', String(identity(value)), typeName(value));
-    } else if (isPlain(value)) {
-      this.put('object', ...this.fields(value));
-    } else {
-      this.writeInstance(value);
-    }
+    if (typeof root !== 'number') return digest(String(root));
+    this.#spread();
+    this.#hashTrees(root);
+    return this.#digests.get(root) ?? this.#hashGraph(root);
   }
 
-  /** An object of a class: its fields, if all of them are data; else it counts by which one it is. */
-  private writeInstance(value: object): void {
-    const outermost = this.partsLeft === undefined;
-    this.partsLeft ??= { count: MOST_PARTS };
-    try {
-      const toJSON: unknown = (value as { toJSON?: unknown }).toJSON;
-      const parts =
-        typeof toJSON === 'function' ? [this.part(toJSON.call(value) as unknown, value)] : this.fields(value);
-      // Error objects have theirs where nobody lists them.
-      if (value instanceof Error) parts.push(this.part([value.name, value.message], value));
-      this.put('instance', typeName(value), ...parts);
-    } catch (error) {
-      if (error instanceof InvalidArgumentError) throw error;
-      // A getter of the object's own that throws makes it no data, too.
-      if (!outermost) throw new NoObject();
-      this.partsLeft = undefined;
-      this.writeOpaque('object', String(identity(value)), typeName(value));
-    } finally {
-      if (outermost) this.partsLeft = undefined;
+  /** A value's text, or its node; nothing if it makes the instance that it is below no data. */
+  #part(value: unknown, below: boolean): string | number | undefined {
+    if (typeof value === 'object' && value !== null) {
+      const known = this.#numbers[below ? 1 : 0].get(value);
+      if (known !== undefined) return this.#spoilt.has(known) ? undefined : known;
     }
-  }
-
-  private fields(value: object): string[] {
-    const names = Object.keys(value).sort();
-    const parts = names.map(
-      (name) => this.part(name, value) + this.part((value as Record<string, unknown>)[name], value),
-    );
-    const symbols = Object.getOwnPropertySymbols(value).filter((symbol) =>
-      Object.prototype.propertyIsEnumerable.call(value, symbol),
-    );
-    for (const symbol of symbols) {
-      parts.push(`symbol ${String(symbol)}${this.part((value as Record<symbol, unknown>)[symbol], value)}`);
+    const parts = look(value);
+    if (typeof parts === 'string') return parts;
+    if (parts instanceof NotData) {
+      const spoils = below && !parts.harmless && this.#opaque !== 'refused';
+      return spoils ? undefined : this.#notData(parts);
     }
-    return parts;
+    const number = this.#values.length;
+    this.#values.push(value as object);
+    this.#labels.push(parts.label);
+    this.#parts.push([]);
+    this.#below.push(below);
+    this.#numbers[below ? 1 : 0].set(value as object, number);
+    this.#open.push({ number, values: parts.values, below: below || parts.instance, next: 0 });
+    return number;
   }
 
-  private part(value: unknown, inside: object): string {
-    const hash = createHash('sha256');
-    new Writer(hash, this.opaque, [...this.above, inside], this.partsLeft).write(value);
-    return hash.digest('hex');
-  }
-
-  /** With their lengths: the parts cannot run into each other. */
-  private put(kind: string, ...parts: (string | Uint8Array)[]): void {
-    for (const part of [kind, ...parts]) {
-      // UTF-16 as it is: a lone surrogate has no other form.
-      const bytes = typeof part === 'string' ? Buffer.from(part, 'utf16le') : part;
-      this.hash.update(`${bytes.length}:`).update(bytes);
-    }
-    this.hash.update(';');
-  }
-
-  private writeOpaque(kind: string, which: string, type = ''): void {
-    // And so the object that it is a part of is no data either.
-    if (this.partsLeft && this.opaque !== 'refused') throw new NoObject();
-    if (this.opaque === 'refused') {
+  #notData({ type, which }: NotData): string {
+    if (this.#opaque === 'refused') {
       throw new InvalidArgumentError(
-        `dedupKey: 'auto' cannot name this call: a ${type || kind} is no data that holds in every process; ` +
+        `dedupKey: 'auto' cannot name this call: a ${type} is no data that holds in every process; ` +
           'say what matters with bind, or give a key',
       );
     }
-    this.put('opaque', kind, type, this.opaque === 'identity' ? which : '');
+    return joined('opaque', type, this.#opaque === 'identity' ? which : '');
   }
+
+  /** What is being read is no data, out to the outermost instance. */
+  #giveUp(): void {
+    for (let reading = this.#open.pop(); reading; reading = this.#open.pop()) {
+      if (!this.#below[reading.number]) {
+        this.#makeOpaque(reading.number);
+        return;
+      }
+      this.#spoilt.add(reading.number);
+    }
+  }
+
+  #makeOpaque(number: number): void {
+    this.#labels[number] = this.#notData(machine(this.#values[number] as object));
+    this.#parts[number] = [];
+  }
+
+  /** The same for what was read before it was known: in a cycle, whose end is its beginning. */
+  #spread(): void {
+    if (this.#spoilt.size === 0) return;
+    const inside = new Map<number, number[]>();
+    this.#parts.forEach((parts, number) => {
+      for (const part of parts) {
+        if (typeof part !== 'number' || !this.#below[part]) continue;
+        const found = inside.get(part);
+        if (found) found.push(number);
+        else inside.set(part, [number]);
+      }
+    });
+    const rest = [...this.#spoilt];
+    for (let spoilt = rest.pop(); spoilt !== undefined; spoilt = rest.pop()) {
+      for (const number of inside.get(spoilt) ?? []) {
+        if (!this.#below[number]) {
+          this.#makeOpaque(number);
+        } else if (!this.#spoilt.has(number)) {
+          this.#spoilt.add(number);
+          rest.push(number);
+        }
+      }
+    }
+  }
+
+  /** Hashes each node that leads to no cycle. */
+  #hashTrees(root: number): void {
+    const reading = [{ number: root, next: 0 }];
+    const met = new Set([root]);
+    for (let top = reading.at(-1); top; top = reading.at(-1)) {
+      const parts = this.#parts[top.number] as (string | number)[];
+      const part = parts[top.next];
+      top.next += 1;
+      if (part === undefined) {
+        reading.pop();
+        // One that has none is above this node, or leads to one that is.
+        const hashes = parts.map((each) => (typeof each === 'string' ? each : this.#digests.get(each)));
+        if (!hashes.includes(undefined)) {
+          this.#digests.set(top.number, digest('node', this.#labels[top.number] as string, ...(hashes as string[])));
+        }
+      } else if (typeof part === 'number' && !met.has(part)) {
+        met.add(part);
+        reading.push({ number: part, next: 0 });
+      }
+    }
+  }
+
+  /** Hashes what is in cycles or leads there: each node once, and by its number where it is met again. */
+  #hashGraph(root: number): string {
+    const hash = createHash('sha256');
+    const numbers = new Map<number, number>();
+    const rest: (string | number)[] = [root];
+    for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
+      const known = typeof part === 'string' ? part : this.#digests.get(part);
+      if (known !== undefined) {
+        hash.update(joined('known', known), 'utf16le');
+      } else if (numbers.has(part as number)) {
+        hash.update(joined('again', String(numbers.get(part as number))), 'utf16le');
+      } else {
+        numbers.set(part as number, numbers.size);
+        const parts = this.#parts[part as number] as (string | number)[];
+        hash.update(joined('node', this.#labels[part as number] as string, String(parts.length)), 'utf16le');
+        rest.push(...[...parts].reverse());
+      }
+    }
+    return hash.digest('hex');
+  }
+}
+
+/** With their lengths: the parts cannot run into each other. */
+function joined(...parts: readonly string[]): string {
+  return parts.map((part) => `${part.length}:${part}`).join('');
+}
+
+function digest(...parts: readonly string[]): string {
+  // UTF-16 as it is: a lone surrogate has no other form.
+  return createHash('sha256')
+    .update(joined(...parts), 'utf16le')
+    .digest('hex');
+}
+
+/** A value's text, or what it is made of. */
+function look(value: unknown): string | NotData | Parts {
+  switch (typeof value) {
+    case 'object':
+      return value === null ? 'null' : lookAt(value);
+    case 'number':
+      return Object.is(value, -0) ? 'number -0' : `number ${value}`;
+    case 'string':
+      return value.length <= 64 ? `string ${value}` : `text ${digest(value)}`;
+    case 'symbol': {
+      const key = Symbol.keyFor(value);
+      return key === undefined ? new NotData('symbol', String(value.description), true) : `symbol ${key}`;
+    }
+    case 'function':
+      return new NotData('function', `${identity(value)}`, true);
+    default:
+      return `${typeof value} ${value}`;
+  }
+}
+
+function lookAt(value: object): string | NotData | Parts {
+  if (isMachine(value)) return machine(value);
+  const type = typeName(value);
+  if (ArrayBuffer.isView(value)) {
+    return joined('bytes', type, hashOf(Buffer.from(value.buffer, value.byteOffset, value.byteLength)));
+  }
+  if (types.isAnyArrayBuffer(value)) return joined('bytes', type, hashOf(Buffer.from(value)));
+  try {
+    if (Array.isArray(value)) {
+      const own = Object.keys(value);
+      // Without holes and names of its own it is its items.
+      const usual = own.length === value.length && (own.length === 0 || own.at(-1) === String(own.length - 1));
+      return usual && type === 'Array' ? new Parts('array', value) : new Parts(joined('list', type), fields(value));
+    }
+    if (types.isDate(value)) return new Parts(joined('date', type, String(value.getTime())), fields(value));
+    if (types.isMap(value)) return new Parts(joined('map', type), [[...value].flat(1), ...fields(value)]);
+    if (types.isSet(value)) return new Parts(joined('set', type), [[...value], ...fields(value)]);
+    if (types.isRegExp(value)) return joined('pattern', String(value));
+    if (value instanceof URL || value instanceof URLSearchParams) return joined('url', type, String(value));
+    if (types.isBoxedPrimitive(value)) return new Parts(joined('boxed', type), [value.valueOf()]);
+    if (types.isNativeError(value)) {
+      return new Parts(joined('error', type), [value.name, value.message, value.cause, ...fields(value)], true);
+    }
+    if (isPlain(value)) return new Parts('object', fields(value));
+    // It says itself what its data is.
+    const { toJSON } = value as { toJSON?: unknown };
+    if (typeof toJSON === 'function') return new Parts(joined('json', type), [toJSON.call(value)], true);
+    const own = fields(value);
+    // What it has may be where nobody can see it.
+    return own.length === 0 || hasPrivateFields(value)
+      ? machine(value)
+      : new Parts(joined('instance', type), own, true);
+  } catch {
+    // A getter or a toJSON of its own that throws.
+    return machine(value);
+  }
+}
+
+/** Names and values of the fields in turn. */
+function fields(value: object): unknown[] {
+  const found: unknown[] = [];
+  for (const name of Object.keys(value).sort()) found.push(name, (value as Record<string, unknown>)[name]);
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (!Object.prototype.propertyIsEnumerable.call(value, symbol)) continue;
+    found.push(`symbol ${String(symbol)}`, (value as Record<symbol, unknown>)[symbol]);
+  }
+  return found;
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+  // Of another realm, too.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** What has its state where nobody can see it. */
+/** What has its state where nobody can see it, or is connected to something. */
 function isMachine(value: object): boolean {
   return (
+    types.isProxy(value) ||
     types.isPromise(value) ||
     types.isWeakMap(value) ||
     types.isWeakSet(value) ||
     types.isGeneratorObject(value) ||
-    types.isProxy(value) ||
     types.isExternal(value) ||
     value instanceof WeakRef ||
     value instanceof EventEmitter ||
@@ -198,7 +323,30 @@ function isMachine(value: object): boolean {
   );
 }
 
+function machine(value: object): NotData {
+  return new NotData(typeName(value), `${identity(value)}`, false);
+}
+
+const PRIVATE = /#[\p{ID_Start}$_]/u;
+const classes = new WeakMap<object, boolean>();
+
+/** Whether a class of the object has private fields, as far as its source shows. */
+function hasPrivateFields(value: object): boolean {
+  for (let prototype: unknown = Object.getPrototypeOf(value); prototype; prototype = Object.getPrototypeOf(prototype)) {
+    const made: unknown = (prototype as { constructor?: unknown }).constructor;
+    if (typeof made !== 'function' || made === Object) continue;
+    let found = classes.get(made);
+    if (found === undefined) {
+      found = PRIVATE.test(Function.prototype.toString.call(made));
+      classes.set(made, found);
+    }
+    if (found) return true;
+  }
+  return false;
+}
+
 export function typeName(value: object): string {
+  if (types.isProxy(value)) return 'Proxy';
   const made: unknown = (value as { constructor?: unknown }).constructor;
   return typeof made === 'function' && made.name ? made.name : 'Object';
 }

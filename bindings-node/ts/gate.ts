@@ -6,7 +6,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ApprovalDeniedError, InvalidArgumentError } from './errors.js';
 import { automaticKey, fingerprint } from './fingerprint.js';
@@ -40,7 +41,9 @@ export interface RequireApprovalOptions<A extends readonly unknown[] = readonly 
    * Names the operation: calls with the same key share one approval, also from another process, so that a call that
    * was cut off can be made again and finds its decision. The key must say all that matters, and something that
    * belongs to this one operation. `'auto'` makes it from the action, the function's name and its arguments, which must
-   * be data; an approval that was decided before the call is then denied (`already_used`) unless there is a `journal`.
+   * be data. Every call like it has the same one: an approval that was granted before the call is denied (`already_used`)
+   * unless there is a `journal`, also where a call like it has asked for it and given up. While it is pending, the next
+   * call like it waits for it instead of asking again.
    */
   dedupKey?: 'auto' | OfCall<A, string | undefined> | undefined;
   /** Names whose values are masked in the context at any depth, or a function that makes of it what may be shown. */
@@ -50,8 +53,10 @@ export interface RequireApprovalOptions<A extends readonly unknown[] = readonly 
   /** The names of the function's parameters, for `context: 'auto'`; its source may have been minified. */
   parameters?: readonly string[] | undefined;
   /**
-   * A folder in which each approval that has let a call through is noted before the call runs. Processes that
-   * share it – also of other languages – let each approval through once between them, whatever is started again.
+   * A folder in which each approval that has let a call through is noted, and the note synced to the disk, before the call
+   * runs. Processes that share it – also of other languages – let each approval through once between them, whatever is
+   * started again or crashes, also the machine. Made if it is not there; a relative path is one from where the program is
+   * when it gates. Where it cannot be written, the call rejects and does not run.
    */
   journal?: string | undefined;
   /** Milliseconds to wait for a decision, from when the broker has taken the question. Default 300,000. */
@@ -63,7 +68,7 @@ export interface RequireApprovalOptions<A extends readonly unknown[] = readonly 
   /** Aborting it ends the wait; the function does not run. */
   signal?: AbortSignal | ((...args: A) => AbortSignal | undefined) | undefined;
   /** Called a few times a second while the decision is waited for. What it throws is thrown from the call. */
-  onProgress?: ((progress: WaitProgress) => void) | undefined;
+  onProgress?: ((progress: WaitProgress) => unknown) | undefined;
 }
 
 /** A gated function: the same, but asynchronous. */
@@ -158,10 +163,20 @@ export function forgetDefaultClient(): void {
 }
 
 class Gatekeeper {
-  constructor(
-    readonly action: string,
-    readonly options: Options,
-  ) {}
+  readonly action: string;
+  readonly options: Options;
+  readonly journal: string | undefined;
+
+  constructor(action: string, options: Options) {
+    const { journal } = options;
+    if (journal !== undefined && (typeof journal !== 'string' || journal === '')) {
+      throw new InvalidArgumentError('journal must be the path of a folder');
+    }
+    this.action = action;
+    this.options = options;
+    // Of now: a program that goes to another folder must not leave its journal behind.
+    this.journal = journal === undefined ? undefined : path.resolve(journal);
+  }
 
   around(run: AnyFunction): AnyFunction {
     if (typeof run !== 'function') throw new InvalidArgumentError('What is gated must be a function');
@@ -212,6 +227,10 @@ class Gatekeeper {
       onProgress: options.onProgress,
     });
     call.admit(approval);
+    if (this.journal !== undefined) {
+      await call.enter(approval, this.journal);
+      call.checkArguments(approval);
+    }
   }
 }
 
@@ -277,27 +296,37 @@ class Call {
     const known = calls.get(approval.approvalId);
     if (known === undefined) calls.set(approval.approvalId, digest);
     else if (known !== digest) throw this.#denied(approval, 'was asked for with other arguments', 'args_changed');
-    // A key that the call made by itself names every call like it, also the one of yesterday.
-    if (this.#automatic && known === undefined && approval.terminal && this.#gate.options.journal === undefined) {
+    // A key that the call made by itself names every call like it: the one of yesterday, and the one that gave up
+    // hours ago and that somebody may have made up for since.
+    if (this.#automatic && approval.approved && this.#gate.journal === undefined) {
       throw this.#denied(approval, 'was decided before this call asked for it', 'already_used');
     }
   }
 
-  /** Returns if this approval lets this call run, now. Synchronous: nothing may change between this and the call. */
+  /** Returns if this approval lets this call run, but for the journal. */
   admit(approval: Approval): void {
-    const { journal } = this.#gate.options;
     if (approval.approved !== true) throw this.#denied(approval, `was ${approval.status}`, undefined);
+    this.checkArguments(approval);
+    if (this.#shared) {
+      if (used.has(approval.approvalId)) throw this.#usedBefore(approval);
+      used.add(approval.approvalId);
+    }
+  }
+
+  /** Returns if the arguments are those that the human was asked about. The last thing before it runs. */
+  checkArguments(approval: Approval): void {
     if (fingerprint(this.#bound(), 'identity') !== this.#before) {
       throw this.#denied(approval, 'does not count: the arguments have changed since', 'args_changed');
     }
-    const before = 'has let a call through before';
-    if (this.#shared) {
-      if (used.has(approval.approvalId)) throw this.#denied(approval, before, 'already_used');
-      used.add(approval.approvalId);
-    }
-    if (journal !== undefined && !enter(journal, approval.approvalId)) {
-      throw this.#denied(approval, before, 'already_used');
-    }
+  }
+
+  /** Notes in the journal that the approval is used; rejects if it was. */
+  async enter(approval: Approval, journal: string): Promise<void> {
+    if (!(await note(journal, approval.approvalId))) throw this.#usedBefore(approval);
+  }
+
+  #usedBefore(approval: Approval): ApprovalDeniedError {
+    return this.#denied(approval, 'has let a call through before', 'already_used');
   }
 
   #denied(approval: Approval, why: string, reason: string | undefined): ApprovalDeniedError {
@@ -314,18 +343,44 @@ const used = new Set<string>();
 
 /**
  * Notes in a folder that an approval was used; whether this is the first note of it. The file system decides between
- * processes, and what it has created it does not forget.
+ * processes. What it has created it does not forget, not even when the machine stops, since it is on the disk before this
+ * is fulfilled.
  */
-function enter(journal: string, approvalId: string): boolean {
-  mkdirSync(journal, { recursive: true });
+async function note(journal: string, approvalId: string): Promise<boolean> {
+  const made = [journal]; // and those above it that are not there yet
+  for (let above = path.dirname(journal); !(await isFolder(above)); above = path.dirname(above)) made.push(above);
+  await mkdir(journal, { recursive: true });
   const name = createHash('sha256').update(approvalId).digest('hex');
+  let file: Awaited<ReturnType<typeof open>>;
   try {
-    closeSync(openSync(path.join(journal, name), 'wx', 0o600));
+    file = await open(path.join(journal, name), 'wx', 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+  await synced(file);
+  // Also where the folder was there: the process that has made it may not have come so far.
+  for (const folder of [...made, path.dirname(made.at(-1) as string)]) {
+    await synced(await open(folder, constants.O_RDONLY | constants.O_DIRECTORY));
+  }
   return true;
+}
+
+async function synced(file: Awaited<ReturnType<typeof open>>): Promise<void> {
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function isFolder(name: string): Promise<boolean> {
+  try {
+    return (await stat(name)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** The arguments by name. */

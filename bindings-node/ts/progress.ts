@@ -28,17 +28,17 @@ export interface WaitProgress {
 /** Milliseconds between two reports. */
 const INTERVAL = 200;
 
-/** Calls a function at once and five times a second while a call runs. What it throws ends the call. */
+/** Calls a function at once and five times a second while a call runs. What it throws, or rejects with, ends the call. */
 export class Reporter {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
-  readonly #tell: () => void;
-  #thrown: { error: unknown } | undefined;
+  readonly #tell: () => unknown;
+  #failure: { error: unknown } | undefined;
 
-  constructor(tell: () => void, signal: AbortSignal | undefined) {
+  constructor(tell: () => unknown, signal: AbortSignal | undefined) {
     this.#tell = tell;
     this.#outer = signal;
-    tell();
+    this.#report();
   }
 
   /** What the call is to be made with. */
@@ -49,32 +49,43 @@ export class Reporter {
 
   async around<T>(call: Promise<T>): Promise<T> {
     const timer = setInterval(() => {
-      try {
-        this.#tell();
-      } catch (error) {
-        this.#thrown = { error };
-        clearInterval(timer);
-        this.#controller.abort();
-      }
+      if (this.#failure) clearInterval(timer);
+      else this.#report();
     }, INTERVAL);
     // The call itself keeps the process alive.
     timer.unref();
     try {
       return await call;
     } catch (error) {
-      throw this.#thrown ? this.#thrown.error : error;
+      throw this.#failure ? this.#failure.error : error;
     } finally {
       clearInterval(timer);
     }
   }
+
+  #report(): void {
+    try {
+      const told: unknown = this.#tell();
+      if (typeof (told as { then?: unknown } | null | undefined)?.then === 'function') {
+        Promise.resolve(told).catch((error: unknown) => this.#fail(error));
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#controller.abort();
+  }
 }
 
 export class WaitReporter extends Reporter {
-  constructor(tell: (progress: WaitProgress) => void, timeout: number, signal: AbortSignal | undefined) {
+  constructor(tell: (progress: WaitProgress) => unknown, timeout: number, signal: AbortSignal | undefined) {
     const began = performance.now();
     super(() => {
       const elapsed = performance.now() - began;
-      tell({ elapsed, left: Math.max(0, timeout - elapsed) });
+      return tell({ elapsed, left: Math.max(0, timeout - elapsed) });
     }, signal);
   }
 }

@@ -60,8 +60,8 @@ export interface WaitOptions extends RequestOptions {
   timeout?: number | undefined;
   /** The least time in milliseconds between two questions to the broker. Default 2,000. */
   pollInterval?: number | undefined;
-  /** Called at once and a few times a second while it waits. What it throws ends the wait. */
-  onProgress?: ((progress: WaitProgress) => void) | undefined;
+  /** Called at once and a few times a second while it waits. What it throws, or rejects with, ends the wait. */
+  onProgress?: ((progress: WaitProgress) => unknown) | undefined;
 }
 
 /** Settings of {@link Approvals.get}. */

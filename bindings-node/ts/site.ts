@@ -119,8 +119,8 @@ export type LimeSiteListener<E extends keyof LimeSiteEvents> = (...args: LimeSit
 export interface WaitForLoginOptions extends RequestOptions {
   /** Milliseconds to wait. Default 120,000. */
   timeout?: number | undefined;
-  /** Called at once and a few times a second while it waits. What it throws ends the wait. */
-  onProgress?: ((progress: WaitProgress) => void) | undefined;
+  /** Called at once and a few times a second while it waits. What it throws, or rejects with, ends the wait. */
+  onProgress?: ((progress: WaitProgress) => unknown) | undefined;
 }
 
 /** Settings of {@link LimeSite.verifyPassport}. */

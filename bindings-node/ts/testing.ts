@@ -366,8 +366,8 @@ export class LimeSandbox {
    * Approves what is asked for from now on, and what is pending, until the rule is removed.
    *
    * @param pattern Which actions; `*` is any text, `?` one character.
-   * @throws SandboxError This is not, or no longer, a sandbox; or `SESAME_BROKER_URL` is a broker on another machine,
-   * which real people would then be asked through.
+   * @throws SandboxError This is not, or no longer, a sandbox; or the environment is such that real people would be asked:
+   * `SESAME_BROKER_URL` is a broker on another machine, or is not set beside a `SESAME_API_KEY` that is not the sandbox's.
    */
   autoApprove(pattern = '*', options: DecisionOptions = {}): Promise<Rule> {
     return this.#rule('approved', pattern, options);
@@ -526,12 +526,13 @@ export class LimeSandbox {
     if ((await identify(this.controlUrl)).site_token !== this.siteToken) {
       throw new SandboxError(`what answers at ${this.controlUrl} is not this sandbox any more`);
     }
-    const broker = process.env.SESAME_BROKER_URL;
-    if (broker && !isLocal(broker)) {
-      throw new SandboxError(
-        `SESAME_BROKER_URL is ${broker}: code under test would ask real people. Use sandbox.useEnvironment(), or unset it`,
-      );
-    }
+    const [broker = '', key = ''] = ['SESAME_BROKER_URL', 'SESAME_API_KEY'].map((name) => process.env[name]?.trim());
+    if (broker === '' ? key === '' || key === this.sesameApiKey : isLocal(broker)) return;
+    // Without a URL a client asks the broker that everybody uses.
+    const found = broker === '' ? 'is not set and SESAME_API_KEY is no key of this sandbox' : `is ${broker}`;
+    throw new SandboxError(
+      `SESAME_BROKER_URL ${found}: code under test would ask real people. Use sandbox.useEnvironment()`,
+    );
   }
 }
 

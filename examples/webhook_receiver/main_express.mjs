@@ -13,7 +13,7 @@ const verified = webhook({
   secret: process.env.SESAME_WEBHOOK_SECRET,
   // The timestamp of a webhook is not signed: without a guard, whoever has seen one could send it again.
   replayGuard: new ReplayGuard(),
-  onRefused: (error) => console.log(`webhook refused\t${error.reason}`),
+  onRefused: ({ reason }) => console.log(reason === 'replayed' ? 'webhook repeated' : `webhook refused\t${reason}`),
 });
 
 app.post('/sesame/webhook', verified, (request, response) => {

@@ -13,7 +13,7 @@ app.register(webhooks, {
   secret: process.env.SESAME_WEBHOOK_SECRET,
   // The timestamp of a webhook is not signed: without a guard, whoever has seen one could send it again.
   replayGuard: new ReplayGuard(),
-  onRefused: (error) => console.log(`webhook refused\t${error.reason}`),
+  onRefused: ({ reason }) => console.log(reason === 'replayed' ? 'webhook repeated' : `webhook refused\t${reason}`),
   handler: async ({ body }) => {
     console.log(`webhook verified\t${body.approval_id} ${body.status}`);
   },

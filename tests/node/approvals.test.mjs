@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -212,6 +213,7 @@ test('nothing but approved lets a call through, and whatever goes wrong the func
     await assert.rejects(gated({ [name]: broken })('x'), RangeError, name);
   }
   await assert.rejects(gated({ onProgress: broken })(), RangeError);
+  await assert.rejects(gated({ onProgress: async () => broken() })(), RangeError);
   await assert.rejects(gated({ context: { a: 1 }, redact: broken })(), RangeError);
   await assert.rejects(gated({ when: () => undefined })(), lime.InvalidArgumentError);
   await assert.rejects(gated({ when: () => 1 })(), lime.InvalidArgumentError);
@@ -287,8 +289,33 @@ test('an approval counts for the arguments that it was asked for', async (t) => 
   }
   class Pool {
     used = 0;
-    query = () => {};
+    connections = [new EventEmitter()];
   }
+  class Hidden {
+    shown = 1;
+    #hidden = 1;
+    change() {
+      this.#hidden += 1;
+      this.shown += 1;
+    }
+  }
+  class Callback {
+    amount = 1;
+    done = () => {};
+  }
+  class Money {
+    #cents = 1;
+    set cents(value) {
+      this.#cents = value;
+    }
+    toJSON() {
+      return { cents: this.#cents };
+    }
+  }
+  class List extends Array {}
+  const shared = { a: 1 };
+  const looped = new Order();
+  looped.next = { back: looped };
   const changes = {
     'an object': [{ amount: 1 }, (value) => (value.amount = 2)],
     'a nested object': [{ list: [{ a: 1 }] }, (value) => (value.list[0].a = 2)],
@@ -300,6 +327,15 @@ test('an approval counts for the arguments that it was asked for', async (t) => 
     bytes: [Buffer.from('ab'), (value) => (value[0] = 0)],
     'an instance': [new Order(), (value) => value.items.push('pen')],
     'minus zero': [{ x: 0 }, (value) => (value.x = -0)],
+    'an instance with a function': [new Callback(), (value) => (value.amount = 2)],
+    'what toJSON gives': [new Money(), (value) => (value.cents = 2)],
+    'a list of a class of its own': [List.from([{ a: 1 }]), (value) => (value[0].a = 2)],
+    'what is in two places': [[shared, { shared }], () => (shared.a = 2)],
+    'what is in a cycle': [looped, () => looped.items.push('pen')],
+    'the order of a set': [new Set([1, 2]), (value) => value.delete(1) && value.add(1)],
+    'a field of an array': [[1], (value) => (value.note = 'x')],
+    'an error': [new Error('a'), (value) => (value.message = 'b')],
+    'a long text': [{ text: 'a'.repeat(1000) }, (value) => (value.text = `${'a'.repeat(999)}b`)],
     'a symbol': [{ [Symbol.for('k')]: 1 }, (value) => (value[Symbol.for('k')] = 2)],
   };
   const call = async (value, change, options = {}) => {
@@ -329,6 +365,8 @@ test('an approval counts for the arguments that it was asked for', async (t) => 
   for (const [value, change] of [
     [machine, () => socket.on('x', () => {})],
     [new Pool(), (pool) => (pool.used += 1)],
+    [new Hidden(), (hidden) => hidden.change()],
+    [new Proxy({}, {}), () => {}],
     [new WeakMap(), () => {}],
     [Promise.resolve(), () => {}],
   ]) {
@@ -339,6 +377,69 @@ test('an approval counts for the arguments that it was asked for', async (t) => 
   assert.equal(await call(value, (given) => (given.text = 'b'), { bind: ({ amount }) => amount }), undefined);
   const error = await call(value, (given) => (given.amount = 2), { bind: ({ amount }) => amount });
   assert.equal(error.reason, 'args_changed');
+});
+
+test('arguments are bound however large and entangled they are', async () => {
+  const { fingerprint } = createRequire(import.meta.url)('../../bindings-node/dist/fingerprint.js');
+  let chain = {};
+  const last = chain;
+  for (let length = 0; length < 200_000; length += 1) chain = { chain };
+  const before = fingerprint(chain, 'refused');
+  last.changed = true;
+  assert.notEqual(fingerprint(chain, 'refused'), before);
+  // Two to the power of sixty ways from the first to the last.
+  let lattice = { end: 1 };
+  const end = lattice;
+  for (let depth = 0; depth < 60; depth += 1) lattice = { left: lattice, right: lattice };
+  const whole = fingerprint(lattice, 'refused');
+  end.end = 2;
+  assert.notEqual(fingerprint(lattice, 'refused'), whole);
+  const everything = Array.from({ length: 300 }, (_, id) => ({ id, others: [] }));
+  for (const one of everything) one.others = everything;
+  const all = fingerprint(everything, 'refused');
+  everything[299].id = 0;
+  assert.notEqual(fingerprint(everything, 'refused'), all);
+  // What is shared and what is equal are the same data, and the order of names is none.
+  const part = { x: 1, y: 2 };
+  assert.equal(
+    fingerprint([part, part], 'refused'),
+    fingerprint(
+      [
+        { y: 2, x: 1 },
+        { x: 1, y: 2 },
+      ],
+      'refused',
+    ),
+  );
+  const different = [
+    1,
+    '1',
+    1n,
+    true,
+    'true',
+    null,
+    'null',
+    undefined,
+    [],
+    {},
+    [1],
+    [[1]],
+    ['1'],
+    { 0: 1 },
+    new Set([1]),
+    [1, undefined],
+    new Map([[1, 1]]),
+    new Date(1),
+    Buffer.from([1]),
+    new Uint16Array([1]),
+    Object(1),
+    /1/,
+    new URL('http://a/'),
+    'http://a/',
+    [[], 1],
+    [[1], []],
+  ];
+  assert.equal(new Set(different.map((value) => fingerprint(value, 'refused'))).size, different.length);
 });
 
 test('an approval lets one call through, and only for its arguments', async (t) => {
@@ -371,6 +472,23 @@ test('the automatic key is the call, the same in every process', async (t) => {
     lime.InvalidArgumentError,
   );
   await assert.rejects(gated({ at: { deep: new EventEmitter() } }), lime.InvalidArgumentError);
+  // One that was given up is pending, and picked up; one that was granted meanwhile is not.
+  const patient = (timeout) =>
+    requireApproval('b', { dedupKey: 'auto', pollInterval: 10, timeout }, function pay(..._args) {});
+  await sandbox.reset();
+  await assert.rejects(patient(20)(1), lime.TimeoutError);
+  const again = patient(60_000)(1);
+  await sandbox.received('read_approval', { atLeast: 2 });
+  const [given] = await sandbox.approvals();
+  await sandbox.decide(given.approval_id);
+  await again;
+  await assert.rejects(patient(20)(2), lime.TimeoutError);
+  await sandbox.decide((await sandbox.approvals({ status: 'pending' }))[0].approval_id);
+  await assert.rejects(patient(20)(2), { reason: 'already_used' });
+  await sandbox.reset();
+  await sandbox.autoApprove('*');
+  await gated({ a: 1, b: [2] });
+  await gated({ b: [2], a: 2 });
   const [first, second, ...more] = await keys();
   assert.notEqual(first, second);
   assert.deepEqual(more, []);
@@ -396,6 +514,20 @@ test('processes that share a journal let an approval through once', async (t) =>
     [0, '', 'ran\n'],
   ]);
   assert.equal(readdirSync(journal).length, 1);
+  // Of where the program was when it gated, and made with what is above it.
+  const before = process.cwd();
+  process.chdir(path.dirname(journal));
+  t.after(() => process.chdir(before));
+  const relative = requireApproval('a', { dedupKey: 'job-2', journal: 'made/below', pollInterval: 10 }, () => 'ran');
+  process.chdir(before);
+  assert.equal(await relative(), 'ran');
+  assert.equal(readdirSync(path.join(path.dirname(journal), 'made/below')).length, 1);
+  const file = path.join(journal, readdirSync(journal)[0]);
+  let ran = false;
+  const broken = requireApproval('a', { journal: path.join(file, 'below') }, () => (ran = true));
+  await assert.rejects(broken(), { code: 'ENOTDIR' });
+  assert(!ran);
+  for (const wrong of ['', 7]) assert.throws(() => requireApproval('a', { journal: wrong }), lime.InvalidArgumentError);
   // The same name as the other languages give it.
   const { createHash } = await import('node:crypto');
   const [{ approval_id: id }] = await sandbox.approvals();

@@ -136,7 +136,13 @@ test('nothing is decided for anybody but a sandbox', async (t) => {
   await assert.rejects(LimeSandbox.connect(`http://127.0.0.1:${impostor.address().port}/_sandbox`), /is not a sandbox/);
   process.env.SESAME_BROKER_URL = 'https://getsesame.dev';
   t.after(() => delete process.env.SESAME_BROKER_URL);
-  await assert.rejects(sandbox.autoApprove(), /real people/);
+  await assert.rejects(sandbox.autoApprove(), /SESAME_BROKER_URL is https.*real people/);
+  delete process.env.SESAME_BROKER_URL;
+  process.env.SESAME_API_KEY = 'sk_somebodys';
+  t.after(() => delete process.env.SESAME_API_KEY);
+  await assert.rejects(sandbox.autoApprove(), /is not set.*real people/);
+  process.env.SESAME_API_KEY = sandbox.sesameApiKey;
+  await sandbox.autoApprove();
 });
 
 test('a missing or broken sandbox says what to do', async (t) => {

@@ -1864,9 +1864,14 @@ def test_a_coroutine_with_a_blocking_client_leaves_the_loop_free(sandbox: Sandbo
                 await asyncio.sleep(0)
 
         ticker = asyncio.create_task(tick())
-        human = asyncio.create_task(asyncio.to_thread(decide, sandbox, "approved"))
+
+        async def decide_once_the_loop_has_been_free() -> None:
+            while ticks < 100:
+                await asyncio.sleep(0)
+            await asyncio.to_thread(decide, sandbox, "approved")
+
+        human = asyncio.create_task(decide_once_the_loop_has_been_free())
         assert await act() == threading.get_ident()
-        assert ticks > 100
         await human
         ticker.cancel()
 

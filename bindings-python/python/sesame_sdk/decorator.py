@@ -184,14 +184,14 @@ def _names(option: str, names: Any) -> tuple[str, ...]:
     found = tuple(names) if isinstance(names, Iterable) and not isinstance(names, bytes) else None
     if found is None or not all(isinstance(name, str) for name in found):
         raise _wrong(
-            option, "is", names, "the names of arguments" if option == "bind" else "names, or a function"
+            option, "is", names, "and takes names" + (" or a function" if option == "redact" else "")
         )
     return found
 
 
 def _progress(on_progress: Any) -> Any:
     if on_progress is not None and not callable(on_progress):
-        raise _wrong("on_progress", "is", on_progress, "a function")
+        raise _wrong("on_progress", "is", on_progress, "and takes a function")
     if inspect.iscoroutinefunction(on_progress) or inspect.iscoroutinefunction(type(on_progress).__call__):
         raise TypeError("on_progress is a coroutine function, which nobody would wait for")
     return on_progress
@@ -202,7 +202,7 @@ def _seconds(option: str, value: Any, verb: str) -> float:
     from numbers import Real
 
     if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
-        raise _wrong(option, verb, value, "seconds")
+        raise _wrong(option, verb, value, "and takes seconds")
     seconds = float(value) if isinstance(value, Decimal) else value
     if seconds != seconds:
         raise ValueError(f"{option} {verb} not a number")
@@ -215,7 +215,7 @@ def _setting(option: str, value: Any, verb: str) -> Any:
         numpy = sys.modules.get("numpy")  # its comparisons give a bool of its own
         if isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_)):
             return bool(value)
-        raise _wrong(option, verb, value, "neither true nor false", takes=False)
+        raise _wrong(option, verb, value, "which is neither true nor false")
     if option == "poll_interval":
         if not 0 <= (seconds := _seconds(option, value, verb)) < math.inf:
             raise ValueError(f"{option} {verb} {seconds}: it takes seconds")
@@ -224,10 +224,10 @@ def _setting(option: str, value: Any, verb: str) -> Any:
         return None  # left out; a function that gives it has more likely forgotten to give something
     if option == "context":
         if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "auto"):
-            raise _wrong(option, verb, value, 'a dict, or "auto"')
+            raise _wrong(option, verb, value, 'and takes a dict or "auto"')
         return value
     if not isinstance(value, str):
-        raise _wrong(option, verb, value, "a text")
+        raise _wrong(option, verb, value, "and takes a text")
     if option == "dedup_key" and not value.strip():
         raise ValueError(
             f"{option} {verb} empty: calls that have nothing to do with each other would share it"
@@ -235,11 +235,11 @@ def _setting(option: str, value: Any, verb: str) -> Any:
     return value
 
 
-def _wrong(option: str, verb: str, value: Any, what: str, *, takes: bool = True) -> TypeError:
+def _wrong(option: str, verb: str, value: Any, why: str) -> TypeError:
     given = "None" if value is None else f"a {type(value).__qualname__}"
     if inspect.iscoroutine(value):
         value.close()
-    return TypeError(f"{option} {verb} {given}, " + (f"and takes {what}" if takes else f"which is {what}"))
+    return TypeError(f"{option} {verb} {given}, {why}")
 
 
 def _folder(journal: str | os.PathLike[str]) -> str:
@@ -456,7 +456,7 @@ class _Call:
             # A copy: it may change what it gets.
             shown = redact(masked(context, (), usual=automatic))
             if not isinstance(shown, Mapping):
-                raise _wrong("redact", "gave", shown, "a function that gives what may be shown, as a dict")
+                raise _wrong("redact", "gave", shown, "and what may be shown is a dict")
             return dict(shown)
         return masked(context, redact, usual=automatic)
 

@@ -67,7 +67,7 @@ format: setup go ## Format Rust, Python and Go
 	@"$$(tools/go.sh env GOROOT)"/bin/gofmt -w bindings-go examples
 
 header: setup ## Write include/lime.h anew from ffi-c
-	@cargo run --quiet --locked -p lime-header -- --write
+	@cargo run --quiet --locked --bin lime-header -- --write
 
 abi: build ## Write down in abi/ what the C library offers; refuses what would break programs
 	@$(VENV)/python tools/abi.py --write
@@ -79,7 +79,7 @@ docs: setup ## Write the reference of the C library into build/docs/html
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist
 
-install: setup ## Install header, libraries and lime.pc into PREFIX=dir
+install: setup ## Install headers, libraries, lime.pc and the CMake package into PREFIX=dir
 	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)
 	@packaging/install.sh "$(PREFIX)" "target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))"
 

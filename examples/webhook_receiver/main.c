@@ -1,7 +1,7 @@
 /* Receives the broker's webhooks with nothing but sockets; a real service has a web server in front.
    Reads SESAME_WEBHOOK_SECRET. Prints its address (`listening<TAB>URL`), then a line for each delivery:
-   `webhook<TAB>approval_id<TAB>status`, answered by 204, or `refused<TAB>why`, answered by 400. Arguments: the port
-   (default 0, a free one), and after how many requests it ends (default: never). */
+   `webhook<TAB>approval_id<TAB>status` or `repeated`, answered by 204, or `refused<TAB>why`, answered by 400. Arguments:
+   the port (default 0, a free one), and after how many requests it ends (default: never). */
 #include <arpa/inet.h>
 #include <lime.h>
 #include <signal.h>
@@ -81,16 +81,21 @@ static int take(const lime_webhook_verifier *verifier, const struct request *req
     lime_error *error = NULL;
     int32_t status = lime_webhook_verify(verifier, request->names, request->values, request->header_count, request->body,
                                          request->body_length, &webhook, &error);
+    const char *why = lime_error_code(error);
+    int answer = 204;
     if (status == LIME_OK) {
         /* Here the decision takes effect, once for each approval_id. */
         const char *id = lime_webhook_approval_id(webhook), *decision = lime_webhook_status_text(webhook);
         printf("webhook\t%s\t%s\n", id ? id : "", decision ? decision : "");
+    } else if (why && !strcmp(why, LIME_REFUSAL_REPLAYED)) {
+        puts("repeated"); /* the broker repeats what it had no answer to: it has been handled */
     } else {
-        printf("refused\t%s\n", lime_error_code(error) ? lime_error_code(error) : lime_status_name(status));
+        printf("refused\t%s\n", why ? why : lime_status_name(status));
+        answer = 400;
     }
     lime_webhook_free(webhook);
     lime_error_free(error);
-    return status == LIME_OK ? 204 : 400;
+    return answer;
 }
 
 int main(int argc, char **argv) {

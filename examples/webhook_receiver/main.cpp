@@ -1,7 +1,7 @@
 // Receives the broker's webhooks with nothing but sockets; a real service has a web server in front.
 // Reads SESAME_WEBHOOK_SECRET. Prints its address (`listening<TAB>URL`), then a line for each delivery:
-// `webhook<TAB>approval_id<TAB>status`, answered by 204, or `refused<TAB>why`, answered by 400. Arguments: the port
-// (default 0, a free one), and after how many requests it ends (default: never).
+// `webhook<TAB>approval_id<TAB>status` or `repeated`, answered by 204, or `refused<TAB>why`, answered by 400. Arguments:
+// the port (default 0, a free one), and after how many requests it ends (default: never).
 #include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
@@ -100,6 +100,10 @@ Request receive(const Socket &connection) {
 int answer_to(const Socket &connection, const lime::WebhookVerifier &verifier) try {
     const Request request = receive(connection);
     const lime::Result<lime::Webhook> webhook = verifier.try_verify(request.headers, request.body);
+    if (!webhook && webhook.error().code() == LIME_REFUSAL_REPLAYED) {
+        std::cout << "repeated" << std::endl; // the broker repeats what it had no answer to: it has been handled
+        return 204;
+    }
     if (!webhook) {
         std::cout << "refused\t" << webhook.error().code().value_or("") << std::endl;
         return 400;

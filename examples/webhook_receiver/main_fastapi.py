@@ -24,6 +24,9 @@ async def sesame_webhook(request: Request) -> Response:
     try:
         payload = verify_webhook(request.headers, raw, SECRET, replay_guard=guard)
     except WebhookVerificationError as error:
+        if error.reason == "replayed":  # the broker repeats what it had no answer to: it has been handled
+            print("webhook repeated", flush=True)
+            return Response(status_code=204)
         print(f"webhook refused\t{error.reason}", flush=True)
         raise HTTPException(status_code=400, detail="bad signature") from error
     print(f"webhook verified\t{payload['approval_id']} {payload['status']}", flush=True)

@@ -23,6 +23,9 @@ def sesame_webhook() -> tuple[str, int]:
     try:
         payload = verify_webhook(request.headers, raw, SECRET, replay_guard=guard)
     except WebhookVerificationError as error:
+        if error.reason == "replayed":  # the broker repeats what it had no answer to: it has been handled
+            print("webhook repeated", flush=True)
+            return "", 204
         print(f"webhook refused\t{error.reason}", flush=True)
         abort(400)
     print(f"webhook verified\t{payload['approval_id']} {payload['status']}", flush=True)

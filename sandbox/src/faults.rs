@@ -133,6 +133,11 @@ pub(crate) struct FaultPlan {
 }
 
 impl FaultPlan {
+    /// No rules. Numbers are not reused: whoever added one before must not take a later one away.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { rules: Vec::new(), next_id: self.next_id }
+    }
+
     /// Adds rules, all or none of them. Returns their ids.
     pub(crate) fn add(&mut self, faults: &[Fault]) -> Result<Vec<u64>, ControlError> {
         let compiled: Vec<_> = faults.iter().map(Fault::compile).collect::<Result<_, _>>()?;

@@ -287,6 +287,7 @@ impl Core {
             let streams = std::mem::take(&mut state.streams);
             let next_stream = state.next_stream;
             let next_event = state.next_event;
+            let faults = state.faults.emptied();
             state.broker.reset(&self.start);
             let State { broker, received, .. } = std::mem::replace(state, State::new(&self.start));
             state.broker = broker;
@@ -296,6 +297,7 @@ impl Core {
             state.streams = streams;
             state.next_stream = next_stream;
             state.next_event = next_event;
+            state.faults = faults;
         });
         self.epoch.send_modify(|epoch| *epoch += 1);
         self.timer.notify_one();

@@ -234,6 +234,18 @@ async fn a_reset_ends_long_polls_and_forgets() {
 }
 
 #[tokio::test]
+async fn rules_and_faults_of_before_a_reset_take_none_away_that_came_after() {
+    let sandbox = sandbox().await;
+    let (rule, fault) = (Rule::approve("a"), lime_sandbox::Fault::on("jwks").status(500).always());
+    let before = (sandbox.add_rule(rule.clone()).unwrap(), sandbox.add_fault(fault.clone()).unwrap());
+    sandbox.reset();
+    let after = (sandbox.add_rule(rule).unwrap(), sandbox.add_fault(fault).unwrap());
+    assert!(sandbox.remove_rule(before.0).is_err() && sandbox.remove_fault(before.1).is_err());
+    assert_eq!(sandbox.rules().iter().map(|rule| rule.id).collect::<Vec<_>>(), [after.0]);
+    assert_eq!(sandbox.faults().iter().map(|fault| fault.id).collect::<Vec<_>>(), [after.1]);
+}
+
+#[tokio::test]
 async fn many_long_polls_are_cheap() {
     let sandbox = std::sync::Arc::new(sandbox().await);
     let mut polls = tokio::task::JoinSet::new();

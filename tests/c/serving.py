@@ -136,8 +136,8 @@ def webhook_receiver(command: list[str], sandbox: Sandbox) -> None:
         ]
         for body, piece, said, status in (
             (sent["body"].replace("approved", "denied"), 1 << 20, ["refused", "mismatch"], 400),
-            (sent["body"], 1 << 20, ["refused", "replayed"], 400),
-            (sent["body"], 1, ["refused", "replayed"], 400),
+            (sent["body"], 1 << 20, ["repeated"], 204),
+            (sent["body"], 1, ["repeated"], 204),
         ):
             lines = [*headers, f"Content-Length: {len(body.encode())}"]
             raw = HEAD + "\r\n".join(lines).encode() + b"\r\n\r\n" + body.encode()

@@ -72,8 +72,7 @@ void the_host_carries_a_request() {
         CHECK_THROWS(lime::InvalidArgumentError, request.write("too early"));
         CHECK_THROWS(lime::InvalidArgumentError, request.end());
         CHECK_THROWS(lime::InvalidArgumentError, request.respond(7, json));
-        const Headers with_nul = {{"content-type", "application/json"}, {std::string("bad\0name", 8), "x"}, {"bad", std::string("x\0y", 3)}};
-        CHECK(request.respond(201, with_nul));
+        CHECK(request.respond(201, json));
         CHECK_THROWS(lime::InvalidArgumentError, request.respond(201, json));
         for (const char byte : login_request) CHECK(request.write({&byte, 1}));
         request.end();
@@ -172,6 +171,149 @@ void an_exception_of_the_host_fails_the_request() {
     const lime::HttpRequest request = host.requests.take();
     CHECK(creating.cancel());
     CHECK_EQ(host.errors.take(), std::string("abort"));
+}
+
+/// Hands over a whole answer.
+void answer(lime::HttpRequest request, std::int32_t http_status, const std::string &body, const Headers &headers = json) {
+    CHECK(request.respond(http_status, headers));
+    CHECK(request.write(body));
+    request.end();
+}
+
+void a_header_with_a_nul_is_not_cut() {
+    Host host;
+    const lime::Transport transport(functions(host));
+    const lime::Site site(through(transport));
+    const std::string limited = R"({"ok":false,"error":{"code":"RATE_LIMIT_EXCEEDED","message":"Slow down"}})";
+    for (const auto &[header, wanted] : {
+             std::pair(std::pair<std::string, std::string>("retry-after", "7"), 7s),
+             std::pair(std::pair<std::string, std::string>(std::string("retry-after\0x", 13), "7"), 0s),
+             std::pair(std::pair<std::string, std::string>("retry-after", std::string("7\0x", 3)), 0s),
+         }) {
+        auto creating = site.create_login_request_start();
+        answer(host.requests.take(), 429, limited, {{"content-type", "application/json"}, header});
+        CHECK(CHECK_THROWS(lime::RateLimitError, creating.get()).retry_after().value_or(0s) == wanted);
+    }
+}
+
+void time_limits_are_whose_the_transport_says() {
+    Host ours, theirs;
+    lime::TransportFunctions keeping = functions(theirs);
+    keeping.keeps_time = true;
+    const lime::Transport limited(functions(ours)), unlimited(std::move(keeping));
+    lime::SiteOptions options = through(unlimited);
+    options.timeout = 1ms;
+    const lime::Site kept(options);
+    options.transport = &limited;
+    const lime::Site bounded(options);
+    auto first = kept.create_login_request_start();
+    lime::HttpRequest waiting = theirs.requests.take();
+    auto second = bounded.create_login_request_start();
+    const lime::HttpRequest late = ours.requests.take();
+    CHECK_EQ(ours.aborted.take(), late.id());
+    CHECK_THROWS(lime::TransportTimeoutError, second.get());
+    CHECK(waiting.is_wanted());
+    answer(std::move(waiting), 200, login_request);
+    CHECK_EQ(first.get().request_id(), std::string("lr_1"));
+}
+
+/// Has a call answered by 500, and gives whether it was sent again.
+template <class Start> bool sent_again(Host &host, const Start &start) {
+    auto call = start();
+    answer(host.requests.take(), 500, "{}");
+    bool again = false;
+    while (!call.wait_for(0s)) {
+        if (host.requests.size() == 0) continue;
+        again = true;
+        answer(host.requests.take(), 500, "{}");
+    }
+    return again;
+}
+
+void options_reach_the_sites() {
+    Host host;
+    const lime::Transport transport(functions(host));
+    const lime::Clock clock(std::chrono::system_clock::now(), true);
+    lime::SiteOptions options = through(transport);
+    options.max_retries = 1;
+    options.clock = &clock;
+    const auto creates = [&] { return lime::Site(options).create_login_request_start(); };
+    options.post_retry = lime::PostRetry::seed;
+    CHECK(sent_again(host, creates));
+    options.post_retry = lime::PostRetry::today;
+    CHECK(!sent_again(host, creates));
+    const lime::Clock still(std::chrono::system_clock::now());
+    options.clock = &still;
+    options.sse_backoff_base = 40ms;
+    const lime::Site streaming(options);
+    streaming.start_events();
+    host.requests.take().fail(lime::Reach::not_sent, "no route");
+    still.wait_for_sleeps(1, 30s);
+    CHECK(*still.slept(0) <= 40ms);
+}
+
+void options_reach_the_agents() {
+    Host host;
+    const lime::Transport transport(functions(host));
+    const lime::Clock clock(std::chrono::system_clock::now(), true);
+    lime::AgentOptions options;
+    options.agent_token = "at_x";
+    options.base_url = "https://a.b/api/v1";
+    options.timeout = 1ms;
+    options.max_retries = 0;
+    options.transport = &transport;
+    CHECK_THROWS(lime::TransportTimeoutError, lime::Agent(options).get_profile());
+    CHECK(!host.requests.take().is_wanted());
+    options.timeout = 1min;
+    options.clock = &clock;
+    const auto profile = [&] { return lime::Agent(options).get_profile_start(); };
+    CHECK(!sent_again(host, profile));
+    options.max_retries = 1;
+    CHECK(sent_again(host, profile));
+    options.pow_timeout = 77s;
+    CHECK(lime::Agent(options).progress().left() == 77s);
+    for (const auto digest : {lime::PowDigest::seed, lime::PowDigest::today})
+        for (const auto post_retry : {lime::PostRetry::seed, lime::PostRetry::today}) {
+            options.pow_digest = digest;
+            options.post_retry = post_retry;
+            auto login = lime::Agent(options).login_start("lr_1");
+            answer(host.requests.take(), 200, R"({"ok":true,"data":{"pow_challenge":"challenge","pow_difficulty":8}})");
+            lime::HttpRequest approve = host.requests.take();
+            const std::string nonce = lime::solve_pow("challenge", 8, digest, 60s);
+            CHECK(approve.body().find("\"" + nonce + "\"") != std::string_view::npos);
+            answer(std::move(approve), 500, "{}");
+            if (post_retry == lime::PostRetry::seed) answer(host.requests.take(), 500, "{}");
+            CHECK_THROWS(lime::Error, login.get());
+        }
+    CHECK_EQ(host.requests.size(), std::size_t{0});
+}
+
+void options_reach_the_broker_s_clients() {
+    Host host;
+    const lime::Transport transport(functions(host));
+    const lime::Clock clock(std::chrono::system_clock::now(), true);
+    lime::SesameOptions options;
+    options.api_key = "sk_x";
+    options.base_url = "https://a.b";
+    options.timeout = 1ms;
+    options.max_retries = 0;
+    options.transport = &transport;
+    CHECK_THROWS(lime::TransportTimeoutError, lime::Sesame(options).get("ap_1"));
+    const std::uint64_t late = host.requests.take().id();
+    CHECK_EQ(host.aborted.take(), late);
+    options.timeout = 1min;
+    options.clock = &clock;
+    const auto get = [&] { return lime::Sesame(options).get_start("ap_1"); };
+    CHECK(!sent_again(host, get));
+    options.max_retries = 1;
+    CHECK(sent_again(host, get));
+    options.clock = nullptr;
+    options.poll_timeout = 1ms;
+    auto waiting = lime::Sesame(options).wait_start("ap_1", {lime::forever, 1ms});
+    const lime::HttpRequest hung = host.requests.take();
+    CHECK_EQ(host.aborted.take(), hung.id()); // and asked again, until
+    CHECK(waiting.cancel());
+    CHECK_THROWS(lime::CancelledError, waiting.get());
 }
 
 void a_transport_that_cannot_be() {
@@ -310,6 +452,11 @@ int main() {
     TEST(every_client_takes_a_transport);
     TEST(failures);
     TEST(an_exception_of_the_host_fails_the_request);
+    TEST(a_header_with_a_nul_is_not_cut);
+    TEST(time_limits_are_whose_the_transport_says);
+    TEST(options_reach_the_sites);
+    TEST(options_reach_the_agents);
+    TEST(options_reach_the_broker_s_clients);
     TEST(a_transport_that_cannot_be);
     TEST(a_stream_is_held_back_by_events_that_live);
     TEST(a_clock_moves_back_offs);

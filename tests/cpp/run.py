@@ -82,7 +82,11 @@ def story(tests: c.Tests) -> None:
             "another-agent": another_agent,
             "before-expiry": c.request_expires,
             "before-second-login": c.keys_rotate,
+            "clear": lambda sandbox: sandbox.control("DELETE", "/received"),
             "first-login": c.first_login_goes_wrong,
+            "issuer": lambda sandbox: sandbox.control("PATCH", "/settings", {"issuer": True}),
+            "key-fetches": lambda sandbox: len(sandbox.control("GET", "/received?route=jwks")["received"]),
+            "no-issuer": lambda sandbox: sandbox.control("PATCH", "/settings", {"issuer": False}),
             "webhook": lambda _: receiver.next(),
         }
         told(tests, "story", places, "g++", "c++20", CALLBACK_URL=receiver.url)

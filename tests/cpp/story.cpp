@@ -83,6 +83,35 @@ void through_a_503_and_a_cut() {
     CHECK_EQ(site->last_error().value().kind(), lime::ErrorKind::transport);
 }
 
+/// Whether a login's passport is refused for want of an issuer.
+bool refuses(const lime::Site &by, const Login &login, bool require_issuer = false) {
+    lime::PassportCheck check;
+    check.require_issuer = require_issuer;
+    const auto passport = by.try_verify_passport(login.passport.value_or(""), login.request_id, check);
+    const auto started = by.verify_passport_start(login.passport.value_or(""), login.request_id, check).take_future();
+    started.wait();
+    return !passport && passport.error().kind() == lime::ErrorKind::invalid_passport;
+}
+
+void a_passport_without_issuer() {
+    at("no-issuer");
+    agent->login(site->create_login_request().request_id());
+    const Login login = logins.take();
+    lime::SiteOptions options;
+    options.require_issuer = true;
+    CHECK(!refuses(*site, login) && refuses(*site, login, true) && refuses(lime::Site(options), login));
+    lime::PassportCheck strict;
+    strict.require_issuer = true;
+    CHECK_THROWS(lime::InvalidPassportError, site->verify_passport_cached(*login.passport, login.request_id, strict));
+    options = {};
+    options.jwks_cache_ttl = 0ms;
+    const lime::Site forgetful(options);
+    at("clear");
+    CHECK(!refuses(forgetful, login) && !refuses(forgetful, login));
+    CHECK(std::stoi(at("key-fetches")) >= 2);
+    at("issuer");
+}
+
 void through_rotated_keys() { log_in("before-second-login", true); }
 
 void a_request_expires() {
@@ -304,6 +333,7 @@ int main() {
     LOGIN(clients);
     LOGIN(through_a_503_and_a_cut);
     LOGIN(through_rotated_keys);
+    LOGIN(a_passport_without_issuer);
     LOGIN(a_request_expires);
     LOGIN(the_profile);
     LOGIN(everything_is_dropped);

@@ -355,6 +355,14 @@ def sesame() -> dict[str, Any]:
             )
         )
         client.close()
+    found["answers"]["late"] = {}
+    pending = base64.urlsafe_b64encode(json.dumps({**STATE, "status": "pending"}).encode()).decode()
+    with Sesame(api_key="sk_x", base_url=f"http://127.0.0.1:{server.server_port}/200/{pending}/") as client:
+        waiting = sesame_sdk.Approval("ap_1", "pending", client.approvals)
+        for timeout in (1.0, 0.3, 0.0, 1, 0, -1.5):
+            found["answers"]["late"][repr(timeout)] = told(
+                lambda t=timeout: waiting.wait(t, poll_interval=0.1)
+            )
     found["sent"] = [
         request for number, request in enumerate(Broker.sent) if request not in Broker.sent[:number]
     ]

@@ -8,9 +8,10 @@ import logging
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from conftest import Sandbox
 
@@ -44,6 +45,27 @@ FAILURES: list[dict[str, Any]] = [
 HANDED_OVER = ("jwt", "passport", "args", "handler", "secret", "secrets", "context", "request", "settings")
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that stands behind it."""
+    todo, seen = [error], set[int]()
+    while todo:
+        found = todo.pop()
+        if id(found) not in seen:
+            seen.add(id(found))
+            todo += [behind for behind in (found.__cause__, found.__context__) if behind is not None]
+            yield found
+
+
+def own_locals(error: BaseException) -> Iterator[tuple[str, str]]:
+    """What a reporter of errors shows of the library's own frames; what other frames hold is theirs.
+
+    What the caller handed over for just this call is in these frames as it is in the caller's.
+    """
+    for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
+        if any(package in frame.filename for package in ("/lime_s", "/lime_agents/", "/sesame_")):
+            yield from (frame.locals or {}).items()
+
+
 class Everything:
     """What a program could show of what it got from the library."""
 
@@ -58,21 +80,10 @@ class Everything:
 
     def failed(self, error: BaseException) -> None:
         self.failures += 1
-        captured = traceback.TracebackException.from_exception(error, capture_locals=True)
-        # The library's own frames: what the caller's hold is the caller's. So is what the caller handed
-        # over for just this call, which Python keeps in the call's frame as it does in the caller's.
-        for frame in captured.stack:
-            if (
-                "/lime_s" in frame.filename
-                or "/lime_agents/" in frame.filename
-                or "/sesame_" in frame.filename
-            ):
-                self.texts += [f"{k}={v}" for k, v in (frame.locals or {}).items() if k not in HANDED_OVER]
         self.texts += traceback.format_exception(type(error), error, error.__traceback__)
-        seen: BaseException | None = error
-        while seen is not None:
+        for seen in chain(error):
             self.texts += [str(seen), repr(seen), repr(seen.args), repr(seen.__dict__)]
-            seen = seen.__cause__ or seen.__context__
+            self.texts += [f"{k}={v}" for k, v in own_locals(seen) if k not in HANDED_OVER]
 
     def tried(self, call: Callable[[], Any]) -> Any:
         try:
@@ -163,8 +174,6 @@ def test_lime_blocking(sandbox: Sandbox, everything: Everything) -> None:
 
 @pytest.mark.parametrize("injected", [False, True], ids=["own-transport", "httpx"])
 def test_lime_on_a_loop(sandbox: Sandbox, everything: Everything, injected: bool) -> None:
-    import httpx
-
     # httpx logs URLs and httpcore headers, at DEBUG; that is theirs, and not asked for here.
     logging.getLogger("httpcore").setLevel(logging.INFO)
     sandbox.control("PUT", "/settings", {"pow_difficulty": 18})
@@ -249,6 +258,60 @@ def test_sesame(sandbox: Sandbox, everything: Everything) -> None:
     everything.shown(guard)
     assert everything.failures > 15
     check(sandbox, everything)
+
+
+class Unbuilding(httpx.AsyncClient):
+    """Cannot build a request."""
+
+    def build_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
+        super().build_request(*args, **kwargs)
+        raise RuntimeError("no request of this client's")
+
+
+async def half(passport: str) -> AsyncIterator[bytes]:
+    yield passport.encode()
+    raise httpx.ReadError("in the middle")
+
+
+@pytest.mark.parametrize("failure", ["connect", "own", "read", "build"])
+def test_nothing_secret_in_the_frames_of_an_injected_clients_failure(failure: str) -> None:
+    """Not in those of the error that stands for it, not in those behind it."""
+    token, answer = "at_or_sk_of_somebody", "answer-with-a-passport"
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if failure == "connect":
+            raise httpx.ConnectError("nobody there", request=request)
+        if failure == "own":
+            raise RuntimeError("a fault of the transport's own")
+        return httpx.Response(200, content=half(answer))
+
+    async def caught(call: Any) -> Exception:
+        with pytest.raises(
+            Exception, match=r"nobody there|of the transport's own|in the middle|no request"
+        ) as found:
+            await call
+        return found.value
+
+    async def main() -> list[Exception]:
+        kind = Unbuilding if failure == "build" else httpx.AsyncClient
+        url = "http://127.0.0.1:1"
+        async with kind(transport=httpx.MockTransport(handle)) as client:
+            agent = LimeAgent(agent_token=token, base_url=url, http_client=client, max_retries=0)
+            sesame = AsyncSesame(api_key=token, base_url=url, http_client=client, max_retries=0)
+            return [
+                await caught(agent.get_profile()),
+                await caught(agent.login("lr_1")),
+                await caught(sesame.approvals.trigger("a", "b", context={"k": answer})),
+            ]
+
+    for error in asyncio.run(main()):
+        behind = list(chain(error))
+        carried = [entry for one in behind for entry in own_locals(one) if entry[0] == "exchange"]
+        assert carried, "the frames that carried it are there"
+        for one in behind:
+            for name, value in own_locals(one):
+                assert token not in value, name
+                assert answer not in value or name in HANDED_OVER, name
 
 
 def test_log_handlers_that_take_locks_do_not_deadlock(sandbox: Sandbox) -> None:

@@ -135,6 +135,11 @@ def test_every_failure_of_the_network_is_an_approval_error(sandbox: Sandbox) -> 
     with pytest.raises(ApprovalTimeout) as late:
         approval.wait(timeout=0.2)
     assert late.value.approval_id == approval.approval_id
+    sandbox.control("DELETE", "/faults")
+    with sandbox.fault("read_approval", status=503, count=0), pytest.raises(ApprovalTimeout) as late:
+        approval.wait(timeout=1.0)
+    said = f"Approval {approval.approval_id} not decided within 1.0s (status=pending; last poll: "
+    assert str(late.value).startswith(said)
     for action in ("drop_before", "drop_after", "cut", "garbage"):
         sandbox.fault("trigger_approval", action=action)
         with pytest.raises(OutcomeUnknownError):
@@ -142,6 +147,35 @@ def test_every_failure_of_the_network_is_an_approval_error(sandbox: Sandbox) -> 
     client.close()
     with pytest.raises(ApprovalError, match="closed"):
         client.approvals.trigger("a", "b")
+
+
+def test_an_approval_that_is_late_says_the_time_as_it_was_given(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the published package does. tests/published compares numbers that can be waited for."""
+    with Sesame() as client:
+        approval = client.approvals.trigger("a", "b")
+        decided = client.approvals._decided
+        monkeypatch.setattr(client.approvals, "_decided", lambda a, _, *rest: decided(a, 0.01, *rest))
+        for arguments, said in (
+            ((), "300.0"),
+            ((60,), "60"),
+            ((1.0,), "1.0"),
+            ((0.1 + 0.2,), f"{0.1 + 0.2}"),
+        ):
+            with pytest.raises(ApprovalTimeout) as late:
+                approval.wait(*arguments)
+            text = f"Approval {approval.approval_id} not decided within {said}s (status=pending)"
+            assert (str(late.value), late.value.args) == (text, (text,))
+
+    async def main() -> None:
+        async with AsyncSesame() as waiting:
+            approval = await waiting.approvals.trigger("a", "b")
+            for timeout in (0, 0.0, 0.3):
+                with pytest.raises(ApprovalTimeout, match=rf"within {timeout}s \(status=pending\)"):
+                    await approval.wait(timeout)
+
+    asyncio.run(main())
 
 
 def test_published_exceptions_keep_their_shapes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import inspect
 import itertools
 import logging
@@ -148,13 +149,23 @@ def test_handlers_run_one_at_a_time_in_order_on_one_thread_in_the_sites_context(
     assert overlapping == 0
 
 
-@pytest.mark.parametrize("raised", [RuntimeError("the host's own"), SystemExit(3)], ids=["error", "exit"])
+class Unusual(BaseException):
+    """As test runners and others have that are to pass every ``except Exception``."""
+
+
+@pytest.mark.parametrize(
+    "raised", [RuntimeError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Unusual]
+)
 def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
-    sandbox: Sandbox, site: SyncLimeSite, caplog: pytest.LogCaptureFixture, raised: BaseException
+    sandbox: Sandbox, site: SyncLimeSite, caplog: pytest.LogCaptureFixture, raised: type[BaseException]
 ) -> None:
     @site.on_login
     def failing(request_id: str, passport: str | None) -> None:
-        raise raised
+        raise raised("the host's own")
+
+    @site.on_state
+    def failing_too(status: lime_sites.StreamStatus) -> None:
+        raise raised("the host's own, too")
 
     events = listen(site)
     open_stream(site)
@@ -163,6 +174,31 @@ def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
     failed = [record for record in caplog.records if "on_login handler failed" in record.message]
     assert [record.name for record in failed] == ["lime", "lime"]
     assert failed[0].exc_info is not None
+    assert any("on_state handler failed" in record.message for record in caplog.records)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_replaced(sandbox: Sandbox, site: SyncLimeSite) -> None:
+    """Whatever ended it: what the stream brought meanwhile is handled by the next one."""
+    events = listen(site)
+    open_stream(site)
+    (thread,) = threads_of(site)
+    assert thread.ident is not None
+    # As a program does that wants to get rid of a thread. Where it is busy with a handler, it stays.
+    while thread.is_alive():
+        exception = ctypes.py_object(SystemExit)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), exception)
+        site._threads[os.getpid()].queue.wake()
+        thread.join(0.1)
+    sandbox.push_raw(frames(2))
+    while site.stream_status.events < 2:
+        pass
+    again = listen(site)
+    assert [again.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    sandbox.push_raw(frames(1))
+    assert again.get(timeout=30)[0] == "lr_0"
+    assert len(threads_of(site)) == 1
 
 
 def test_a_slow_handler_does_not_stop_the_reader_and_the_queue_holds(sandbox: Sandbox) -> None:
@@ -308,6 +344,60 @@ def threads_of(site: SyncLimeSite) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == f"lime-site-{site._id}"]
 
 
+class Failing:
+    """A native site whose stream cannot be started the first time."""
+
+    def __init__(self, native: Any, failure: BaseException) -> None:
+        self._native = native
+        self._failures = [failure]
+
+    def start_events(self, queue: Any) -> None:
+        if self._failures:
+            raise self._failures.pop()
+        self._native.start_events(queue)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError])
+def test_a_stream_that_did_not_start_starts_with_the_next_handler(
+    sandbox: Sandbox, site: SyncLimeSite, failure: type[BaseException]
+) -> None:
+    site._native = Failing(site._native, failure())  # type: ignore[assignment]
+    events: queue.Queue[str] = queue.Queue()
+    with pytest.raises(failure):
+        site.on_login(lambda request_id, passport: events.put("of the handler that was not registered"))
+    site.on_login(lambda request_id, passport: events.put(request_id))
+    open_stream(site)
+    sandbox.push_raw(frames(2))
+    assert [events.get(timeout=30) for _ in range(2)] == ["lr_0", "lr_1"]
+    assert len(threads_of(site)) == 1
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["no thread", "a thread that runs all the same"])
+def test_a_thread_that_did_not_start_starts_with_the_next_handler(
+    sandbox: Sandbox, site: SyncLimeSite, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    """As where the system gives no more threads, and with Ctrl-C while one starts."""
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if runs:
+            start(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="new thread"):
+        site.on_login(lambda request_id, passport: None)
+    monkeypatch.undo()
+    events = listen(site)
+    open_stream(site)
+    sandbox.push_raw(frames(2))
+    assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
+    assert len(threads_of(site)) == 1
+
+
 def test_log_records_are_written_by_the_waiting_thread(
     sandbox: Sandbox, site: SyncLimeSite, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -356,6 +446,39 @@ def test_ctrl_c_is_heard(sandbox: Sandbox, call: str) -> None:
         child.kill()  # or it would search on for an hour
     assert err == ""
     assert float(out) - sent < 0.5
+
+
+def test_no_handler_is_in_the_library_when_the_interpreter_ends(sandbox: Sandbox) -> None:
+    """Its thread would be ended there by unwinding, which aborts the process on CPython before 3.14."""
+    program = """
+        import atexit, threading
+        handled = threading.Event()
+
+        def last():  # runs after the library's own
+            entered = []
+            thread = next(iter(site._threads.values()))
+            class Queue:
+                def take(self):
+                    entered.append(True)
+                    return thread_queue.take()
+            thread_queue, thread.queue = thread.queue, Queue()
+            handled.clear()
+            thread_queue.wake()
+            thread._thread.join(30)
+            print(thread._thread.is_alive(), entered, handled.is_set())
+
+        atexit.register(last)
+        from lime_agents import SyncLimeAgent
+        from lime_sites import SyncLimeSite
+        site = SyncLimeSite()
+        site.on_login(lambda request_id, passport: handled.set())
+        SyncLimeAgent().login(site.create_login_request().request_id)
+        assert handled.wait(30)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("False [] False\n", "", 0)
 
 
 def test_a_login_reports_its_progress(sandbox: Sandbox, site: SyncLimeSite) -> None:
@@ -453,6 +576,45 @@ def test_waits_report_their_progress(sandbox: Sandbox, site: SyncLimeSite) -> No
             check(60)
 
     asyncio.run(main())
+
+
+async def shown_later(progress: object) -> None: ...
+
+
+class ShownLater:
+    async def __call__(self, progress: object) -> None: ...
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("show", [shown_later, ShownLater(), lambda progress: shown_later(progress)])
+def test_progress_is_told_to_plain_functions(sandbox: Sandbox, site: SyncLimeSite, show: Any) -> None:
+    """Nobody would await what a coroutine function gives."""
+
+    def refused() -> Any:
+        return pytest.raises(TypeError, match="on_progress must be a plain function")
+
+    request_id = site.create_login_request().request_id
+    with SyncLimeAgent() as agent:
+        for blocking in (agent.login, agent.approve, site.wait_for_login):
+            with refused():
+                blocking(request_id, on_progress=show)
+    with Sesame() as client, refused():
+        client.approvals.trigger("a", "b").wait(on_progress=show)
+
+    async def main() -> None:
+        async with LimeAgent() as agent, LimeSite() as waiting, AsyncSesame() as client:
+            for call in (agent.login, agent.approve, waiting.wait_for_login):
+                with refused():
+                    await call(request_id, on_progress=show)
+            approval = await client.approvals.trigger("a", "b")
+            with refused():
+                await approval.wait(on_progress=show)
+
+    asyncio.run(main())
+    assert sandbox.received("challenge") == []
+    # What a function gives is its own affair, if it does not wait for anybody.
+    with SyncLimeAgent() as agent:
+        agent.login(request_id, on_progress=lambda progress: progress)
 
 
 def test_a_forked_child_has_a_stream_of_its_own_when_it_asks(sandbox: Sandbox, site: SyncLimeSite) -> None:

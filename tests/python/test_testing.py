@@ -269,15 +269,55 @@ def test_nothing_is_decided_for_what_took_the_place_of_a_sandbox() -> None:
         assert second.control("GET", "/rules") == {"rules": []}
 
 
+def test_a_block_takes_away_its_own_rule_and_no_other(running: LimeSandbox) -> None:
+    """Also when a reset came between, which has taken its own away."""
+    with running.auto_approve("a.*"), running.fault("jwks", status=500, count=0):
+        running.reset()
+        running.deny("*")
+        running.fault("approve", status=503, count=0)
+    (rule,) = running.control("GET", "/rules")["rules"]
+    (fault,) = running.control("GET", "/faults")["faults"]
+    assert (rule["rule"]["action"], rule["rule"]["decision"]) == ("*", "denied")
+    assert fault["fault"]["route"] == "approve"
+
+
 def test_nothing_is_decided_while_the_environment_names_real_people(
     running: LimeSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SESAME_BROKER_URL", "https://getsesame.dev")
-    with pytest.raises(SandboxError, match=r"SESAME_BROKER_URL is https://getsesame\.dev"):
+    with pytest.raises(SandboxError, match=r"SESAME_BROKER_URL is https://getsesame\.dev") as refused:
         running.auto_approve()
+    # Without it a client asks that very broker.
+    assert "unset" not in str(refused.value)
     assert running.control("GET", "/rules") == {"rules": []}
     with running.in_environment(), running.auto_approve():
         assert len(running.control("GET", "/rules")["rules"]) == 1
+
+
+@pytest.mark.parametrize("url", [None, "", " "])
+def test_nothing_is_decided_while_the_environment_has_a_key_for_real_people(
+    running: LimeSandbox, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    """Without a URL a client asks the broker that everybody uses."""
+    monkeypatch.delenv("SESAME_BROKER_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("SESAME_BROKER_URL", url)
+    monkeypatch.setenv("SESAME_API_KEY", "sk_live_of_somebody")
+    for decide in (running.auto_approve, running.deny, lambda: running.decide("ap_1")):
+        with pytest.raises(SandboxError, match="SESAME_BROKER_URL is not set") as refused:
+            decide()
+        assert "in_environment" in str(refused.value)
+        assert "unset" not in str(refused.value)
+        assert "sk_live" not in str(refused.value)
+    assert running.control("GET", "/rules") == {"rules": []}
+    for key in (running.sesame_api_key, "", None):
+        monkeypatch.setenv("SESAME_API_KEY", key or "")
+        if key is None:
+            monkeypatch.delenv("SESAME_API_KEY")
+        running.auto_approve()
+    with running.in_environment():
+        running.deny()
+    assert len(running.control("GET", "/rules")["rules"]) == 4
 
 
 # ── the binary ────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ import email.message
 import hashlib
 import hmac
 import http.client
+import http.server
 import io
 import json
 import os
@@ -289,10 +290,45 @@ def test_a_decision_arrives_and_a_tampered_one_does_not(
     headers = {"X-Sesame-Signature": sent["signature"], "X-Sesame-Timestamp": str(sent["timestamp"])}
     assert post(url, body.replace(b"approved", b"denied"), headers) == 400
     assert process.stdout.readline() == "webhook refused\tmismatch\n"
-    assert post(url, body, headers) == 400
-    assert process.stdout.readline() == "webhook refused\treplayed\n"
+    assert post(url, body, headers) == 204
+    assert process.stdout.readline() == "webhook repeated\n"
     assert post(url, body, {}) == 400
     assert process.stdout.readline() == "webhook refused\tmissing_header\n"
+
+
+def test_a_delivery_whose_answer_got_lost_is_done_with_the_next_one(
+    sandbox: Sandbox, receiver: tuple[str, subprocess.Popen[str]]
+) -> None:
+    url, process = receiver
+    assert process.stdout is not None
+    passed_on: list[int] = []
+
+    class LosesTheFirstAnswer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            passed_on.append(post(url, body, dict(self.headers)))
+            self.close_connection = True
+            if len(passed_on) > 1:
+                self.send_response(passed_on[-1])
+                self.end_headers()
+
+        def log_message(self, *args: object) -> None: ...
+
+    sandbox.settings(webhook_retry_seconds=[0.01])
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), LosesTheFirstAnswer) as between,
+        Sesame() as client,
+    ):
+        threading.Thread(target=between.serve_forever, daemon=True).start()
+        callback = f"http://127.0.0.1:{between.server_port}/"
+        approval = client.approvals.trigger("payments.refund", "Refund", callback_url=callback)
+        sandbox.decide(approval)
+        attempts = sandbox.webhooks(approval, at_least=2)
+        between.shutdown()
+    assert passed_on == [204, 204]
+    assert [(sent["status"], sent["delivered"]) for sent in attempts] == [("failed", False), (204, True)]
+    told = [process.stdout.readline() for _ in range(2)]
+    assert told == [f"webhook verified\t{approval.approval_id} approved\n", "webhook repeated\n"]
 
 
 def test_an_email_message_is_a_mapping_too() -> None:

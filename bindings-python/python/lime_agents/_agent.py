@@ -11,12 +11,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Literal
+    from typing import Literal, Protocol, overload
 
     import httpx
     from typing_extensions import Self
 
     from lime_sdk._progress import LoginProgress
+
+    class TakesProgress(Protocol):
+        """An agent whose ``login`` takes ``on_progress``: not one that overrides it as it was published."""
+
+        async def login(
+            self, request_id: str, *, on_progress: Callable[[LoginProgress], object] | None = None
+        ) -> ApprovalResult: ...
 
 
 class LimeAgent:
@@ -88,6 +95,19 @@ class LimeAgent:
     ) -> None:
         await self.aclose()
 
+    if TYPE_CHECKING:
+        # A subclass may override it as the published package has it, without on_progress: what is declared
+        # for TakesProgress does not bind such a class.
+        @overload
+        async def login(self, request_id: str) -> ApprovalResult: ...
+        @overload
+        async def login(
+            self: TakesProgress,
+            request_id: str,
+            *,
+            on_progress: Callable[[LoginProgress], object] | None = None,
+        ) -> ApprovalResult: ...
+
     async def login(
         self,
         request_id: str,
@@ -104,6 +124,7 @@ class LimeAgent:
                 a second, and when the login has succeeded. What it raises ends the login.
 
         Raises:
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
             PowTimeoutError: The challenge was not solved within ``pow_timeout``.
             OutcomeUnknownError: The approval was sent and its answer got lost.
             AuthenticationError: The platform does not take the token.

@@ -98,6 +98,7 @@ class SyncLimeAgent:
                 second, and when the login has succeeded. What it raises ends the login.
 
         Raises:
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
             PowTimeoutError: The challenge was not solved within ``pow_timeout``.
             OutcomeUnknownError: The approval was sent and its answer got lost.
             AuthenticationError: The platform does not take the token.

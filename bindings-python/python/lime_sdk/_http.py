@@ -118,13 +118,28 @@ class HttpxTransport:
     ) -> None:
         native = self.native
         try:
-            request = self._request(method, url, headers, body, stream, limit)
+            content = body if method == "POST" else None
+            # Public endpoints see no token, not even one among the client's own default headers.
+            named = {name.lower() for name, _ in headers}
+            absent = [name.decode() for name in _TOKEN_HEADERS if name not in named]
+            timeout = self._timeout(stream, limit)
+            try:
+                request = self._client.build_request(method, url, headers=headers, content=content, **timeout)
+            finally:
+                # Whoever reports an error with the variables of its frames must find no secret in ours.
+                del headers, body, content
+            for name in absent:
+                request.headers.pop(name, None)
             # A redirect would take the token along to wherever it points.
-            response = await self._client.send(request, stream=True, follow_redirects=False)
+            sending = self._client.send(request, stream=True, follow_redirects=False)
+            del request
+            response = await sending
             try:
                 native.head(exchange, response.status_code, response.headers.raw)
                 async for chunk in response.aiter_bytes():
-                    if not native.chunk(exchange, chunk):
+                    wants_more = native.chunk(exchange, chunk)
+                    del chunk  # a passport may be in it
+                    if not wants_more:
                         paused = asyncio.get_running_loop().create_future()
                         self._paused[exchange] = paused
                         await paused
@@ -141,34 +156,17 @@ class HttpxTransport:
             native.fail(exchange, "The request was cancelled", "maybe_sent", False)
             raise
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes,
-        stream: bool,
-        limit: float | None,
-    ) -> httpx.Request:
+    def _timeout(self, stream: bool, limit: float | None) -> dict[str, Any]:
+        """The argument that states a request's own time limits, where it has any."""
         import httpx
 
-        options: dict[str, Any] = {}
         if stream:
-            options["timeout"] = httpx.Timeout(_EVENT_STREAM_CONNECT, read=_EVENT_STREAM_SILENCE)
-        elif limit is not None:
-            # The platform holds its answer back; to the client's own limit it would look dead.
-            own = self._client.timeout
-            options["timeout"] = httpx.Timeout(
-                connect=own.connect, read=limit, write=own.write, pool=own.pool
-            )
-        content = body if method == "POST" else None
-        request = self._client.build_request(method, url, headers=headers, content=content, **options)
-        # Public endpoints see no token, not even one among the client's own default headers.
-        named = {name.lower() for name, _ in headers}
-        for header in _TOKEN_HEADERS:
-            if header not in named:
-                request.headers.pop(header.decode(), None)
-        return request
+            return {"timeout": httpx.Timeout(_EVENT_STREAM_CONNECT, read=_EVENT_STREAM_SILENCE)}
+        if limit is None:
+            return {}
+        # The platform holds its answer back; to the client's own limit it would look dead.
+        own = self._client.timeout
+        return {"timeout": httpx.Timeout(connect=own.connect, read=limit, write=own.write, pool=own.pool)}
 
 
 def _describe(error: Exception) -> str:

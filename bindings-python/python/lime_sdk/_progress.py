@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from types import CoroutineType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class WaitProgress:
     left: float | None
 
 
+def _refuse_coroutine(result: object) -> None:
+    # The first report is made at the call: it fails there, before anything is sent.
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise TypeError("on_progress must be a plain function: nobody would await a coroutine function")
+
+
 class LoginReporter:
     """Tells a function how far a login has come: at once, five times a second, and at the end."""
 
@@ -74,7 +82,7 @@ class LoginReporter:
         current, hashes, difficulty, elapsed, left = self._native.read()
         # No difficulty that a search can meet is outside of this.
         expected = None if difficulty is None else 2 ** min(max(difficulty, 0), 256)
-        self._tell(LoginProgress(stage or current, hashes, expected, elapsed, left))
+        _refuse_coroutine(self._tell(LoginProgress(stage or current, hashes, expected, elapsed, left)))
 
 
 class WaitReporter:
@@ -94,4 +102,4 @@ class WaitReporter:
 
     def _now(self, elapsed: float) -> None:
         left = None if self._timeout == math.inf else max(0.0, self._timeout - elapsed)
-        self._tell(WaitProgress(elapsed, left))
+        _refuse_coroutine(self._tell(WaitProgress(elapsed, left)))

@@ -127,7 +127,14 @@ class LimeSite:
         bridge.add_site(self._id, self, self._native)
         self._bridge = weakref.ref(bridge)
         # A task has the context of the moment it is made in: so have the handlers.
-        self._runner = loop.create_task(self._run_handlers(), name=f"lime-site-{self._id}")
+        work, name = self._run_handlers(), f"lime-site-{self._id}"
+        self._runner: asyncio.Task[None]
+        if hasattr(asyncio.Task, "cancelling"):
+            self._runner = loop.create_task(work, name=name)
+        else:  # before 3.11
+            from lime_sites._task import Cancelling
+
+            self._runner = Cancelling(work, loop=loop, name=name)
         self._native.start_events(bridge.queue)
 
     async def __aenter__(self) -> Self:
@@ -228,6 +235,7 @@ class LimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         report = None
         if on_progress is not None:
@@ -323,10 +331,9 @@ class LimeSite:
         try:
             await handler(request_id, passport)
         except asyncio.CancelledError:
-            # Something that the handler waited for was cancelled, or this task was. Before 3.11 the two
-            # cannot be told apart, and a loop that ends must not be held up.
-            task = asyncio.current_task()
-            if self._closed or not hasattr(task, "cancelling") or task.cancelling():  # type: ignore[union-attr]
+            # Something that the handler waited for was cancelled, or this task was: a loop that ends must
+            # not be held up.
+            if self._closed or self._runner.cancelling():  # type: ignore[attr-defined]
                 raise
             _bridge.logger().exception("on_login handler was cancelled for request_id=%s", request_id)
         except Exception:

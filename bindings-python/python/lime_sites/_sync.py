@@ -227,6 +227,7 @@ class SyncLimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         self._listen()
         report = None
@@ -282,37 +283,38 @@ class SyncLimeSite:
             queue = _native.Queue()
             self._native.start_events(queue)
             return queue
-        if (running := self._threads.get(process)) is not None:
-            return running.queue
-        from lime_sites._thread import HandlerThread
+        if (thread := self._threads.get(process)) is None:
+            from lime_sites._thread import HandlerThread
 
-        thread = HandlerThread(f"lime-site-{self._id}", self._context, self._on_event, self._on_state)
-        # One step, which only one of several threads wins: no lock, which a fork could leave held.
-        if (other := self._threads.setdefault(process, thread)) is not thread:
-            thread.end()
-            return other.queue
+            made = HandlerThread(f"lime-site-{self._id}", self._context, self._on_event, self._on_state)
+            # One step, which only one of several threads wins: no lock, which a fork could leave held.
+            thread = self._threads.setdefault(process, made)
         try:
-            # The parent's, which told its own thread.
-            for number in list(self._state_handlers):
-                self._native.watch_state(thread.queue, number)
-            self._native.start_events(thread.queue)
+            thread.start(self._begin)
         except BaseException:
-            thread.end()  # closed by another thread meanwhile
+            if self._closed:
+                thread.end()  # by another thread, which may not have seen this one
             raise
         return thread.queue
+
+    def _begin(self, queue: _native.Queue) -> None:
+        # The parent's, which told its own thread.
+        for number in list(self._state_handlers):
+            self._native.watch_state(queue, number)
+        self._native.start_events(queue)
 
     def _on_event(self, call: Call, request_id: str, passport: str | None) -> None:
         for handler in list(self._handlers):
             try:
                 call(handler, request_id, passport)
-            except (Exception, SystemExit):  # which would end the thread, and nothing else
+            except BaseException:  # which would end the thread, and nothing else
                 _bridge.logger().exception("on_login handler failed for request_id=%s", request_id)
 
     def _on_state(self, call: Call, number: int, status: tuple[Any, ...]) -> None:
         try:
             if (handler := self._state_handlers.get(number)) is not None:
                 call(handler, StreamStatus(*status))
-        except (Exception, SystemExit):
+        except BaseException:
             _bridge.logger().exception("on_state handler failed")
 
 

@@ -6,6 +6,7 @@ import math
 from datetime import datetime
 
 from lime_sdk._times import from_native
+from sesame_sdk.exceptions import ApprovalTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def _reporter(on_progress: Callable[[WaitProgress], object] | None, timeout: flo
     from lime_sdk._progress import WaitReporter
 
     return WaitReporter(on_progress, timeout)
+
+
+def _as_given(error: ApprovalTimeout, timeout: float) -> None:
+    """Say the time as the caller wrote it, ``1`` or ``1.0``, which a number of seconds does not know."""
+    import re
+
+    error.args = (re.sub(r"(?<= not decided within )\S+(?=s )", f"{timeout}", str(error), count=1),)
 
 
 class _Approval:
@@ -115,6 +123,7 @@ class Approval(_Approval):
             ApprovalTimeout: Nobody decided in time.
             SesameAuthError: The broker rejects the API key.
             NotFoundError: The broker does not know this approval.
+            TypeError: ``on_progress`` is a coroutine function, which nobody would await.
 
         Example::
 
@@ -128,7 +137,12 @@ class Approval(_Approval):
             patience = math.inf if timeout is None else timeout
             report = _reporter(on_progress, patience)
             decided = self._approvals._decided  # pyright: ignore[reportPrivateUsage]
-            self._apply(decided(self.approval_id, patience, poll_interval, report))
+            try:
+                state = decided(self.approval_id, patience, poll_interval, report)
+            except ApprovalTimeout as error:
+                _as_given(error, patience)
+                raise
+            self._apply(state)
         return self
 
 
@@ -162,5 +176,10 @@ class AsyncApproval(_Approval):
             patience = math.inf if timeout is None else timeout
             report = _reporter(on_progress, patience)
             decided = self._approvals._decided  # pyright: ignore[reportPrivateUsage]
-            self._apply(await decided(self.approval_id, patience, poll_interval, report))
+            try:
+                state = await decided(self.approval_id, patience, poll_interval, report)
+            except ApprovalTimeout as error:
+                _as_given(error, patience)
+                raise
+            self._apply(state)
         return self

@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import math
 import os
+import sys
+from collections.abc import Iterable, Mapping
 
 from sesame_sdk._arguments import Arguments, automatic_key, function_name
 from sesame_sdk._preview import masked, preview
@@ -19,7 +22,7 @@ from sesame_sdk.exceptions import ApprovalDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any, Literal, TypeVar
 
     from lime_sdk._progress import WaitProgress
@@ -69,15 +72,21 @@ def require_approval(
     An approval counts for the call that it was asked for. The call's arguments are bound when the human
     is asked; if data in them has changed when the decision comes, :class:`ApprovalDenied` is raised with
     the reason ``args_changed``. Data is what can be written down: numbers, texts, containers, dataclasses,
-    models, objects that can be pickled. What cannot (connections, files), and the object that a method
-    belongs to unless it is a dataclass or a model, counts by which object it is.
+    models, objects that can be pickled; of any size, and with all that they hold: fields, attributes that
+    nobody declared, slots, private attributes. Two things are no change: that a ``cached_property`` has come
+    to keep its value (another value in the place of one is), and what a class that is no dataclass or model
+    leaves out by a ``__reduce__`` or ``__getstate__`` of its own. What cannot be pickled (connections, files,
+    an object with a lock in it), functions, classes, and the object that a method belongs to unless it is a
+    dataclass or a model, counts by which object it is: changes inside are not seen.
 
     An approval lets one call through, also one that then fails: another that attaches to it by its
     ``dedup_key`` is denied with the reason ``already_used``. This process remembers that; ``journal``
     makes every process that shares it remember.
 
     Every argument from ``summary`` to ``when`` except ``timeout`` and ``client`` may be a function of the
-    call's arguments, for ``async def`` functions also a coroutine function.
+    call's arguments, for ``async def`` functions also a coroutine function. It must give what the argument
+    takes, and not ``None``: a function that has forgotten to give something is a ``TypeError``, as is
+    whatever else an argument does not take, before anybody is asked.
 
     Args:
         action: What kind of operation it is, such as ``"payments.refund"``.
@@ -93,20 +102,25 @@ def require_approval(
             broker cannot compare arguments, so the key must say all that matters, and something that
             belongs to this one operation: without a ``journal``, a program that is started again is let
             through again. ``"auto"`` makes the key from the action, the function and its arguments, which
-            must be data; since every call like it has the same one, an approval that was decided before
-            the call is denied (``already_used``) unless there is a ``journal``.
+            must be data; what a function that was made inside another has from there is no part of
+            it. Since every call like it has the same one, an approval that was granted before the call is
+            denied (``already_used``) unless there is a ``journal``: also where a call like it has asked
+            for it and given up (:class:`ApprovalTimeout`, Ctrl-C), in this process or another. While it is
+            still pending, the next call like it waits for it instead of asking again.
         severity: How much is at stake, such as ``"high"``.
         callback_url: Where the broker reports the decision too, see ``verify_webhook``.
         poll_interval: The least time in seconds between two questions to the broker.
-        when: Gate only if this is true; the function runs without asking where it is false. ``None`` is
-            neither, and a ``TypeError``.
+        when: Gate only if this is true; the function runs without asking where it is false. Nothing but a
+            ``bool`` is either.
         redact: Names whose values are masked in the context at any depth, or a function that makes of
-            the context what may be shown.
+            the context what may be shown, as a dict.
         bind: The names of the arguments that the approval is bound to; all of them if left out. For
             calls with incidental arguments, such as a text that is never twice the same.
-        journal: A folder in which each approval that has let a call through is noted, before the call
-            runs. Processes that share it let each approval through once between them, whatever is
-            started again or crashes: at most once, never twice.
+        journal: A folder in which each approval that has let a call through is noted, and the note
+            synced to the disk, before the call runs. Processes that share it let each approval through
+            once between them, whatever is started again or crashes, also the machine: at most once, never
+            twice. Made if it is not there; a relative path is one from where the program is when it
+            decorates. Where it cannot be written or synced, the call raises ``OSError`` and does not run.
         on_progress: Called with a :class:`WaitProgress` a few times a second while the decision is waited
             for, see :meth:`Approval.wait`. What it raises is raised from the call, which does not run.
 
@@ -114,7 +128,9 @@ def require_approval(
         ApprovalDenied: (from the call) Denied, expired, arguments changed, or approval already used.
         ApprovalTimeout: (from the call) Nobody decided in time.
         ApprovalError: (from the call) The broker could not be reached or refused.
-        TypeError: (from the call) The function does not take these arguments; nobody is asked.
+        TypeError: An argument of the gate is none. (From the call) The function does not take these
+            arguments, or a function among the gate's has given something else; nobody is asked.
+        ValueError: The same, for an empty ``dedup_key`` or ``journal``, or a number that is none.
 
     A client of the program's own that blocks gates an ``async def`` from a thread; cancelling the call does
     not end that thread's wait.
@@ -132,28 +148,108 @@ def require_approval(
             ...
     """
     gate = _Gate(
-        action=action,
+        action=_action(action),
         when=when,
         summary=summary,
         reason=reason,
-        timeout=timeout,
+        timeout=None if timeout is None else _seconds("timeout", timeout, "is"),
         client=client,
         context=context,
         dedup_key=dedup_key,
         severity=severity,
         callback_url=callback_url,
         poll_interval=poll_interval,
-        redact=redact if callable(redact) else _names(redact),
-        bind=None if bind is None else _names(bind),
-        journal=journal,
-        on_progress=on_progress,
+        redact=redact if callable(redact) else _names("redact", redact),
+        bind=None if bind is None else _names("bind", bind),
+        journal=None if journal is None else _folder(journal),
+        on_progress=_progress(on_progress),
     )
     return gate.around
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
+# What comes from a program is looked at before anybody is asked: what is not understood must not come to be
+# what was left out. Only types are named in errors, since values may be secret.
+
+
+def _action(action: Any) -> str:
+    if not isinstance(action, str):
+        raise TypeError('action is no text: a gate is written @require_approval("what.kind")')
+    return action
+
+
+def _names(option: str, names: Any) -> tuple[str, ...]:
     # A single name is iterable too, and would mask its letters.
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        return (names,)
+    found = tuple(names) if isinstance(names, Iterable) and not isinstance(names, bytes) else None
+    if found is None or not all(isinstance(name, str) for name in found):
+        raise _wrong(
+            option, "is", names, "the names of arguments" if option == "bind" else "names, or a function"
+        )
+    return found
+
+
+def _progress(on_progress: Any) -> Any:
+    if on_progress is not None and not callable(on_progress):
+        raise _wrong("on_progress", "is", on_progress, "a function")
+    if inspect.iscoroutinefunction(on_progress) or inspect.iscoroutinefunction(type(on_progress).__call__):
+        raise TypeError("on_progress is a coroutine function, which nobody would wait for")
+    return on_progress
+
+
+def _seconds(option: str, value: Any, verb: str) -> float:
+    from decimal import Decimal
+    from numbers import Real
+
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        raise _wrong(option, verb, value, "seconds")
+    seconds = float(value) if isinstance(value, Decimal) else value
+    if seconds != seconds:
+        raise ValueError(f"{option} {verb} not a number")
+    return seconds  # type: ignore[return-value]
+
+
+def _setting(option: str, value: Any, verb: str) -> Any:
+    """What an option is, or what a function gave for it, if that is what it takes."""
+    if option == "when":
+        numpy = sys.modules.get("numpy")  # its comparisons give a bool of its own
+        if isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_)):
+            return bool(value)
+        raise _wrong(option, verb, value, "neither true nor false", takes=False)
+    if option == "poll_interval":
+        if not 0 <= (seconds := _seconds(option, value, verb)) < math.inf:
+            raise ValueError(f"{option} {verb} {seconds}: it takes seconds")
+        return seconds
+    if value is None and verb == "is":
+        return None  # left out; a function that gives it has more likely forgotten to give something
+    if option == "context":
+        if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "auto"):
+            raise _wrong(option, verb, value, 'a dict, or "auto"')
+        return value
+    if not isinstance(value, str):
+        raise _wrong(option, verb, value, "a text")
+    if option == "dedup_key" and not value.strip():
+        raise ValueError(
+            f"{option} {verb} empty: calls that have nothing to do with each other would share it"
+        )
+    return value
+
+
+def _wrong(option: str, verb: str, value: Any, what: str, *, takes: bool = True) -> TypeError:
+    given = "None" if value is None else f"a {type(value).__qualname__}"
+    if inspect.iscoroutine(value):
+        value.close()
+    return TypeError(f"{option} {verb} {given}, " + (f"and takes {what}" if takes else f"which is {what}"))
+
+
+def _folder(journal: str | os.PathLike[str]) -> str:
+    path = os.fspath(journal)
+    if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError("journal must be the path of a folder, as a text")
+    if not path:
+        raise ValueError("journal is empty: it must be the path of a folder")
+    # Of now: a program that goes to another folder must not leave its journal behind.
+    return os.path.abspath(path)
 
 
 class _Gate:
@@ -165,10 +261,13 @@ class _Gate:
         self.timeout: float | None = settings.pop("timeout")
         self.redact: Any = settings.pop("redact")
         self.bind: tuple[str, ...] | None = settings.pop("bind")
-        self.journal: str | os.PathLike[str] | None = settings.pop("journal")
+        self.journal: str | None = settings.pop("journal")
         self.on_progress: Any = settings.pop("on_progress")
         # In the order in which they are worked out: `when` first, since it may end the matter.
-        self.given: dict[str, Any] = settings
+        self.given: dict[str, Any] = {
+            name: setting if callable(setting) else _setting(name, setting, "is")
+            for name, setting in settings.items()
+        }
 
     def around(self, function: Any) -> Any:
         """The gated function, of the same kind as the function."""
@@ -231,28 +330,43 @@ class _Gate:
         call = _Call(self, function, args, kwargs)
         settings: dict[str, Any] = {}
         for name, setting in self.given.items():
-            value = settings[name] = setting(*args, **kwargs) if callable(setting) else setting
-            if inspect.isawaitable(value):
-                if inspect.iscoroutine(value):
-                    value.close()
-                raise TypeError(f"{name} is a coroutine function, which only an async def can be gated with")
-            if name == "when" and not self.asks(value):
+            value: Any = setting
+            if callable(setting):
+                value = setting(*args, **kwargs)
+                if inspect.isawaitable(value):
+                    if inspect.iscoroutine(value):
+                        value.close()
+                    raise TypeError(
+                        f"{name} is a coroutine function, which only an async def can be gated with"
+                    )
+                value = _setting(name, value, "gave")
+            if name == "when" and not value:
                 return
+            settings[name] = value
         client = _get_default_client() if self.client is None else self.client
         approval = client.approvals.trigger(*call.asked(settings), **call.options(settings))
         call.attach(approval)
         approval.wait(**self.patience(settings))
         call.admit(approval)
+        if self.journal is not None:
+            call.enter(approval)
+            call.check_arguments(approval)
 
     async def pass_async(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Return if the call may run, raise if not. The loop stays free."""
         call = _Call(self, function, args, kwargs)
         settings: dict[str, Any] = {}
         for name, setting in self.given.items():
-            value = setting(*args, **kwargs) if callable(setting) else setting
-            settings[name] = await value if inspect.isawaitable(value) else value
-            if name == "when" and not self.asks(settings[name]):
+            value: Any = setting
+            if callable(setting):
+                value = setting(*args, **kwargs)
+                awaited = inspect.isawaitable(value)
+                value = _setting(name, await value if awaited else value, "gave")
+                if name == "when" and awaited and not value:
+                    call.check_arguments(None)
+            if name == "when" and not value:
                 return
+            settings[name] = value
         approvals = self.async_approvals()
         asked, options = call.asked(settings), call.options(settings)
         if inspect.iscoroutinefunction(approvals.trigger):
@@ -267,13 +381,12 @@ class _Gate:
             call.attach(approval)
             await asyncio.to_thread(approval.wait, **self.patience(settings))
         call.admit(approval)
+        if self.journal is not None:
+            # It waits for the disk.
+            import asyncio
 
-    @staticmethod
-    def asks(when: Any) -> bool:
-        """Whether to ask. A function that forgot to return must not open the gate."""
-        if when is None:
-            raise TypeError("when gave None, which is neither true nor false")
-        return bool(when)
+            await asyncio.to_thread(call.enter, approval)
+            call.check_arguments(approval)
 
     def async_approvals(self) -> Any:
         """The client's approvals in the form that does not block, where there is one."""
@@ -317,10 +430,6 @@ class _Call:
     def options(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The rest of what is asked for."""
         dedup_key = settings["dedup_key"]
-        if dedup_key == "":
-            raise ValueError(
-                "dedup_key is empty: calls that have nothing to do with each other would share it"
-            )
         self._shared, self._automatic = dedup_key is not None, dedup_key == "auto"
         if self._automatic:
             dedup_key = automatic_key(self._gate.action, self._function, self._arguments)
@@ -337,7 +446,7 @@ class _Call:
         }
 
     def _context(self, context: Any) -> Any:
-        automatic = context == "auto"
+        automatic = isinstance(context, str)  # "auto"
         if automatic:
             context = preview(self._function, self._arguments.named)
         if context is None:
@@ -345,7 +454,10 @@ class _Call:
         redact = self._gate.redact
         if callable(redact):
             # A copy: it may change what it gets.
-            return redact(masked(context, (), usual=automatic))
+            shown = redact(masked(context, (), usual=automatic))
+            if not isinstance(shown, Mapping):
+                raise _wrong("redact", "gave", shown, "a function that gives what may be shown, as a dict")
+            return dict(shown)
         return masked(context, redact, usual=automatic)
 
     def attach(self, approval: Any) -> None:
@@ -353,23 +465,34 @@ class _Call:
         if not self._shared:
             return
         digest = f"{function_name(self._function)} {self._arguments.fingerprint('type')}"
-        known = _shared_approvals.attach(approval.approval_id, digest)
-        if known not in (None, digest):
+        if _shared_approvals.attach(approval.approval_id, digest) != digest:
             raise self._denied(approval, "was asked for with other arguments", "args_changed")
-        # A key that the call made by itself names every call like it, also the one of yesterday.
-        decided = getattr(approval, "is_terminal", False) is True
-        if self._automatic and known is None and decided and self._gate.journal is None:
+        # A key that the call made by itself names every call like it: the one of yesterday, and the one
+        # that gave up hours ago and that somebody may have made up for since.
+        is_approved = approval.approved is True or getattr(approval, "status", None) == "approved"
+        if self._automatic and is_approved and self._gate.journal is None:
             raise self._denied(approval, "was decided before this call asked for it", "already_used")
 
     def admit(self, approval: Any) -> None:
-        """Return if this approval lets this call run, now; raise if not."""
+        """Return if this approval lets this call run, but for the journal; raise if not."""
         if approval.approved is not True:
             raise self._denied(approval, f"was {approval.status}", None)
-        if self._arguments.fingerprint("identity") != self._before:
-            raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
+        self.check_arguments(approval)
         if self._shared and not _shared_approvals.use(approval.approval_id):
             raise self._denied(approval, "has let a call through before", "already_used")
-        if self._gate.journal is not None and not _enter(self._gate.journal, approval.approval_id):
+
+    def check_arguments(self, approval: Any) -> None:
+        """Raise if the arguments are not those that were looked at. The last thing before the call runs."""
+        if self._arguments.fingerprint("identity") != self._before:
+            if approval is None:
+                why = "was not asked for, and the arguments have changed while that was decided"
+                raise self._denied(None, why, "args_changed")
+            raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
+
+    def enter(self, approval: Any) -> None:
+        """Note in the journal that the approval is used; raise if it was. Any thread."""
+        assert self._gate.journal is not None
+        if not _enter(self._gate.journal, approval.approval_id):
             raise self._denied(approval, "has let a call through before", "already_used")
 
     def _denied(self, approval: Any, why: str, reason: str | None) -> ApprovalDenied:
@@ -382,17 +505,32 @@ class _Call:
         )
 
 
-def _enter(journal: str | os.PathLike[str], approval_id: str) -> bool:
+def _enter(journal: str, approval_id: str) -> bool:
     """Note in a folder that an approval was used; whether this is the first note of it.
 
-    The file system decides between processes, and what it has created it does not forget.
+    The file system decides between processes. What it has created it does not forget, not even when the
+    machine stops, since it is on the disk before this returns.
     """
+    made = [journal]  # and those above it that are not there yet
+    while not os.path.isdir(os.path.dirname(made[-1])):
+        made.append(os.path.dirname(made[-1]))
     os.makedirs(journal, exist_ok=True)
     name = hashlib.sha256(approval_id.encode("utf-8", "surrogatepass")).hexdigest()
     try:
-        os.close(os.open(os.path.join(journal, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        note = os.open(os.path.join(journal, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
+    try:
+        os.fsync(note)
+    finally:
+        os.close(note)
+    # Also where the folder was there: the process that has made it may not have come so far.
+    for folder in (*made, os.path.dirname(made[-1])):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return True
 
 
@@ -408,10 +546,9 @@ class _SharedApprovals:
         self._calls: dict[str, str] = {}
         self._used: dict[str, object] = {}
 
-    def attach(self, approval_id: str, call: str) -> str | None:
-        """The call that the approval was asked for with, if it is known."""
-        known = self._calls.setdefault(approval_id, call)
-        return None if known is call else known
+    def attach(self, approval_id: str, call: str) -> str:
+        """The call that the approval was asked for with; this one, if none is known."""
+        return self._calls.setdefault(approval_id, call)
 
     def use(self, approval_id: str) -> bool:
         """Let one call through; whether it is the first."""

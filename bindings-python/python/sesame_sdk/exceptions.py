@@ -59,7 +59,7 @@ class ApprovalDenied(ApprovalError):
         status: ``denied`` or ``expired``; ``approved`` where ``reason`` says why that does not count.
         reason: ``denied`` or ``expired`` by the decision; ``args_changed``: the call's arguments are
             not those that were approved; ``already_used``: the approval has let a call through before,
-            or may have.
+            or may have, since it was granted before this call.
         note: What the human wrote beside the decision.
     """
 

@@ -8,6 +8,9 @@ that. Therefore, best first:
    and act on that, once for each ``approval_id``;
 2. record each ``approval_id`` where the decision takes effect, in the same transaction;
 3. pass a :class:`ReplayGuard`, which does that in this process's memory.
+
+The broker repeats a delivery whose answer got lost. A guard refuses it as ``replayed``: answer with 204, for
+it was taken already; to any other answer the broker would send it yet again.
 """
 
 from __future__ import annotations
@@ -42,12 +45,16 @@ class ReplayGuard:
     Example::
 
         guard = ReplayGuard()
-        payload = verify_webhook(headers, raw, secret, replay_guard=guard)
+        try:
+            payload = verify_webhook(headers, raw, secret, replay_guard=guard)
+        except WebhookVerificationError as error:
+            return 204 if error.reason == "replayed" else 400  # repeated by the broker, or nobody's
         try:
             handle(payload)
         except Exception:
             guard.forget(raw)  # the broker will send it once more
             raise
+        return 204
     """
 
     def __init__(self, *, horizon: float = 86_400.0, capacity: int = 100_000) -> None:
@@ -94,7 +101,8 @@ def verify_webhook(
         secret: The webhook secret, or several while one replaces another.
         tolerance: Seconds that the timestamp may lie in the past or in the future.
         now: Unix time in seconds, or a function that gives it; ``time.time`` if left out.
-        replay_guard: Refuses what it has seen before. See the module's documentation.
+        replay_guard: Refuses what it has seen before, as ``replayed``; answer that with 204. See the
+            module's documentation.
 
     Raises:
         WebhookVerificationError: Whatever is wrong; its ``reason`` says what.

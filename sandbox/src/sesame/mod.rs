@@ -140,6 +140,7 @@ impl Broker {
         // Numbers are not reused, so that what ends late cannot be taken for something new; and
         // the polls count themselves off when they notice.
         fresh.outbox = self.outbox.emptied();
+        fresh.rules = self.rules.emptied();
         fresh.polls = self.polls;
         fresh.journal = self.journal.take();
         let records = fresh.records();

@@ -101,6 +101,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// No rules. Numbers are not reused: whoever added one before must not take a later one away.
+    pub(super) fn emptied(&self) -> Self {
+        Self { rules: Vec::new(), next_id: self.next_id }
+    }
+
     pub(crate) fn states(&self) -> Vec<RuleState> {
         self.rules.clone()
     }

@@ -32,6 +32,12 @@ class SandboxError(RuntimeError):
     """
 
     def __init__(self, message: str, http_status: int | None = None) -> None:
+        """Make the error; the library does.
+
+        Args:
+            message: What happened, for people.
+            http_status: What the control API answered, where it did.
+        """
         super().__init__(message)
         self.http_status = http_status
 

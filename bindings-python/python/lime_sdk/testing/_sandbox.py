@@ -36,12 +36,23 @@ class Rule:
     """
 
     def __init__(self, sandbox: LimeSandbox, kind: str, number: int) -> None:
+        """Made by :class:`LimeSandbox`; programs do not make one.
+
+        Args:
+            sandbox: Where it holds.
+            kind: ``rules`` or ``faults``.
+            number: Its number there.
+        """
         self._sandbox = sandbox
         self._kind = kind
         self.id = number
 
     def remove(self) -> None:
-        """Take it away; one that is gone already stays gone."""
+        """Take it away; one that is gone already stays gone.
+
+        Raises:
+            SandboxError: It is not there.
+        """
         try:
             self._sandbox.control("DELETE", f"/{self._kind}/{self.id}")
         except SandboxError as error:
@@ -181,7 +192,11 @@ class LimeSandbox:
             self._process.end()
 
     def kill(self) -> None:
-        """End it as a crash would, to see what your code does then."""
+        """End it as a crash would, to see what your code does then.
+
+        Raises:
+            SandboxError: It was only connected to, and is somebody else's process.
+        """
         if self._process is None:
             raise SandboxError("this sandbox is somebody else's process")
         self._process.kill()
@@ -195,6 +210,9 @@ class LimeSandbox:
         """Back to the start: no requests, approvals, rules or faults, the first settings, the real clock.
 
         Addresses, first tokens and the webhook secret stay. Open streams and long polls end.
+
+        Raises:
+            SandboxError: It is not there.
         """
         self.control("POST", "/reset")
 
@@ -212,7 +230,16 @@ class LimeSandbox:
 
     @contextmanager
     def in_environment(self) -> Generator[Self]:
-        """Point this process at it, and the client that ``@require_approval`` shares, for a ``with`` block."""
+        """Point this process at it, and the client that ``@require_approval`` shares, for a ``with`` block.
+
+        It changes ``os.environ``, and with it what other threads see. What was there before is there again
+        after the block.
+
+        Example::
+
+            with sandbox.in_environment():
+                issue_refund(4200, "cus_123")  # your code, with its @require_approval
+        """
         from sesame_sdk import decorator
 
         before = {name: os.environ.get(name) for name in self.environment}
@@ -236,7 +263,11 @@ class LimeSandbox:
         """A ``LimeSite`` of the first site. In a running loop only: ``async with sandbox.site() as site:``.
 
         Args:
-            settings: As for ``LimeSite``.
+            settings: As for ``LimeSite``; they win over the sandbox's token and address.
+
+        Raises:
+            RuntimeError: No event loop is running in this thread.
+            ValueError: A setting makes no sense.
         """
         from lime_sites import LimeSite
 
@@ -244,21 +275,42 @@ class LimeSandbox:
         return LimeSite(**{**own, **settings})
 
     def agent(self, **settings: Any) -> LimeAgent:
-        """A ``LimeAgent`` of the first agent, with settings as for ``LimeAgent``."""
+        """A ``LimeAgent`` of the first agent; it is yours to close.
+
+        Args:
+            settings: As for ``LimeAgent``; they win over the sandbox's token and address.
+
+        Raises:
+            ValueError: A setting makes no sense.
+        """
         from lime_agents import LimeAgent
 
         own: dict[str, Any] = {"agent_token": self.agent_token, "base_url": self.api_base}
         return LimeAgent(**{**own, **settings})
 
     def sesame(self, **settings: Any) -> Sesame:
-        """A ``Sesame`` with the first API key, and settings as for ``Sesame``."""
+        """A ``Sesame`` with the first API key; it is yours to close.
+
+        Args:
+            settings: As for ``Sesame``; they win over the sandbox's key and address.
+
+        Raises:
+            ValueError: A setting makes no sense.
+        """
         from sesame_sdk import Sesame
 
         own: dict[str, Any] = {"api_key": self.sesame_api_key, "base_url": self.sesame_url}
         return Sesame(**{**own, **settings})
 
     def async_sesame(self, **settings: Any) -> AsyncSesame:
-        """An ``AsyncSesame`` with the first API key, and settings as for ``AsyncSesame``."""
+        """An ``AsyncSesame`` with the first API key; it is yours to close.
+
+        Args:
+            settings: As for ``AsyncSesame``; they win over the sandbox's key and address.
+
+        Raises:
+            ValueError: A setting makes no sense.
+        """
         from sesame_sdk import AsyncSesame
 
         own: dict[str, Any] = {"api_key": self.sesame_api_key, "base_url": self.sesame_url}
@@ -278,13 +330,24 @@ class LimeSandbox:
             note: What the human writes.
 
         Raises:
-            SandboxError: This is not, or no longer, a sandbox; or ``SESAME_BROKER_URL`` is a broker on
-                another machine, which real people would then be asked through.
+            SandboxError: This is not, or no longer, a sandbox; or the environment is such that real
+                people would be asked: ``SESAME_BROKER_URL`` is a broker on another machine, or is not
+                set beside a ``SESAME_API_KEY`` that is not the sandbox's.
         """
         return self._rule("approved", pattern, delay, count, note)
 
     def deny(self, pattern: str = "*", *, delay: float = 0, count: int = 0, note: str | None = None) -> Rule:
-        """Deny instead, as :meth:`auto_approve` approves. The first rule that fits an action decides."""
+        """Deny instead, as :meth:`auto_approve` approves. The first rule that fits an action decides.
+
+        Args:
+            pattern: Which actions; ``*`` is any text, ``?`` one character.
+            delay: Seconds that the human takes.
+            count: How many approvals; 0 is for ever.
+            note: What the human writes.
+
+        Raises:
+            SandboxError: As :meth:`auto_approve`.
+        """
         return self._rule("denied", pattern, delay, count, note)
 
     def _rule(self, decision: str, pattern: str, delay: float, count: int, note: str | None) -> Rule:
@@ -317,6 +380,9 @@ class LimeSandbox:
 
         Args:
             request: The login request, or its id.
+
+        Raises:
+            SandboxError: There is no such request, or it is not pending; or as :meth:`auto_approve`.
         """
         self._only_a_sandbox()
         self.control("POST", f"/login-requests/{_id(request)}/approve", {})
@@ -326,6 +392,9 @@ class LimeSandbox:
 
         Args:
             what: It, or its id.
+
+        Raises:
+            SandboxError: There is no such thing, or it is not pending.
         """
         try:
             self.control("POST", f"/approvals/{_id(what)}/expire")
@@ -365,24 +434,62 @@ class LimeSandbox:
                 ``profile``, ``trigger_approval``, ``read_approval`` or ``*``.
             rule: ``action``, ``status``, ``body``, ``headers``, ``location``, ``delay_ms``, ``skip``,
                 ``count``, ``reset`` …: the sandbox's README lists them.
+
+        Returns:
+            The rule, which a ``with`` block takes away again at its end.
+
+        Raises:
+            SandboxError: It refused, as what it is asked for makes no sense, or is not there.
         """
         (number,) = self.control("POST", "/faults", {"route": route, **rule})["ids"]
         return Rule(self, "faults", number)
 
     def disconnect(self, *, abort: bool = False) -> None:
-        """End all event streams: as complete responses, or with ``abort`` in the middle of them."""
+        """End all event streams.
+
+        Args:
+            abort: In the middle of the response; else as a complete one.
+
+        Raises:
+            SandboxError: It is not there.
+        """
         self.control("POST", "/streams/disconnect", {"abort": abort})
 
     def rotate_keys(self, *, keep_old: bool = False) -> None:
-        """Sign passports with a new key from now on."""
+        """Sign passports with a new key from now on.
+
+        Args:
+            keep_old: Go on publishing the old key, beside the new one.
+
+        Raises:
+            SandboxError: It is not there.
+        """
         self.control("POST", "/keys/rotate", {"keep_old": keep_old})
 
     def advance(self, seconds: float) -> None:
-        """Put the platforms' clock forward: what is due by then expires at once."""
+        """Put the platforms' clock forward: what is due by then expires at once.
+
+        Args:
+            seconds: By how much.
+
+        Raises:
+            SandboxError: It refused, as what it is asked for makes no sense, or is not there.
+        """
         self.control("POST", "/clock", {"advance_seconds": seconds})
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change settings (``pow_difficulty``, ``request_ttl_seconds``, ``platform`` …); answers all of them."""
+        """Change settings until the next reset.
+
+        Args:
+            changes: ``pow_difficulty``, ``request_ttl_seconds``, ``platform`` …: the sandbox's README lists
+                them, with their units.
+
+        Returns:
+            All settings, as they are now.
+
+        Raises:
+            SandboxError: It refused, as what it is asked for makes no sense, or is not there.
+        """
         found: dict[str, Any] = self.control("PATCH", "/settings", changes)
         return found
 
@@ -406,7 +513,9 @@ class LimeSandbox:
     def webhooks(
         self, approval: Any = None, *, at_least: int = 0, timeout: float = _TIMEOUT
     ) -> list[dict[str, Any]]:
-        """The attempts to deliver webhooks, with ``url``, ``status``, ``body``, ``delivered`` …
+        """The attempts to deliver webhooks, oldest first.
+
+        Each has ``url``, ``status``, ``body``, ``delivered`` …
 
         Args:
             approval: Only those about this one, or its id.
@@ -421,6 +530,10 @@ class LimeSandbox:
 
     def wait_for_streams(self, count: int = 1, *, timeout: float = _TIMEOUT) -> None:
         """Return when so many event streams are open: from then on each gets every event.
+
+        Args:
+            count: How many at least.
+            timeout: Seconds to wait.
 
         Raises:
             TimeoutError: There are fewer.
@@ -462,12 +575,15 @@ class LimeSandbox:
         """Refuse to decide anything for anybody but a sandbox."""
         if _identify(self.control_url)["site_token"] != self.site_token:
             raise SandboxError(f"what answers at {self.control_url} is not this sandbox any more")
-        broker = os.environ.get("SESAME_BROKER_URL")
-        if broker and not _is_local(broker):
-            raise SandboxError(
-                f"SESAME_BROKER_URL is {broker}: code under test would ask real people. "
-                "Use sandbox.in_environment() or the fixture lime_sandbox, or unset it"
-            )
+        broker, key = (os.environ.get(name, "").strip() for name in ("SESAME_BROKER_URL", "SESAME_API_KEY"))
+        if _is_local(broker) if broker else key in ("", self.sesame_api_key):
+            return
+        # Without a URL a client asks the broker that everybody uses.
+        found = f"is {broker}" if broker else "is not set and SESAME_API_KEY is no key of this sandbox"
+        raise SandboxError(
+            f"SESAME_BROKER_URL {found}: code under test would ask real people. "
+            "Use sandbox.in_environment() or the fixture lime_sandbox"
+        )
 
 
 def _id(what: Any) -> str:

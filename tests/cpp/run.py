@@ -35,6 +35,8 @@ def compiler(name: str) -> str:
 def compiled(
     tests: c.Tests, name: str, source: Path, cxx: str = "g++", standard: str = "c++17", *flags: str
 ) -> Path:
+    if tests.sanitizer:
+        cxx = "g++"  # clang's asks for functions that only its own runtime has
     program = BUILD / name
     unit = program.with_suffix(".o")
     command = [compiler(cxx), f"-std={standard}", "-g", *c.WARNINGS, *c.CPP_WARNINGS, *flags, *tests.flags]

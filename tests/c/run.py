@@ -49,7 +49,9 @@ SANITIZERS = {
     # ending in that moment by itself is no leak.
     "thread": (
         ["-fsanitize=thread"],
-        {"TSAN_OPTIONS": f"die_after_fork=0:atexit_sleep_ms=0:suppressions={ROOT / 'tests/cpp/tsan.supp'}"},
+        {
+            "TSAN_OPTIONS": f"die_after_fork=0:atexit_sleep_ms=0:report_thread_leaks=0:suppressions={ROOT / 'tests/cpp/tsan.supp'}"
+        },
         "tsan",
     ),
 }

@@ -7,6 +7,7 @@
 #include "probe.h"
 #include <lime.h>
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 struct scene;
@@ -556,8 +557,8 @@ static void nothing_is_lost_behind_a_handler_that_blocks(void) {
 }
 
 static void no_threads_are_left(void) {
-    /* The last client has ended both threads; look-ups of names and proofs of work end by themselves. */
-    CHECK(threads() <= 3);
+    /* The last client has ended both threads; look-ups of names and proofs of work end by themselves, soon. */
+    while (threads() > 1) sched_yield();
 }
 
 enum { ANY = 1, CALLS = 2, PENDING = 4 };

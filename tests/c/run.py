@@ -45,8 +45,15 @@ SANITIZERS = {
         {"ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"},
         "asan",
     ),
-    # A child is made while threads run, and the last second of a process need not be watched.
-    "thread": (["-fsanitize=thread"], {"TSAN_OPTIONS": "die_after_fork=0:atexit_sleep_ms=0"}, "tsan"),
+    # A child is made while threads run, the last second of a process need not be watched, and a worker that is
+    # ending in that moment by itself is no leak.
+    "thread": (
+        ["-fsanitize=thread"],
+        {
+            "TSAN_OPTIONS": f"die_after_fork=0:atexit_sleep_ms=0:report_thread_leaks=0:suppressions={ROOT / 'tests/cpp/tsan.supp'}"
+        },
+        "tsan",
+    ),
 }
 
 

@@ -316,6 +316,7 @@ void options_reach_the_broker_s_clients() {
     options.poll_timeout = 1ms;
     auto waiting = lime::Sesame(options).wait_start("ap_1", {lime::forever, 1ms});
     const lime::HttpRequest hung = host.requests.take();
+    CHECK(hung.time_limit() == std::optional(1ms));
     CHECK_EQ(host.aborted.take(), hung.id()); // and asked again, until
     CHECK(waiting.cancel());
     CHECK_THROWS(lime::CancelledError, waiting.get());

@@ -16,8 +16,8 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser go typing build demo test sanitize fuzz bench check format header abi docs wheel install \
-        sandbox clean
+.PHONY: help setup browser go typing build node demo test sanitize fuzz bench check format header abi docs wheel npm \
+        install sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,14 @@ build: setup
 	@cargo build --quiet --workspace --lib --bins --examples --locked
 	@cmp -s target/debug/lib_native.so $(NATIVE) || cp target/debug/lib_native.so $(NATIVE)
 
-demo: build browser go ## Sign an agent in and have a refund approved, in every language, also through faults
+# The npm package as it is used in the checkout: JavaScript in bindings-node/dist, the binary beside it.
+node: build
+	@tools/setup_node.sh
+	@cmp -s target/debug/liblime_node.so bindings-node/lime.node \
+	  || install -m 644 target/debug/liblime_node.so bindings-node/lime.node
+	@node bindings-node/build.mjs
+
+demo: build browser go node ## Sign an agent in and have a refund approved, in every language, also through faults
 	@$(VENV)/python tools/demo.py
 
 test: setup browser go ## Everything that CI runs: checks, unit tests, scenarios, vectors, packaging
@@ -57,17 +64,19 @@ go: setup
 typing:
 	@tools/setup_typing.sh
 
-check: build typing go ## Formats, lints, types, generated files up to date
+check: build typing go node ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
-format: setup go ## Format Rust, Python and Go
+format: setup go ## Format Rust, Python, Go and JavaScript
 	@cargo fmt --all
+	@tools/setup_node.sh
+	@node_modules/.bin/biome check --write --log-level=error
 	@$(VENV)/ruff format --quiet
 	@$(VENV)/ruff check --quiet --fix
 	@"$$(tools/go.sh env GOROOT)"/bin/gofmt -w bindings-go examples
 
 header: setup ## Write include/lime.h anew from ffi-c
-	@cargo run --quiet --locked -p lime-header -- --write
+	@cargo run --quiet --locked --bin lime-header -- --write
 
 abi: build ## Write down in abi/ what the C library offers; refuses what would break programs
 	@$(VENV)/python tools/abi.py --write
@@ -79,6 +88,12 @@ docs: setup ## Write the reference of the C library into build/docs/html
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist
 
+npm: setup ## Pack the npm packages (lime-sdk, lime-sandbox, their binaries) into dist/
+	@tools/setup_node.sh
+	@cargo build --quiet --locked -p lime-node -p lime-sandbox --profile $(PROFILE)
+	@node bindings-node/build.mjs
+	@$(VENV)/python tools/npm.py --profile $(PROFILE) --out dist
+
 install: setup ## Install headers, libraries, lime.pc and the CMake package into PREFIX=dir
 	@cargo build --quiet --locked -p lime-ffi --profile $(PROFILE)
 	@packaging/install.sh "$(PREFIX)" "target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))"
@@ -87,4 +102,4 @@ sandbox: build ## Run the platform on a local port
 	@target/debug/lime-sandbox $(ARGS)
 
 clean: ## Remove everything that was built or installed
-	@rm -rf target build dist .venv $(NATIVE)
+	@rm -rf target build dist .venv node_modules bindings-node/dist bindings-node/lime.node $(NATIVE)

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"runtime"
 	"runtime/cgo"
 	"sync"
 	"sync/atomic"
@@ -76,6 +77,17 @@ func (c *client) shut() bool {
 	return true
 }
 
+// inside has a place for each goroutine that is in the library at once. A goroutine that has to wait there, if only for a
+// lock, costs a thread for ever after: ten thousand calls that begin in one moment would leave hundreds.
+var inside = make(chan struct{}, max(16, 2*runtime.NumCPU()))
+
+// within makes a call of the library that returns soon.
+func within[T any](call func() T) T {
+	inside <- struct{}{}
+	defer func() { <-inside }()
+	return call()
+}
+
 // outcome is how a started call ended.
 type outcome[T any] struct {
 	value T
@@ -135,17 +147,16 @@ func perform[T any](
 	done := make(chan outcome[T], 1)
 	call := newHandle(done)
 	var carried *carriedCall
-	started := func() C.lime_go_started {
+	started := within(func() (started C.lime_go_started) {
 		if c.carrier == nil {
 			return begin(handle, call)
 		}
-		var started C.lime_go_started
 		carried = c.carrier.begin(ctx, func() uint64 {
 			started = begin(handle, call)
 			return uint64(started.operation)
 		})
 		return started
-	}()
+	})
 	c.unuse()
 	if carried != nil {
 		defer c.carrier.end(uint64(started.operation))
@@ -174,7 +185,7 @@ func wait[T any](ctx context.Context, operation uint64, l limit, done <-chan out
 	returned := false
 	defer func() {
 		if !returned { // show has panicked
-			C.lime_operation_cancel(C.uint64_t(operation))
+			cancel(operation)
 		}
 	}()
 	ended, ok := watch(ctx, l, done)
@@ -182,11 +193,16 @@ func wait[T any](ctx context.Context, operation uint64, l limit, done <-chan out
 	if ok {
 		return ended, nil
 	}
-	if C.lime_operation_cancel(C.uint64_t(operation)) == 0 {
+	if !cancel(operation) {
 		// It had ended before: its callback is on its way, and what it brings counts.
 		return <-done, nil
 	}
 	return outcome[T]{}, interrupted(ctx)
+}
+
+// cancel reports whether the operation was still under way.
+func cancel(operation uint64) bool {
+	return within(func() bool { return C.lime_operation_cancel(C.uint64_t(operation)) == 1 })
 }
 
 // watch gives the outcome, or nothing when the context ends before.

@@ -82,8 +82,10 @@ func VerifyPassport(jwt string, keys PassportKeys, check PassportCheck) (*Passpo
 	var passport *C.lime_passport
 	var failure *C.lime_error
 	document, length := span(keys.JWKS)
-	status := C.lime_passport_verify(token, document, length, root, expected, flag(check.RequireIssuer),
-		unixSeconds(now), &passport, &failure)
+	status := within(func() C.int32_t {
+		return C.lime_passport_verify(token, document, length, root, expected, flag(check.RequireIssuer),
+			unixSeconds(now), &passport, &failure)
+	})
 	if status != C.LIME_OK {
 		return nil, failed(status, failure)
 	}
@@ -130,7 +132,9 @@ func (s *Site) verifyWithKeysAtHand(token, expected *C.char, issuer C.int32_t) (
 	defer s.client.unuse()
 	var passport *C.lime_passport
 	var failure *C.lime_error
-	status := C.lime_site_verify_passport_cached((*C.lime_site)(handle), token, expected, issuer, &passport, &failure)
+	status := within(func() C.int32_t {
+		return C.lime_site_verify_passport_cached((*C.lime_site)(handle), token, expected, issuer, &passport, &failure)
+	})
 	switch {
 	case status != C.LIME_OK:
 		return nil, failed(status, failure)

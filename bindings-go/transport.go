@@ -127,12 +127,16 @@ func limeGoSend(handle C.uintptr_t, request *C.lime_http_request) {
 	c.requests[id] = carried
 	c.mutex.Unlock()
 	go func() {
-		defer cancel()
-		defer C.lime_http_request_free(request)
+		// However it ends, a RoundTripper that ends its goroutine included.
 		defer func() {
+			cancel()
 			c.mutex.Lock()
-			defer c.mutex.Unlock()
 			delete(c.requests, id)
+			c.mutex.Unlock()
+			within(func() bool {
+				C.lime_http_request_free(request)
+				return true
+			})
 		}()
 		c.carry(ctx, carried, request)
 	}()
@@ -181,14 +185,14 @@ func (c *carrier) carry(ctx context.Context, carried *carriedRequest, request *C
 		call.last = err
 		call.mutex.Unlock()
 	}
-	// An error that is not text the library could take says less than its type.
-	message, textError := text("message", err.Error())
-	if textError != nil {
-		message, _ = text("message", fmt.Sprintf("%T", err))
+	reach := reachOf(err, wrote.Load())
+	fail := func(said string) bool {
+		message, err := text("message", said)
+		return err == nil && within(func() bool { return C.lime_http_request_fail(request, reach, message) == C.LIME_OK })
 	}
-	if C.lime_http_request_fail(request, reachOf(err, wrote.Load()), message) != C.LIME_OK {
-		message, _ = text("message", fmt.Sprintf("%T", err))
-		C.lime_http_request_fail(request, reachOf(err, wrote.Load()), message)
+	// An error that is not text the library could take says its type.
+	if !fail(err.Error()) {
+		fail(fmt.Sprintf("%T", err))
 	}
 }
 
@@ -223,7 +227,11 @@ func (c *carrier) trip(ctx context.Context, carried *carriedRequest, request *C.
 			err = faulty{"panicked"}
 		}
 	}()
-	outgoing, err := readRequest(ctx, request)
+	var outgoing *http.Request
+	err = within(func() error {
+		outgoing, err = readRequest(ctx, request)
+		return err
+	})
 	if err != nil {
 		return faulty{"cannot be given this request: " + err.Error()}
 	}
@@ -236,8 +244,10 @@ func (c *carrier) trip(ctx context.Context, carried *carriedRequest, request *C.
 	}
 	defer response.Body.Close()
 	packed, count := pack(response.Header)
-	status := C.lime_go_http_request_respond(request, C.int32_t(response.StatusCode), (*C.char)(unsafe.Pointer(unsafe.SliceData(packed))),
-		C.size_t(count))
+	status := within(func() C.int32_t {
+		return C.lime_go_http_request_respond(request, C.int32_t(response.StatusCode),
+			(*C.char)(unsafe.Pointer(unsafe.SliceData(packed))), C.size_t(count))
+	})
 	switch {
 	case status == C.LIME_ERROR_CANCELLED:
 		return nil
@@ -249,10 +259,11 @@ func (c *carrier) trip(ctx context.Context, carried *carriedRequest, request *C.
 		length, err := response.Body.Read(buffer)
 		if length > 0 {
 			pointer, size := span(buffer[:length])
-			if C.lime_http_request_write(request, pointer, size) != C.LIME_OK {
+			written := within(func() C.int32_t { return C.lime_http_request_write(request, pointer, size) })
+			if written != C.LIME_OK {
 				return nil // it is not wanted any more
 			}
-			for C.lime_http_request_wants_more(request) == 0 {
+			for !within(func() bool { return C.lime_http_request_wants_more(request) == 1 }) {
 				select {
 				case <-carried.room:
 				case <-ctx.Done():
@@ -262,7 +273,7 @@ func (c *carrier) trip(ctx context.Context, carried *carriedRequest, request *C.
 		}
 		switch {
 		case err == io.EOF:
-			C.lime_http_request_end(request)
+			within(func() C.int32_t { return C.lime_http_request_end(request) })
 			return nil
 		case err != nil:
 			return err

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -242,6 +243,18 @@ func TestARoundTripperThatIsBroken(t *testing.T) {
 		if name == "panics" {
 			equal(t, "whether the log says where", strings.Contains(log.String(), "transport_test.go"), true)
 		}
+	}
+}
+
+// TestARoundTripperThatEndsItsGoroutine, as t.FailNow does, leaves nothing behind.
+func TestARoundTripperThatEndsItsGoroutine(t *testing.T) {
+	leavesNothing(t)
+	site := carriedSite(t, func(*http.Request) (*http.Response, error) {
+		runtime.Goexit()
+		return nil, nil
+	})
+	if _, err := site.CreateLoginRequest(watched(t)); !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrTransport) {
+		t.Errorf("got %v", err)
 	}
 }
 

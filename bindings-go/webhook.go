@@ -197,8 +197,10 @@ func (v *WebhookVerifier) Verify(header http.Header, body []byte) (*Webhook, err
 	pointer, length := span(body)
 	var webhook *C.lime_webhook
 	var failure *C.lime_error
-	status := C.lime_go_webhook_verify(v.handle, (*C.char)(unsafe.Pointer(unsafe.SliceData(packed))), C.size_t(count), pointer,
-		length, &webhook, &failure)
+	status := within(func() C.int32_t {
+		return C.lime_go_webhook_verify(v.handle, (*C.char)(unsafe.Pointer(unsafe.SliceData(packed))), C.size_t(count),
+			pointer, length, &webhook, &failure)
+	})
 	if status != C.LIME_OK {
 		return nil, failed(status, failure)
 	}

@@ -24,7 +24,7 @@ CHECKS = {
         *("--", "-D", "warnings"),
     ],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
-    "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "-p", "lime-header", "--", "--check"],
+    "lime.h is up to date": ["cargo", "run", "--quiet", "--locked", "--bin", "lime-header", "--", "--check"],
     "C reference": ["make", "--silent", "docs"],
     "ruff format": [str(BIN / "ruff"), "format", "--quiet", "--check"],
     "ruff": [str(BIN / "ruff"), "check", "--quiet"],
@@ -64,6 +64,9 @@ CHECKS = {
         *(str(BIN / "python"), "-m", "mypy.stubtest", "lime_sdk._native"),
         *("--mypy-config-file", "bindings-python/pyproject.toml", "--ignore-disjoint-bases"),
     ],
+    # bindings-node itself is checked when it is built; this is what a program makes of its types.
+    "tsc": ["node", "node_modules/typescript/bin/tsc", "-p", "tests/node/types"],
+    "biome": ["node_modules/.bin/biome", "check", "--error-on-warnings"],
     "vectors": [str(BIN / "python"), "tests/vectors/generate.py", "--check"],
     # gofmt ends with 0 whatever it finds.
     "gofmt": [

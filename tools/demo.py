@@ -64,6 +64,7 @@ def languages(task: str) -> dict[str, list[str]]:
         "C++": [f"{program}-cpp"],
         "Go": [str(go)],
         "Python": [sys.executable, str(ROOT / f"examples/{task}/main.py")],
+        "Node": ["node", str(ROOT / f"examples/{task}/main.mjs")],
     }
 
 
@@ -191,13 +192,13 @@ def by_hand(programs: dict[str, list[str]]) -> None:
             sys.exit("the browser did not click every time")
 
 
-def webhooks(command: list[str]) -> None:
+def webhooks(language: str, command: list[str], receiving: list[str]) -> None:
     """A decision arrives at a local receiver and verifies; a tampered one does not."""
-    print("\nPython, webhooks")
+    print(f"\n{language}, webhooks")
     with Sandbox() as sandbox:
         sandbox.post("/rules", {"action": "*", "decision": "approved", "delay_ms": 100})
         receiver = subprocess.Popen(
-            [sys.executable, str(ROOT / "examples/webhook_receiver/main_fastapi.py")],
+            receiving,
             env=sandbox.environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -212,7 +213,7 @@ def webhooks(command: list[str]) -> None:
             return what
 
         url = heard("listening")
-        gate("Python, with a callback_url", command, sandbox, "approved", "payments.refund", url)
+        gate(f"{language}, with a callback_url", command, sandbox, "approved", "payments.refund", url)
         heard("webhook verified")
         sent = sandbox.get("/webhooks?min=1&wait_ms=10000")["webhooks"][0]
         headers = {"X-Sesame-Signature": sent["signature"], "X-Sesame-Timestamp": str(sent["timestamp"])}
@@ -250,7 +251,10 @@ def main() -> None:
     gated = languages("approval_gate")
     decided = by_rule(gated)
     by_hand(gated)
-    webhooks(gated["Python"])
+    receivers = ROOT / "examples/webhook_receiver"
+    webhooks("Python", gated["Python"], [sys.executable, str(receivers / "main_fastapi.py")])
+    for framework in ("express", "fastify"):
+        webhooks(f"Node, {framework}", gated["Node"], ["node", str(receivers / f"main_{framework}.mjs")])
 
     def signing_cell(key: tuple[str, bool]) -> Callable[[str], str]:
         def cell(step: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds the C library for a sanitizer and runs the C tests under it.
+"""Builds the C library for a sanitizer and runs the C and C++ tests under it.
 
     python3 tools/sanitize.py [address] [thread]     (make sanitize: both)
 
@@ -89,9 +89,11 @@ def main() -> None:
         sys.exit(f"usage: {sys.argv[0]} [{'] ['.join(FLAGS)}]")
     failed = False
     for sanitizer in wanted:
-        command = [sys.executable, "tests/c/run.py", "--sanitizer", sanitizer]
-        command += ["--target-dir", str(build(sanitizer)), "--sandbox", "target/debug/lime-sandbox"]
-        failed |= subprocess.run(command, cwd=ROOT).returncode != 0
+        library = build(sanitizer)
+        for runner in ("tests/c/run.py", "tests/cpp/run.py"):
+            command = [sys.executable, runner, "--sanitizer", sanitizer, "--target-dir", str(library)]
+            command += ["--sandbox", "target/debug/lime-sandbox"]
+            failed |= subprocess.run(command, cwd=ROOT).returncode != 0
     sys.exit(failed)
 
 

@@ -149,6 +149,9 @@ def main() -> None:
     stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
     stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
     stage("Go", [sys.executable, "tests/go/run.py"], "Go")
+    # Every file in a process of its own, one after the other: some count what the process has open.
+    node = ["node", "--test", "--test-concurrency=1", "--test-reporter=./tests/node/reporter.mjs"]
+    stage("Node", [*node, *sorted(map(str, ROOT.glob("tests/node/*.test.mjs")))], "Node")
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     pythons = python_from_the_wheel()
     stage("seed documents", [*pytest, "tests/seeds"], "documents")
@@ -159,7 +162,7 @@ def main() -> None:
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
     stage("together", [*pytest, "tests/together"], "together")
     stage("demo", ["make", "demo"])
-    vectors_are_run_by_all(["rust", "c", "cpp", "go", *pythons])
+    vectors_are_run_by_all(["rust", "c", "cpp", "go", "node", *pythons])
 
     print(f"\n━━ {time.perf_counter() - started:.0f} s")
     for language in passed | failed:

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use arc_swap::ArcSwapOption;
@@ -204,8 +204,13 @@ fn start() -> std::io::Result<Arc<Inner>> {
         .build()?;
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
+    let (ready, is_ready) = mpsc::channel::<()>();
     let thread = thread::Builder::new().name("lime-runtime".into()).spawn(move || {
         claim_thread();
+        // The first random number of a thread must not be made while the process is ending: aws-lc locks the
+        // state that it makes then and aborts when it reads from it. From here on such a thread waits instead.
+        let _ = aws_lc_rs::rand::fill(&mut [0]);
+        drop(ready);
         runtime.block_on(async {
             let _ = stopped.await;
         });
@@ -213,6 +218,8 @@ fn start() -> std::io::Result<Arc<Inner>> {
         // interrupted and is left behind to end by itself.
         runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     })?;
+    // Nothing is sent: the other end is dropped when the thread may be left alone with the end of the process.
+    let _ = is_ready.recv();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Arc::new(Inner {
         process: std::process::id(),

@@ -73,8 +73,17 @@ static void race_with_a_callback(void) {
     lime_agent_free(agent);
 }
 
-static void *set_often(void *options) {
-    for (uint32_t round = 0; round < 10000; round++) lime_site_options_set_max_retries(options, round);
+/* Waits for the other one; orders nothing. */
+static void meet(int *count) {
+    __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(count, __ATOMIC_RELAXED) < 2) sched_yield();
+}
+
+static void *set(void *options) {
+    static int begun, done;
+    meet(&begun);
+    for (uint32_t round = 0; round < 10; round++) lime_site_options_set_max_retries(options, round);
+    meet(&done); /* both are there when the second one writes */
     return NULL;
 }
 
@@ -82,7 +91,7 @@ static void *set_often(void *options) {
 static void race_in_the_library(void) {
     lime_site_options *options = lime_site_options_new();
     pthread_t ids[2];
-    for (int at = 0; at < 2; at++) pthread_create(&ids[at], NULL, set_often, options);
+    for (int at = 0; at < 2; at++) pthread_create(&ids[at], NULL, set, options);
     for (int at = 0; at < 2; at++) pthread_join(ids[at], NULL);
     lime_site_options_free(options);
 }

@@ -41,7 +41,7 @@ LIMIT = 300  # seconds; nothing here takes nearly as long
 # that Rust brings, which always knows what Rust's compiler asks for; that of another compiler may be too old.
 SANITIZERS = {
     "address": (
-        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+        ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=vptr"],
         {"ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"},
         "asan",
     ),
@@ -52,7 +52,7 @@ SANITIZERS = {
 
 class Tests:
     def __init__(
-        self, target: Path, sandbox: Path, only: str, sanitizer: str | None = None, build: Path = BUILD
+        self, target: Path, sandbox: Path, only: str, build: Path, sanitizer: str | None = None
     ) -> None:
         self.library = build / "lib"
         self.sandbox = sandbox
@@ -287,8 +287,8 @@ def symbols(tests: Tests) -> None:
 
 def documents(tests: Tests) -> None:
     """What the documents of the C API point to is there: files, and tests by their ids."""
-    files = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
-    sources = "".join(path.read_text() for path in files)
+    tested = [*HERE.glob("*.c"), HERE / "run.py", ROOT / "tools/abi.py"]
+    sources = "".join(path.read_text() for path in tested)
     groups = "|".join(group.__name__ for group in GROUPS)
     for name in ("c-api-conventions.md", "abi-stability.md"):
         words = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text())
@@ -869,7 +869,7 @@ def main() -> int:
         BUILD = ROOT / f"build/c-{options.sanitizer}"
     target = options.target_dir.resolve()
     sandbox = (options.sandbox or target / "lime-sandbox").resolve()
-    tests = Tests(target, sandbox, options.only, options.sanitizer)
+    tests = Tests(target, sandbox, options.only, BUILD, options.sanitizer)
     for group in SANITIZED.get(options.sanitizer, GROUPS):
         if tests.wanted(group.__name__):
             try:

@@ -4,7 +4,7 @@
 
 Needs liblime.so and lime-sandbox in the target folder. Writes to build/cpp and build/parity. The programs are
 built by gcc and clang, as C++17 and as C++20, each by another pair; how the header alone compiles is among the
-C tests.
+C tests. With --sanitizer (see tools/sanitize.py) they run under that one.
 """
 
 import argparse
@@ -35,11 +35,16 @@ def compiler(name: str) -> str:
 def compiled(
     tests: c.Tests, name: str, source: Path, cxx: str = "g++", standard: str = "c++17", *flags: str
 ) -> Path:
+    if tests.sanitizer:
+        cxx = "g++"  # clang's asks for functions that only its own runtime has
     program = BUILD / name
-    command = [compiler(cxx), f"-std={standard}", "-g", *c.WARNINGS, *c.CPP_WARNINGS, *flags]
+    unit = program.with_suffix(".o")
+    command = [compiler(cxx), f"-std={standard}", "-g", *c.WARNINGS, *c.CPP_WARNINGS, *flags, *tests.flags]
     include = [f"-I{ROOT / 'include'}", f"-I{BUILD}"]
+    # In two steps: the linker must not add the compiler's own runtime of a sanitizer.
+    subprocess.run([*command, *include, "-c", str(source), "-o", str(unit)], check=True)
     link = [f"-L{tests.library}", f"-Wl,-rpath,{tests.library}", "-llime", "-pthread"]
-    subprocess.run([*command, *include, str(source), "-o", str(program), *link], check=True)
+    subprocess.run([compiler(cxx), str(unit), "-o", str(program), *tests.link, *link], check=True)
     return program
 
 
@@ -207,18 +212,29 @@ PLACES = {
 }
 
 GROUPS = (units, manual, vectors, boundary, host, story, examples)
+# What a sanitizer is for: the first looks at memory, the second at threads.
+SANITIZED = {
+    "address": (vectors, boundary, host, story, examples),
+    "thread": (boundary, host, story),
+}
 
 
 def main() -> int:
+    global BUILD
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target/debug")
+    parser.add_argument("--sandbox", type=Path, help="default: the one in the target folder")
+    parser.add_argument("--sanitizer", choices=SANITIZED)
     parser.add_argument(
         "--only", default="", help="a group: " + ", ".join(group.__name__ for group in GROUPS)
     )
     options = parser.parse_args()
+    if options.sanitizer:
+        BUILD = ROOT / f"build/cpp-{options.sanitizer}"
     target = options.target_dir.resolve()
-    tests = c.Tests(target, target / "lime-sandbox", options.only, build=BUILD)
-    for group in GROUPS:
+    sandbox = (options.sandbox or target / "lime-sandbox").resolve()
+    tests = c.Tests(target, sandbox, options.only, BUILD, options.sanitizer)
+    for group in SANITIZED.get(options.sanitizer, GROUPS):
         if tests.wanted(group.__name__):
             try:
                 group(tests)

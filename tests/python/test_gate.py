@@ -25,6 +25,7 @@ import textwrap
 import threading
 import time
 import types
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, datetime, timedelta, tzinfo
 from datetime import time as daytime
@@ -1280,6 +1281,10 @@ def test_shown_arguments_hide_secrets_and_stay_json() -> None:
     class Hidden:
         value: str = dataclasses.field(repr=False)
 
+    class HiddenAttrs:
+        __attrs_attrs__ = (types.SimpleNamespace(name="value", repr=False),)
+        value = "hunter2"
+
     @require_approval("act", client=broker, context="auto", redact=["iban"])
     def act(
         user: str, password: str, headers: dict[str, str], card: Card, *rest: Any, **more: Any
@@ -1299,7 +1304,7 @@ def test_shown_arguments_hide_secrets_and_stay_json() -> None:
         ["--password", "hunter2", "--token=hunter2", "-v"],
         [("Authorization", "Bearer hunter2")],
         "https://user:hunter2@host/ and Authorization: bearer hunter2",
-        Hidden("hunter2"),
+        [Hidden("hunter2"), HiddenAttrs()],
         {Card("hunter2", "Ada"): 1},
         10**5000,
         IBAN="hunter2",
@@ -1441,6 +1446,144 @@ def test_nothing_that_merely_looks_true_lets_a_call_through() -> None:
     with pytest.raises(ValueError, match="empty"):
         require_approval("act", client=Broker(), dedup_key=lambda: "")(lambda: ran.append(1))()
     assert ran == []
+
+
+NOT_GIVEN: list[tuple[str, Any]] = [
+    ("when", None),
+    ("when", "no"),
+    ("when", 0),
+    ("when", 1),
+    ("when", []),
+    ("when", float("nan")),
+    ("summary", None),
+    ("summary", 5),
+    ("summary", b"text"),
+    ("reason", None),
+    ("reason", ["x"]),
+    ("context", None),
+    ("context", "text"),
+    ("context", [1]),
+    ("context", {1, 2}),
+    ("dedup_key", None),
+    ("dedup_key", 7),
+    ("severity", None),
+    ("severity", 3),
+    ("callback_url", None),
+    ("callback_url", b"https://host"),
+    ("poll_interval", None),
+    ("poll_interval", "2"),
+    ("poll_interval", True),
+    ("redact", None),
+    ("redact", "text"),
+    ("redact", ["name"]),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), NOT_GIVEN)
+def test_a_function_that_gives_something_else_is_an_error_before_anybody_is_asked(
+    name: str, given: Any
+) -> None:
+    broker = Broker()
+    kinds = Kinds(
+        require_approval("act", **{"client": broker, "context": {"a": 1}, name: lambda *_, **__: given})
+    )
+    for function in kinds.all.values():
+        with pytest.raises(TypeError, match=f"^{name} "):
+            run(function(7))
+
+    async def later(*_: Any, **__: Any) -> Any:
+        return given
+
+    kinds = Kinds(require_approval("act", **{"client": broker, "context": {"a": 1}, name: later}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in kinds.all.values():
+            with pytest.raises(TypeError, match=f"^{name} "):
+                run(function(7))
+    assert broker.asked == []
+    assert kinds.ran == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name, value in NOT_GIVEN if value is not None),
+        *(("when", None), ("poll_interval", None), ("redact", None), ("redact", [1]), ("redact", b"name")),
+        *(("bind", [1]), ("bind", b"x"), ("bind", lambda x: ["x"]), ("timeout", "300"), ("timeout", True)),
+        *(("timeout", float("nan")), ("timeout", lambda x: 5), ("on_progress", 5), ("action", None)),
+        *(
+            ("action", lambda x: x),
+            ("poll_interval", float("nan")),
+            ("poll_interval", -1),
+            ("dedup_key", " "),
+        ),
+    ],
+)
+def test_a_wrong_option_is_an_error_where_it_is_written(name: str, value: Any) -> None:
+    if name == "redact" and value in ("text", ["name"]):
+        return  # which are names
+    with pytest.raises((TypeError, ValueError), match=f"^{name} "):
+        require_approval(**{"action": "act", "client": Broker(), name: value})
+
+
+async def nobody_waits_for(progress: Any) -> None: ...
+
+
+def test_progress_that_nobody_would_wait_for_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"^on_progress "):
+        require_approval("act", client=Broker(), on_progress=nobody_waits_for)
+
+
+def test_what_a_function_gives_that_is_right_is_asked_with() -> None:
+    class Name(str):
+        pass
+
+    class Answer(collections.UserDict[str, Any]):
+        pass
+
+    broker = Broker()
+    ran: list[int] = []
+    require_approval(
+        "act",
+        client=broker,
+        when=lambda: True,
+        summary=lambda: Name("summary"),
+        context=lambda: types.MappingProxyType(
+            {"password": "hunter2", "deep": Answer(iban="hunter2", count=1)}
+        ),
+        redact=["password", "iban"],
+        poll_interval=lambda: Decimal("0.5"),
+        timeout=Decimal(5),  # type: ignore[arg-type]
+    )(lambda: ran.append(1))()
+    assert broker.asked[0]["context"] == {
+        "password": "[redacted]",
+        "deep": {"iban": "[redacted]", "count": 1},
+    }
+    assert type(broker.asked[0]["context"]["deep"]) is dict
+    context = "auto"
+    require_approval("act", client=broker, context=lambda: context, redact=types.MappingProxyType)(
+        lambda: ran.append(2)
+    )()
+    assert broker.asked[1]["context"]["arguments"] == {}
+    assert json.dumps(broker.asked[1]["context"])
+    assert ran == [1, 2]
+
+
+def test_what_changes_while_it_is_thought_about_asking_is_not_let_through() -> None:
+    order = {"amount": 5}
+
+    async def is_large(order: dict[str, int]) -> bool:
+        large = order["amount"] > 100
+        order["amount"] = 1_000_000  # as another task may, while this one waits for something
+        return large
+
+    @require_approval("pay", client=Broker(), when=is_large)
+    async def pay(order: dict[str, int]) -> int:
+        return order["amount"]
+
+    with pytest.raises(ApprovalDenied) as caught:
+        asyncio.run(pay(order))
+    assert (caught.value.reason, caught.value.approval_id) == ("args_changed", None)
 
 
 def test_a_gate_asks_the_client_that_a_test_has_changed(sandbox: Sandbox) -> None:
@@ -1635,7 +1778,7 @@ def test_a_journal_that_cannot_be_written_lets_nothing_through(
             gate(lambda: ran.append(1))()
     assert ran == []
     for wrong in ("", 5, b""):
-        with pytest.raises((TypeError, ValueError), match="journal|PathLike"):
+        with pytest.raises((TypeError, ValueError), match=r"journal|PathLike"):
             require_approval("act", client=broker, journal=wrong)  # type: ignore[arg-type]
 
 
@@ -1721,9 +1864,14 @@ def test_a_coroutine_with_a_blocking_client_leaves_the_loop_free(sandbox: Sandbo
                 await asyncio.sleep(0)
 
         ticker = asyncio.create_task(tick())
-        human = asyncio.create_task(asyncio.to_thread(decide, sandbox, "approved"))
+
+        async def decide_once_the_loop_has_been_free() -> None:
+            while ticks < 100:
+                await asyncio.sleep(0)
+            await asyncio.to_thread(decide, sandbox, "approved")
+
+        human = asyncio.create_task(decide_once_the_loop_has_been_free())
         assert await act() == threading.get_ident()
-        assert ticks > 100
         await human
         ticker.cancel()
 

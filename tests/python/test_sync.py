@@ -448,6 +448,39 @@ def test_ctrl_c_is_heard(sandbox: Sandbox, call: str) -> None:
     assert float(out) - sent < 0.5
 
 
+def test_no_handler_is_in_the_library_when_the_interpreter_ends(sandbox: Sandbox) -> None:
+    """Its thread would be ended there by unwinding, which aborts the process on CPython before 3.14."""
+    program = """
+        import atexit, threading
+        handled = threading.Event()
+
+        def last():  # runs after the library's own
+            entered = []
+            thread = next(iter(site._threads.values()))
+            class Queue:
+                def take(self):
+                    entered.append(True)
+                    return thread_queue.take()
+            thread_queue, thread.queue = thread.queue, Queue()
+            handled.clear()
+            thread_queue.wake()
+            thread._thread.join(30)
+            print(thread._thread.is_alive(), entered, handled.is_set())
+
+        atexit.register(last)
+        from lime_agents import SyncLimeAgent
+        from lime_sites import SyncLimeSite
+        site = SyncLimeSite()
+        site.on_login(lambda request_id, passport: handled.set())
+        SyncLimeAgent().login(site.create_login_request().request_id)
+        assert handled.wait(30)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("False [] False\n", "", 0)
+
+
 def test_a_login_reports_its_progress(sandbox: Sandbox, site: SyncLimeSite) -> None:
     sandbox.control("PUT", "/settings", {"pow_difficulty": 40})
     seen: list[LoginProgress] = []

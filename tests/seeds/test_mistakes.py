@@ -18,7 +18,8 @@ lime_sites.LimeSite("st_x")  # call-arg
 lime_sites.LimeSite(timeout="30")  # arg-type
 
 async def main(site: lime_sites.LimeSite, agent: lime_agents.LimeAgent) -> None:
-    result = await agent.login(5)  # arg-type
+    await agent.login(5)  # call-overload
+    result = await agent.login("x")
     result.status = "x"  # misc
     result.nothing  # attr-defined
     site.create_login_request()  # unused-coroutine

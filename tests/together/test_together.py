@@ -41,11 +41,13 @@ SERVERS = {
 class Server:
     """A server whose socket is open before it starts, so that nobody has to wait for it."""
 
-    def __init__(self, command: list[str], folder: Path, app: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], folder: Path, app: str | None, environment: dict[str, str]
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             self._process = subprocess.Popen(
-                [*(part.format(fd=listener.fileno()) for part in command), app],
+                [*(part.format(fd=listener.fileno()) for part in command), *([app] if app else [])],
                 cwd=folder,
                 # Eight processes write into one pipe: a line of theirs has to be one write.
                 env={**os.environ, **environment, "PYTHONUNBUFFERED": ""},
@@ -136,6 +138,52 @@ def test_every_login_ends_in_exactly_one_session(kind: str, sandbox: Sandbox, tm
     assert len({session for _, session, _ in rows}) == len(rows) == LOGINS
     assert [entry["status"] for entry in sandbox.received("approve")] == [200] * LOGINS
 
+    told = Counter(second(receiver.lines, "webhook verified"))
+    assert told == {approval["approval_id"]: 1 for approval in sandbox.approvals("approved")}
+    assert len(told) == LOGINS
+    assert ended == (0, 0)
+    expected = ("session made\t", "session was there\t", "webhook verified\t")
+    assert [line for line in site.lines + receiver.lines if not line.startswith(expected)] == []
+
+
+def test_every_login_ends_in_exactly_one_session_in_node(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The same with Express: a site of several processes, a worker and a receiver of webhooks."""
+    environment = {**sandbox.environment, "SESSIONS_DIR": str(tmp_path / "sessions")}
+    sandbox.auto_approve("orders.*")
+
+    def program(name: str, *arguments: object) -> Server:
+        # They choose their own ports and say which.
+        return stack.enter_context(server(["node", name, *map(str, arguments)], EXAMPLES, None, environment))
+
+    with ExitStack() as stack:
+        site = program("site_express/main.mjs", 0, WORKERS)
+        receiver = program("webhook_receiver/main_fastify.mjs")
+        urls = []
+        for running in (site, receiver):
+            running.wait_for(1, "listening\t")
+            urls.append(running.lines.pop(0).split("\t")[1].strip())
+        sandbox.wait_for_streams(WORKERS)
+        worker = subprocess.run(
+            ["node", str(EXAMPLES / "worker/main.mjs"), urls[0], str(LOGINS)],
+            env={**os.environ, **environment, "CALLBACK_URL": urls[1]},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert (worker.returncode, worker.stderr) == (0, ""), worker.stdout + "".join(site.lines)
+        site.wait_for(LOGINS * WORKERS, "session made\t", "session was there\t")
+        receiver.wait_for(LOGINS, "webhook verified\t")
+        ended = (site.end(), receiver.end())
+
+    made = Counter(second(site.lines, "session made"))
+    assert len(made) == LOGINS
+    assert set(made.values()) == {1}
+    assert Counter(second(site.lines, "session was there")) == dict.fromkeys(made, WORKERS - 1)
+    placed = [line.split("\t") for line in worker.stdout.splitlines()]
+    assert {word for word, _, _ in placed} == {"order placed"}
+    assert sorted(login for _, login, _ in placed) == sorted(made)
+    assert len({session for _, _, session in placed}) == LOGINS
+    assert [entry["status"] for entry in sandbox.received("approve")] == [200] * LOGINS
     told = Counter(second(receiver.lines, "webhook verified"))
     assert told == {approval["approval_id"]: 1 for approval in sandbox.approvals("approved")}
     assert len(told) == LOGINS

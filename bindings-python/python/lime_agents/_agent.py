@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         """An agent whose ``login`` takes ``on_progress``: not one that overrides it as it was published."""
 
         async def login(
-            self, request_id: str, *, on_progress: Callable[[LoginProgress], object] | None = None
+            self, request_id: str, *, on_progress: Callable[[LoginProgress], object] | None
         ) -> ApprovalResult: ...
 
 
@@ -102,10 +102,7 @@ class LimeAgent:
         async def login(self, request_id: str) -> ApprovalResult: ...
         @overload
         async def login(
-            self: TakesProgress,
-            request_id: str,
-            *,
-            on_progress: Callable[[LoginProgress], object] | None = None,
+            self: TakesProgress, request_id: str, *, on_progress: Callable[[LoginProgress], object] | None
         ) -> ApprovalResult: ...
 
     async def login(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import os
 import select
 import threading
+import weakref
 from collections import deque
 
 from lime_sdk import _bridge, _native
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
 _EVENT, _STATE, _LOG = 1, 2, 6
+
+_threads: weakref.WeakSet[HandlerThread] = weakref.WeakSet()
+
+
+def _leave_the_library() -> None:
+    """Let no thread of this process be inside the native library when the interpreter ends.
+
+    CPython before 3.14 ends a daemon thread where it next asks for the interpreter, by unwinding its stack. The
+    native library's frames cannot be unwound so: the process would be aborted.
+    """
+    for thread in list(_threads):
+        thread.leave_the_library()
+
+
+# Before what was registered earlier, so the last ones of those find that no handler runs any more.
+atexit.register(_leave_the_library)
 
 
 class HandlerThread:
@@ -56,6 +74,8 @@ class HandlerThread:
         # These are this process's, too: a fork leaves none of them held for ever.
         self._starting = threading.Lock()
         self._serving = threading.Lock()
+        self._taking = threading.Lock()
+        _threads.add(self)
         self._thread: threading.Thread | None = None
         self._begun = False
 
@@ -101,6 +121,14 @@ class HandlerThread:
         self._ended = True
         self.queue.wake()
 
+    def leave_the_library(self) -> None:
+        """Let no handler begin any more, and wait until the native library has been left for good."""
+        if self.process == os.getpid():
+            self._ended = True
+            # It is held for moments only; a second is for a machine that has no time for us.
+            if self._taking.acquire(timeout=1):
+                self._taking.release()
+
     def _call(self, handler: Callable[..., object], *args: object) -> None:
         with self._running:
             if self._goes_on:
@@ -127,7 +155,10 @@ class HandlerThread:
         while self._goes_on:
             poll.poll()
             # One after the other out of here: each gives its place in the queue back when it is done.
-            items = deque(self.queue.take())
+            with self._taking:
+                if not self._goes_on:
+                    return
+                items = deque(self.queue.take())
             while items and self._goes_on:
                 self._hand_on(items.popleft())
 

@@ -43,7 +43,7 @@ _EXACT = (date, timedelta, timezone, Decimal, Fraction, UUID, complex)
 _BASES = (int, bool, float, str, bytes, bytearray, PosixPath, PurePosixPath, *_EXACT)
 
 
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _DESCRIPTORS = (
     *(MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
     *(GetSetDescriptorType, MemberDescriptorType),
@@ -260,9 +260,8 @@ class _Data:
         self._below_pickled.append(below_pickled)
         self._numbers[id(value), below_pickled] = number
         values = zip(parts.values, itertools.repeat(below_pickled or parts.pickled))
-        if parts.beside:
-            values = itertools.chain(values, [(parts.beside, False)])
-        self._open.append((number, values))
+        beside = [(parts.beside, False)] if parts.beside else []
+        self._open.append((number, itertools.chain(values, beside)))
         return number
 
     def _give_up(self) -> None:
@@ -464,6 +463,7 @@ class _Data:
         kind = type(value)
         # As pickle does: some types are known to it by another way.
         reduce = copyreg.dispatch_table.get(kind)
+        reduced: Any
         try:
             reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
         except (RecursionError, MemoryError):
@@ -478,7 +478,7 @@ class _Data:
         if author is object:
             state = self._attributes(value)
         else:
-            states = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+            states: tuple[Any, ...] = state if isinstance(state, tuple) and len(state) == 2 else (state,)
             # No attributes are none: that an exception has an empty __dict__ only says that somebody looked.
             states = tuple(
                 (self._without_caches(value, it) or None) if isinstance(it, dict) else it for it in states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -113,6 +114,9 @@ def _hidden_fields(value: Any) -> set[str]:
             for name, field in known.items()
             if getattr(field, "exclude", None) is True or getattr(field, "repr", True) is False
         }
+    known = getattr(type(value), "__attrs_attrs__", None)
+    if isinstance(known, tuple):
+        return {attribute.name for attribute in known if getattr(attribute, "repr", True) is False}
     return set()
 
 
@@ -151,7 +155,7 @@ def masked(context: Any, names: Iterable[str], *, usual: bool) -> Any:
         return copied
 
     def copy(value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return {key: MASK if hides(key) else copy(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return copy_list(list(value))

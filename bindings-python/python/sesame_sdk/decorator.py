@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import math
 import os
+import sys
+from collections.abc import Iterable, Mapping
 
 from sesame_sdk._arguments import Arguments, automatic_key, function_name
 from sesame_sdk._preview import masked, preview
@@ -19,7 +22,7 @@ from sesame_sdk.exceptions import ApprovalDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any, Literal, TypeVar
 
     from lime_sdk._progress import WaitProgress
@@ -69,15 +72,21 @@ def require_approval(
     An approval counts for the call that it was asked for. The call's arguments are bound when the human
     is asked; if data in them has changed when the decision comes, :class:`ApprovalDenied` is raised with
     the reason ``args_changed``. Data is what can be written down: numbers, texts, containers, dataclasses,
-    models, objects that can be pickled. What cannot (connections, files), and the object that a method
-    belongs to unless it is a dataclass or a model, counts by which object it is.
+    models, objects that can be pickled; of any size, and with all that they hold: fields, attributes that
+    nobody declared, slots, private attributes. Two things are no change: that a ``cached_property`` has come
+    to keep its value (another value in the place of one is), and what a class that is no dataclass or model
+    leaves out by a ``__reduce__`` or ``__getstate__`` of its own. What cannot be pickled (connections, files,
+    an object with a lock in it), functions, classes, and the object that a method belongs to unless it is a
+    dataclass or a model, counts by which object it is: changes inside are not seen.
 
     An approval lets one call through, also one that then fails: another that attaches to it by its
     ``dedup_key`` is denied with the reason ``already_used``. This process remembers that; ``journal``
     makes every process that shares it remember.
 
     Every argument from ``summary`` to ``when`` except ``timeout`` and ``client`` may be a function of the
-    call's arguments, for ``async def`` functions also a coroutine function.
+    call's arguments, for ``async def`` functions also a coroutine function. It must give what the argument
+    takes, and not ``None``: a function that has forgotten to give something is a ``TypeError``, as is
+    whatever else an argument does not take, before anybody is asked.
 
     Args:
         action: What kind of operation it is, such as ``"payments.refund"``.
@@ -101,10 +110,10 @@ def require_approval(
         severity: How much is at stake, such as ``"high"``.
         callback_url: Where the broker reports the decision too, see ``verify_webhook``.
         poll_interval: The least time in seconds between two questions to the broker.
-        when: Gate only if this is true; the function runs without asking where it is false. ``None`` is
-            neither, and a ``TypeError``.
+        when: Gate only if this is true; the function runs without asking where it is false. Nothing but a
+            ``bool`` is either.
         redact: Names whose values are masked in the context at any depth, or a function that makes of
-            the context what may be shown.
+            the context what may be shown, as a dict.
         bind: The names of the arguments that the approval is bound to; all of them if left out. For
             calls with incidental arguments, such as a text that is never twice the same.
         journal: A folder in which each approval that has let a call through is noted, and the note
@@ -119,7 +128,9 @@ def require_approval(
         ApprovalDenied: (from the call) Denied, expired, arguments changed, or approval already used.
         ApprovalTimeout: (from the call) Nobody decided in time.
         ApprovalError: (from the call) The broker could not be reached or refused.
-        TypeError: (from the call) The function does not take these arguments; nobody is asked.
+        TypeError: An argument of the gate is none. (From the call) The function does not take these
+            arguments, or a function among the gate's has given something else; nobody is asked.
+        ValueError: The same, for an empty ``dedup_key`` or ``journal``, or a number that is none.
 
     A client of the program's own that blocks gates an ``async def`` from a thread; cancelling the call does
     not end that thread's wait.
@@ -137,28 +148,98 @@ def require_approval(
             ...
     """
     gate = _Gate(
-        action=action,
+        action=_action(action),
         when=when,
         summary=summary,
         reason=reason,
-        timeout=timeout,
+        timeout=None if timeout is None else _seconds("timeout", timeout, "is"),
         client=client,
         context=context,
         dedup_key=dedup_key,
         severity=severity,
         callback_url=callback_url,
         poll_interval=poll_interval,
-        redact=redact if callable(redact) else _names(redact),
-        bind=None if bind is None else _names(bind),
+        redact=redact if callable(redact) else _names("redact", redact),
+        bind=None if bind is None else _names("bind", bind),
         journal=None if journal is None else _folder(journal),
-        on_progress=on_progress,
+        on_progress=_progress(on_progress),
     )
     return gate.around
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
+# What comes from a program is looked at before anybody is asked: what is not understood must not come to be
+# what was left out. Only types are named in errors, since values may be secret.
+
+
+def _action(action: Any) -> str:
+    if not isinstance(action, str):
+        raise TypeError('action is no text: a gate is written @require_approval("what.kind")')
+    return action
+
+
+def _names(option: str, names: Any) -> tuple[str, ...]:
     # A single name is iterable too, and would mask its letters.
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        return (names,)
+    found = tuple(names) if isinstance(names, Iterable) and not isinstance(names, bytes) else None
+    if found is None or not all(isinstance(name, str) for name in found):
+        raise _wrong(
+            option, "is", names, "and takes names" + (" or a function" if option == "redact" else "")
+        )
+    return found
+
+
+def _progress(on_progress: Any) -> Any:
+    if on_progress is not None and not callable(on_progress):
+        raise _wrong("on_progress", "is", on_progress, "and takes a function")
+    if inspect.iscoroutinefunction(on_progress) or inspect.iscoroutinefunction(type(on_progress).__call__):
+        raise TypeError("on_progress is a coroutine function, which nobody would wait for")
+    return on_progress
+
+
+def _seconds(option: str, value: Any, verb: str) -> float:
+    from decimal import Decimal
+    from numbers import Real
+
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        raise _wrong(option, verb, value, "and takes seconds")
+    seconds = float(value) if isinstance(value, Decimal) else value
+    if seconds != seconds:
+        raise ValueError(f"{option} {verb} not a number")
+    return seconds  # type: ignore[return-value]
+
+
+def _setting(option: str, value: Any, verb: str) -> Any:
+    """What an option is, or what a function gave for it, if that is what it takes."""
+    if option == "when":
+        numpy = sys.modules.get("numpy")  # its comparisons give a bool of its own
+        if isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_)):
+            return bool(value)
+        raise _wrong(option, verb, value, "which is neither true nor false")
+    if option == "poll_interval":
+        if not 0 <= (seconds := _seconds(option, value, verb)) < math.inf:
+            raise ValueError(f"{option} {verb} {seconds}: it takes seconds")
+        return seconds
+    if value is None and verb == "is":
+        return None  # left out; a function that gives it has more likely forgotten to give something
+    if option == "context":
+        if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "auto"):
+            raise _wrong(option, verb, value, 'and takes a dict or "auto"')
+        return value
+    if not isinstance(value, str):
+        raise _wrong(option, verb, value, "and takes a text")
+    if option == "dedup_key" and not value.strip():
+        raise ValueError(
+            f"{option} {verb} empty: calls that have nothing to do with each other would share it"
+        )
+    return value
+
+
+def _wrong(option: str, verb: str, value: Any, why: str) -> TypeError:
+    given = "None" if value is None else f"a {type(value).__qualname__}"
+    if inspect.iscoroutine(value):
+        value.close()
+    return TypeError(f"{option} {verb} {given}, {why}")
 
 
 def _folder(journal: str | os.PathLike[str]) -> str:
@@ -183,7 +264,10 @@ class _Gate:
         self.journal: str | None = settings.pop("journal")
         self.on_progress: Any = settings.pop("on_progress")
         # In the order in which they are worked out: `when` first, since it may end the matter.
-        self.given: dict[str, Any] = settings
+        self.given: dict[str, Any] = {
+            name: setting if callable(setting) else _setting(name, setting, "is")
+            for name, setting in settings.items()
+        }
 
     def around(self, function: Any) -> Any:
         """The gated function, of the same kind as the function."""
@@ -246,13 +330,19 @@ class _Gate:
         call = _Call(self, function, args, kwargs)
         settings: dict[str, Any] = {}
         for name, setting in self.given.items():
-            value = settings[name] = setting(*args, **kwargs) if callable(setting) else setting
-            if inspect.isawaitable(value):
-                if inspect.iscoroutine(value):
-                    value.close()
-                raise TypeError(f"{name} is a coroutine function, which only an async def can be gated with")
-            if name == "when" and not self.asks(value):
+            value: Any = setting
+            if callable(setting):
+                value = setting(*args, **kwargs)
+                if inspect.isawaitable(value):
+                    if inspect.iscoroutine(value):
+                        value.close()
+                    raise TypeError(
+                        f"{name} is a coroutine function, which only an async def can be gated with"
+                    )
+                value = _setting(name, value, "gave")
+            if name == "when" and not value:
                 return
+            settings[name] = value
         client = _get_default_client() if self.client is None else self.client
         approval = client.approvals.trigger(*call.asked(settings), **call.options(settings))
         call.attach(approval)
@@ -267,10 +357,16 @@ class _Gate:
         call = _Call(self, function, args, kwargs)
         settings: dict[str, Any] = {}
         for name, setting in self.given.items():
-            value = setting(*args, **kwargs) if callable(setting) else setting
-            settings[name] = await value if inspect.isawaitable(value) else value
-            if name == "when" and not self.asks(settings[name]):
+            value: Any = setting
+            if callable(setting):
+                value = setting(*args, **kwargs)
+                awaited = inspect.isawaitable(value)
+                value = _setting(name, await value if awaited else value, "gave")
+                if name == "when" and awaited and not value:
+                    call.check_arguments(None)
+            if name == "when" and not value:
                 return
+            settings[name] = value
         approvals = self.async_approvals()
         asked, options = call.asked(settings), call.options(settings)
         if inspect.iscoroutinefunction(approvals.trigger):
@@ -291,13 +387,6 @@ class _Gate:
 
             await asyncio.to_thread(call.enter, approval)
             call.check_arguments(approval)
-
-    @staticmethod
-    def asks(when: Any) -> bool:
-        """Whether to ask. A function that forgot to return must not open the gate."""
-        if when is None:
-            raise TypeError("when gave None, which is neither true nor false")
-        return bool(when)
 
     def async_approvals(self) -> Any:
         """The client's approvals in the form that does not block, where there is one."""
@@ -341,10 +430,6 @@ class _Call:
     def options(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The rest of what is asked for."""
         dedup_key = settings["dedup_key"]
-        if dedup_key == "":
-            raise ValueError(
-                "dedup_key is empty: calls that have nothing to do with each other would share it"
-            )
         self._shared, self._automatic = dedup_key is not None, dedup_key == "auto"
         if self._automatic:
             dedup_key = automatic_key(self._gate.action, self._function, self._arguments)
@@ -361,7 +446,7 @@ class _Call:
         }
 
     def _context(self, context: Any) -> Any:
-        automatic = context == "auto"
+        automatic = isinstance(context, str)  # "auto"
         if automatic:
             context = preview(self._function, self._arguments.named)
         if context is None:
@@ -369,7 +454,10 @@ class _Call:
         redact = self._gate.redact
         if callable(redact):
             # A copy: it may change what it gets.
-            return redact(masked(context, (), usual=automatic))
+            shown = redact(masked(context, (), usual=automatic))
+            if not isinstance(shown, Mapping):
+                raise _wrong("redact", "gave", shown, "and what may be shown is a dict")
+            return dict(shown)
         return masked(context, redact, usual=automatic)
 
     def attach(self, approval: Any) -> None:
@@ -394,8 +482,11 @@ class _Call:
             raise self._denied(approval, "has let a call through before", "already_used")
 
     def check_arguments(self, approval: Any) -> None:
-        """Raise if the arguments are not those that the human was asked about. The last thing before it runs."""
+        """Raise if the arguments are not those that were looked at. The last thing before the call runs."""
         if self._arguments.fingerprint("identity") != self._before:
+            if approval is None:
+                why = "was not asked for, and the arguments have changed while that was decided"
+                raise self._denied(None, why, "args_changed")
             raise self._denied(approval, "does not count: the arguments have changed since", "args_changed")
 
     def enter(self, approval: Any) -> None:

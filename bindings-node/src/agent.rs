@@ -1,0 +1,103 @@
+//! The agent's client.
+
+use std::sync::{Arc, Weak};
+
+use lime_core::{AgentConfig, LimeAgent, PowChoice};
+use napi_derive::napi;
+
+use crate::convert;
+use crate::error::{self, Result};
+use crate::host::HostTransport;
+use crate::pow::digest;
+use crate::progress::Progress;
+use crate::queue::{Queue, Shared};
+use crate::site::{given, post_retry};
+
+/// The settings of an agent.
+#[napi(object)]
+pub struct AgentSettings {
+    pub agent_token: Option<String>,
+    pub base_url: Option<String>,
+    pub timeout: Option<f64>,
+    pub max_retries: Option<f64>,
+    pub pow_timeout: Option<f64>,
+    pub pow_digest: Option<String>,
+    pub pow_threads: Option<f64>,
+    pub post_retry: Option<String>,
+    pub log_level: Option<i32>,
+}
+
+#[napi]
+pub struct Agent {
+    client: Arc<LimeAgent>,
+    queue: Arc<Shared>,
+    number: i64,
+}
+
+#[napi]
+impl Agent {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        queue: &Queue,
+        number: i64,
+        settings: AgentSettings,
+        transport: Option<&HostTransport>,
+    ) -> Result<Self> {
+        let default = AgentConfig::default();
+        let config = AgentConfig {
+            agent_token: settings.agent_token,
+            base_url: settings.base_url,
+            timeout: given("timeout", settings.timeout, default.timeout)?,
+            max_retries: settings.max_retries.map_or(default.max_retries, convert::count),
+            pow_timeout: given("powTimeout", settings.pow_timeout, default.pow_timeout)?,
+            pow_digest: match settings.pow_digest.as_deref() {
+                None | Some("auto") => PowChoice::Auto,
+                Some(name) => PowChoice::Only(digest(name)?),
+            },
+            pow_threads: settings
+                .pow_threads
+                .map_or(default.pow_threads, |threads| convert::count(threads) as usize),
+            post_retry: post_retry(settings.post_retry.as_deref())?,
+            transport: transport.map(HostTransport::transport),
+            logger: queue.shared.logger(number, settings.log_level),
+            clock: default.clock,
+        };
+        let queue = Arc::clone(&queue.shared);
+        let client = Arc::new(LimeAgent::new(config).map_err(error::thrown)?);
+        let weak = Arc::downgrade(&client);
+        queue.adopt(number, weak as Weak<dyn crate::queue::Close>);
+        Ok(Self { client, queue, number })
+    }
+
+    /// For one login, from here on.
+    #[napi(catch_unwind)]
+    pub fn progress(&self) -> Progress {
+        Progress { progress: self.client.progress() }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn login(&self, call: i64, request_id: String, progress: Option<&Progress>) -> i64 {
+        let login = match progress {
+            Some(progress) => self.client.login_with_progress(&request_id, Arc::clone(&progress.progress)),
+            None => self.client.login(&request_id),
+        };
+        self.queue.start(call, login, convert::approval_result)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get_profile(&self, call: i64) -> i64 {
+        self.queue.start(call, self.client.get_profile(), convert::profile)
+    }
+
+    /// Refuses further calls. May wait for the library's threads to end, which need nothing of JavaScript.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.client.close();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.queue.forget(self.number);
+    }
+}

@@ -1,0 +1,32 @@
+/** One listener for each signal, however many calls are made with it: Node warns of more than ten as of a leak. */
+
+interface Watched {
+  readonly waiting: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const watched = new WeakMap<AbortSignal, Watched>();
+
+/** Calls a function when the signal is aborted, until what this gives is called. */
+export function onAbort(signal: AbortSignal, work: () => void): () => void {
+  let found = watched.get(signal);
+  if (!found) {
+    const waiting = new Set<() => void>();
+    found = {
+      waiting,
+      listener: () => {
+        for (const each of [...waiting]) each();
+      },
+    };
+    watched.set(signal, found);
+  }
+  const { waiting, listener } = found;
+  if (waiting.size === 0) signal.addEventListener('abort', listener, { once: true });
+  // A function of its own for each: the same one may be given twice.
+  const own = () => work();
+  waiting.add(own);
+  return () => {
+    waiting.delete(own);
+    if (waiting.size === 0) signal.removeEventListener('abort', listener);
+  };
+}

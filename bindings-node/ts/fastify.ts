@@ -1,0 +1,97 @@
+/** `lime-sdk/fastify`: webhooks for Fastify. */
+
+import { InvalidArgumentError, type WebhookVerificationError } from './errors.js';
+import {
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookHeaders,
+  type WebhookPayload,
+  type WebhookSecret,
+} from './webhook.js';
+
+/** What the plugin needs of a Fastify instance. */
+export interface FastifyLike {
+  removeAllContentTypeParsers(): unknown;
+  addContentTypeParser(
+    contentType: string,
+    options: { parseAs: 'buffer'; bodyLimit?: number },
+    // biome-ignore lint/suspicious/noExplicitAny: Fastify's own types are not needed to use this without it
+    parser: (request: any, body: any, done: (error: Error | null, body?: unknown) => void) => void,
+  ): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  post(url: string, options: any): unknown;
+}
+
+/** What the handler gets of a request. A `FastifyRequest` is one, with the payload as its body. */
+export interface WebhookRequest {
+  readonly headers: WebhookHeaders;
+  /** What the webhook says. */
+  body: WebhookPayload;
+}
+
+/** What the handler gets of a reply. A `FastifyReply` is one. */
+export interface WebhookReply {
+  code(status: number): WebhookReply;
+  send(payload?: unknown): unknown;
+}
+
+/** Settings of {@link webhooks}. */
+export interface WebhookPluginOptions extends VerifyWebhookOptions {
+  /** The webhook secret, or several while one replaces another. */
+  secret: WebhookSecret | readonly WebhookSecret[];
+  /** Where the broker sends webhooks to, such as `/sesame/webhook`. */
+  url: string;
+  /** Called with webhooks that can be trusted; `request.body` is the payload. What it gives is the answer; nothing is 204. */
+  handler: (request: WebhookRequest, reply: WebhookReply) => unknown;
+  /** The most bytes that a body may have. Default 1 MiB. */
+  limit?: number | undefined;
+  /** Told what is refused, and why. The sender is told no more than 400, or 204 for `replayed`, which was taken already. */
+  onRefused?: ((error: WebhookVerificationError, request: WebhookRequest) => void) | undefined;
+}
+
+/**
+ * A plugin with one route that takes signed webhooks, and answers 400 to everything else, 204 to what the `replayGuard` has
+ * seen. It has its own parser for the raw
+ * body; those of the rest of the server stay as they are. With a `replayGuard`, a delivery whose handler throws may be sent
+ * once more.
+ *
+ * @example
+ * ```js
+ * fastify.register(webhooks, {
+ *   url: '/sesame/webhook',
+ *   secret: process.env.SESAME_WEBHOOK_SECRET,
+ *   handler: async ({ body }) => console.log(body.approval_id, body.status),
+ * });
+ * ```
+ */
+export async function webhooks(fastify: FastifyLike, options: WebhookPluginOptions): Promise<void> {
+  const { secret, url, handler, limit = 1 << 20, onRefused, ...rest } = options;
+  if (secret === undefined) throw new InvalidArgumentError('secret is required');
+  if (typeof handler !== 'function') throw new InvalidArgumentError('handler must be a function');
+  const { tolerance, now, replayGuard } = rest;
+  // In this plugin's own context: whatever a body is said to be, its bytes are wanted.
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: limit }, (_request, body, done) => {
+    done(null, body);
+  });
+  const handle = async (request: { headers: WebhookHeaders; body: unknown }, reply: WebhookReply): Promise<unknown> => {
+    const raw = (request.body ?? new Uint8Array()) as Uint8Array;
+    const trusted = request as WebhookRequest;
+    try {
+      trusted.body = verifyWebhook(request.headers, raw, secret, { tolerance, now, replayGuard });
+    } catch (error) {
+      onRefused?.(error as WebhookVerificationError, trusted);
+      // The broker repeats what it had no answer to: it was taken already.
+      if ((error as WebhookVerificationError).reason === 'replayed') return reply.code(204).send();
+      return reply.code(400).send({ error: 'the webhook is refused' });
+    }
+    try {
+      const answer: unknown = await handler(trusted, reply);
+      return answer === undefined && !(reply as { sent?: boolean }).sent ? reply.code(204).send() : answer;
+    } catch (error) {
+      replayGuard?.forget(raw);
+      throw error;
+    }
+  };
+  fastify.post(url, { handler: handle });
+}

@@ -1,0 +1,51 @@
+export {
+  type AgentProfile,
+  type ApprovalResult,
+  LimeAgent,
+  type LimeAgentOptions,
+  type LoginOptions,
+} from './agent.js';
+export type { ClientOptions, Logger, RequestOptions } from './client.js';
+export * from './errors.js';
+export type { Fetch, FetchInit, FetchResponse } from './fetch.js';
+export { type Gate, type Gated, type OfCall, type RequireApprovalOptions, requireApproval } from './gate.js';
+export { type VerifyPassportWithKeysOptions, verifyPassport } from './passport.js';
+export { type SolvePowOptions, solvePow } from './pow.js';
+export type { LoginProgress, WaitProgress } from './progress.js';
+export {
+  Approval,
+  type ApprovalRequest,
+  type ApprovalStatus,
+  Approvals,
+  type GetApprovalOptions,
+  Sesame,
+  type SesameOptions,
+  type WaitOptions,
+} from './sesame.js';
+export {
+  LimeSite,
+  type LimeSiteEvents,
+  type LimeSiteListener,
+  type LimeSiteOptions,
+  type LoginEvent,
+  type LoginRequest,
+  type LoginRequestStatus,
+  type Passport,
+  type PassportClaims,
+  type StreamState,
+  type StreamStatus,
+  type VerifyPassportOptions,
+  type WaitForLoginOptions,
+} from './site.js';
+export {
+  ReplayGuard,
+  type ReplayGuardOptions,
+  SIGNATURE_HEADER,
+  signWebhook,
+  TIMESTAMP_HEADER,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookHeaders,
+  type WebhookPayload,
+  type WebhookSecret,
+} from './webhook.js';

@@ -1,0 +1,299 @@
+// The boundary: how processes and workers end, what keeps them alive, and what is left behind. Each in a process of its
+// own; exit code 0 and a silent stderr say that nothing native has crashed.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { run, sandboxFor } from './help.mjs';
+
+const IMPORTS = `
+  import { once } from 'node:events';
+  import { LimeAgent, LimeSite, Sesame, requireApproval } from 'lime-sdk';
+  import { LimeSandbox } from 'lime-sdk/testing';
+  const sandbox = await LimeSandbox.connect(process.env.CONTROL);
+  const open = async (site) => {
+    while (site.streamStatus.state !== 'open') await new Promise((resolve) => site.once('state', resolve));
+  };
+`;
+
+const start = async (t, source, options = {}) => {
+  const sandbox = await sandboxFor(t);
+  const environment = { CONTROL: sandbox.controlUrl, ...options.environment };
+  return [sandbox, await run(IMPORTS + source, { ...options, environment })];
+};
+
+const ends = {
+  'nothing was started': ['new LimeSite(); new LimeAgent(); new Sesame();', 0],
+  'nothing was closed': ['await new LimeSite().createLoginRequest();', 0],
+  'a stream is open and unref was called': [
+    "const site = new LimeSite(); site.on('login', () => {}); await open(site); site.unref();",
+    0,
+  ],
+  'an iterator is waiting and unref was called': [
+    'const site = new LimeSite(); site.events().next(); await open(site); site.unref();',
+    0,
+  ],
+  'the handler was removed': [
+    "const site = new LimeSite(); const handler = () => {}; site.on('login', handler); await open(site); site.off('login', handler);",
+    0,
+  ],
+  'a once handler has run': [
+    "const site = new LimeSite(); site.once('login', () => {}); await open(site); await sandbox.approveLogin(await site.createLoginRequest());",
+    0,
+  ],
+  'the loop was left': [
+    `const site = new LimeSite();
+     setImmediate(async () => { await open(site); await sandbox.approveLogin(await site.createLoginRequest()); });
+     for await (const event of site.events()) { void event; break; }`,
+    0,
+  ],
+  'it was closed': [
+    "const site = new LimeSite(); site.on('login', () => {}); await open(site); await site.close();",
+    0,
+  ],
+  'it exits in a handler': [
+    "const site = new LimeSite(); site.on('login', () => process.exit(7)); await open(site); await sandbox.approveLogin(await site.createLoginRequest());",
+    7,
+  ],
+  'it exits with calls under way': [
+    `const site = new LimeSite(); await open((site.events(), site));
+     for (let n = 0; n < 50; n += 1) { site.waitForLogin('lr_' + n).catch(() => {}); site.createLoginRequest(); }
+     setImmediate(() => process.exit(3));`,
+    3,
+  ],
+  'it aborts a call and ends': [
+    `const controller = new AbortController();
+     const waiting = new LimeSite().waitForLogin('lr_1', { signal: controller.signal });
+     setImmediate(() => controller.abort());
+     await waiting.catch((error) => console.log(error.name));`,
+    0,
+    'AbortError\n',
+  ],
+  'a fetch of its own is streaming': [
+    "const site = new LimeSite({ fetch }); site.on('login', () => {}); await open(site); await site.close();",
+    0,
+  ],
+};
+
+for (const [name, [source, code, out = '']] of Object.entries(ends)) {
+  test(`ends: ${name}`, async (t) => {
+    const [, [ended, said, errors]] = await start(t, source);
+    assert.deepEqual([ended, said, errors], [code, out, '']);
+  });
+}
+
+test('a handler keeps the process alive until it is told otherwise', async (t) => {
+  const [, [code, out, errors]] = await start(
+    t,
+    `const site = new LimeSite();
+     site.on('login', ({ requestId }) => { console.log('handled'); site.unref(); });
+     open(site).then(() => site.createLoginRequest()).then((request) => sandbox.approveLogin(request));`,
+  );
+  assert.deepEqual([code, out, errors], [0, 'handled\n', '']);
+});
+
+test('an uncaught exception and SIGTERM end it as they always do', async (t) => {
+  const listening = "const site = new LimeSite(); site.on('login', () => {}); await open(site);";
+  const [, [code, , errors]] = await start(t, `${listening} setImmediate(() => { throw new Error('uncaught'); });`);
+  assert.equal(code, 1);
+  assert.match(errors, /Error: uncaught/);
+  const [, [signal]] = await start(t, `${listening} process.kill(process.pid, 'SIGTERM');`);
+  assert.equal(signal, 'SIGTERM');
+});
+
+const WRONG = `
+  const wrong = [
+    () => { throw new Error('thrown'); },
+    async () => { throw new Error('rejected'); },
+    () => ({ then(_, reject) { reject(new Error('thenable')); } }),
+    () => ({ then() { throw new Error('then throws'); } }),
+    () => ({ get then() { throw new Error('no then'); } }),
+    () => { throw null; },
+    () => undefined,
+  ];
+  const site = new LimeSite();
+  for (const handler of wrong) site.on('login', handler);
+  for (const handler of wrong) site.on('state', handler);
+  let handled = 0;
+  site.on('login', () => { handled += 1; if (handled === 2) { console.log('both'); site.close(); } });
+`;
+
+test('handlers that fail never end the process, with strict rejections and without an error handler', async (t) => {
+  const deliver =
+    'await open(site); for (let n = 0; n < 2; n += 1) await sandbox.approveLogin(await site.createLoginRequest());';
+  const flags = ['--unhandled-rejections=strict'];
+  const [, [code, out, errors]] = await start(t, WRONG + deliver, { flags });
+  assert.deepEqual([code, out], [0, 'both\n'], errors);
+  // They are warnings then: seen, and no more than that.
+  for (const what of ['thrown', 'rejected', 'thenable', 'then throws', 'no then', 'null'])
+    assert(errors.includes(what), what);
+
+  const listened = await start(t, `${WRONG} site.on('error', (error) => { throw error; });${deliver}`, { flags });
+  assert.deepEqual(listened[1].slice(0, 2), [0, 'both\n'], listened[1][2]);
+  const rejecting = await start(t, `${WRONG} site.on('error', async (error) => { throw error; });${deliver}`, {
+    flags,
+  });
+  assert.deepEqual(rejecting[1].slice(0, 2), [0, 'both\n'], rejecting[1][2]);
+  const quiet = await start(t, `${WRONG} site.on('error', () => {});${deliver}`, { flags });
+  assert.deepEqual(quiet[1], [0, 'both\n', '']);
+});
+
+test('a logger that throws costs nothing but a warning', async (t) => {
+  const [, [code, out, errors]] = await start(
+    t,
+    `const log = () => { throw new Error('logger'); };
+     const site = new LimeSite({ logger: { debug: log, info: log, warn: log, error: log } });
+     site.on('login', () => { throw new Error('handler'); });
+     await open(site);
+     const request = await site.createLoginRequest();
+     await sandbox.approveLogin(request);
+     await site.waitForLogin(request.requestId);
+     await site.close();
+     console.log('done');`,
+    { flags: ['--unhandled-rejections=strict'] },
+  );
+  assert.deepEqual([code, out], [0, 'done\n'], errors);
+  assert.match(errors, /Error: logger/);
+});
+
+test('a hundred workers are started, open a stream and are terminated', async (t) => {
+  const worker = `
+    import { parentPort, workerData } from 'node:worker_threads';
+    import { LimeSite } from 'lime-sdk';
+    const site = new LimeSite(workerData);
+    site.on('login', () => {});
+    for (let n = 0; n < 5; n += 1) site.waitForLogin('lr_' + n).catch(() => {});
+    site.on('state', ({ state }) => state === 'open' && parentPort.postMessage('open'));`;
+  const source = (loads) => `
+    import { Worker } from 'node:worker_threads';
+    ${loads ? 'const own = sandbox.site(); own.on("login", () => {}); await open(own);' : ''}
+    for (let round = 0; round < 20; round += 1) {
+      await Promise.all(Array.from({ length: 5 }, async () => {
+        const worker = new Worker(${JSON.stringify(worker)}, {
+          eval: true,
+          workerData: { siteToken: sandbox.siteToken, baseUrl: sandbox.apiBase },
+        });
+        await once(worker, 'message');
+        await worker.terminate();
+      }));
+    }
+    // Their connections are gone with them.
+    await sandbox.control('GET', '/streams?max_open=${loads ? 1 : 0}&wait_ms=20000');
+    ${loads ? 'await own.createLoginRequest(); await own.close();' : ''}
+    console.log('done');`;
+  // With the module loaded by the main thread too, and by workers alone, which unload it.
+  for (const loads of [true, false]) {
+    const [, ended] = await start(t, source(loads));
+    assert.deepEqual(ended, [0, 'done\n', '']);
+  }
+});
+
+test('a worker has its own environment, and ends by itself', async (t) => {
+  const [, ended] = await start(
+    t,
+    `import { Worker } from 'node:worker_threads';
+     for (const name of Object.keys(process.env)) if (/^(LIME|SESAME)_/.test(name)) delete process.env[name];
+     const worker = new Worker(\`
+       import { LimeSite, requireApproval } from 'lime-sdk';
+       const site = new LimeSite();
+       const { requestId } = await site.createLoginRequest();
+       console.log((await site.readLoginRequest(requestId)).status);
+       console.log(await requireApproval('a', () => 'ran')());
+     \`, { eval: true, env: sandbox.environment });
+     await sandbox.autoApprove('*');
+     worker.on('error', (error) => console.error(error));
+     console.log('ended', (await once(worker, 'exit'))[0]);`,
+  );
+  assert.deepEqual(ended, [0, 'PENDING\nran\nended 0\n', '']);
+});
+
+test('a forgotten client is collected, and its stream ends', async (t) => {
+  const [, ended] = await start(
+    t,
+    `for (let round = 0; round < 20; round += 1) {
+       const site = new LimeSite();
+       await site.waitForLogin((await site.createLoginRequest()).requestId, { timeout: 1 }).catch(() => {});
+       new LimeAgent().getProfile();
+     }
+     for (;;) {
+       gc();
+       await new Promise((resolve) => setImmediate(resolve));
+       if ((await sandbox.control('GET', '/streams')).open === 0) break;
+     }
+     // One that listens is not forgotten.
+     let handled;
+     const arrived = new Promise((resolve) => { handled = resolve; });
+     await (async () => { const site = new LimeSite(); site.on('login', handled); await open(site); })();
+     for (let round = 0; round < 5; round += 1) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
+     await sandbox.approveLogin(await new LimeSite().createLoginRequest());
+     await arrived;
+     console.log('done');
+     process.exit();`,
+    { flags: ['--expose-gc'] },
+  );
+  assert.deepEqual(ended, [0, 'done\n', '']);
+});
+
+test('ten thousand waits at once share one stream', async (t) => {
+  // A fetch that answers by itself: the reads that each wait begins with need no descriptors then.
+  const [, ended] = await start(
+    t,
+    `let push;
+     const stream = new ReadableStream({ start(controller) { push = (text) => controller.enqueue(new TextEncoder().encode(text)); } });
+     let streams = 0;
+     const answer = (data) => new Response(JSON.stringify({ ok: true, data }), { headers: { 'content-type': 'application/json' } });
+     const fetch = async (url) => {
+       if (!url.endsWith('/events')) return answer({ login_request_id: url.split('/').at(-1), status: 'PENDING' });
+       streams += 1;
+       return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
+     };
+     const site = new LimeSite({ fetch });
+     const waits = Array.from({ length: 10000 }, (_, n) => site.waitForLogin('lr_' + n, { timeout: 300000 }));
+     await open(site);
+     for (let n = 0; n < 10000; n += 1) push('data: {"type":"expired","login_request_id":"lr_' + n + '"}\\n\\n');
+     const ended = await Promise.all(waits);
+     console.log(ended.length, ended.every((passport) => passport === null), streams);
+     await site.close();`,
+  );
+  assert.deepEqual(ended, [0, '10000 true 1\n', '']);
+});
+
+test('memory does not grow with what is done over and over', async (t) => {
+  const [, [code, out, errors]] = await start(
+    t,
+    `await sandbox.settings({ pow_difficulty: 1 });
+     const agent = new LimeAgent();
+     const gated = requireApproval('a', { pollInterval: 1 }, () => {});
+     await sandbox.autoApprove('*');
+     const one = async () => {
+       const site = new LimeSite();
+       site.on('login', () => {});
+       const events = site.events();
+       const { requestId } = await site.createLoginRequest({ signal: new AbortController().signal });
+       await Promise.all([events.next(), agent.login(requestId)]);
+       await site.verifyPassport(await site.waitForLogin(requestId), { expectedRequestId: requestId });
+       await site.readLoginRequest('lr_unknown').catch(() => {});
+       await site.waitForLogin('lr_1', { signal: AbortSignal.timeout(1) }).catch(() => {});
+       await gated();
+       await site.close();
+     };
+     const batch = async () => {
+       for (let n = 0; n < 40; n += 1) { await Promise.all([one(), one(), one()]); }
+       for (let n = 0; n < 10; n += 1) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
+       return process.memoryUsage();
+     };
+     await batch();
+     await batch();
+     const before = await batch();
+     for (let round = 0; round < 3; round += 1) await batch();
+     const after = await batch();
+     console.log(JSON.stringify({ heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }));
+     process.exit();`,
+    { flags: ['--expose-gc'] },
+  );
+  assert.deepEqual([code, errors], [0, '']);
+  const { heap, rss } = JSON.parse(out);
+  t.diagnostic(out);
+  // 480 more rounds of everything. A leak of one event or one closure each would be a megabyte.
+  assert(heap < 512 * 1024, `heap grew by ${heap}`);
+  assert(rss < 16 * 1024 * 1024, `the process grew by ${rss}`);
+});

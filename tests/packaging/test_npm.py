@@ -166,7 +166,9 @@ def test_the_sandbox_s_program(project: Path) -> None:
         assert json.loads(program.stdout.readline())["control_url"].startswith("http://127.0.0.1:")
         program.terminate()
         assert program.wait(30) == 0
-    done = subprocess.run([str(project / "node_modules/.bin/lime-sandbox"), "--nonsense"], capture_output=True)
+    done = subprocess.run(
+        [str(project / "node_modules/.bin/lime-sandbox"), "--nonsense"], capture_output=True
+    )
     assert done.returncode == 2
 
 
@@ -179,7 +181,9 @@ def test_a_binary_that_does_not_fit_is_an_honest_error(case: str, project: Path,
         shutil.rmtree(next((tmp_path / "node_modules/@lime-sdk").glob("sandbox-*")))
     elif case == "version":
         manifest = tmp_path / "node_modules/lime-sdk/package.json"
-        manifest.write_text(manifest.read_text().replace(f'"version": "{npm.version()}"', '"version": "9.9.9"'))
+        manifest.write_text(
+            manifest.read_text().replace(f'"version": "{npm.version()}"', '"version": "9.9.9"')
+        )
     else:
         (binary / "lime.node").write_bytes(b"no library")
     source = "import('lime-sdk').then(({ LimeSite }) => new LimeSite()).catch((e) => console.log(e.message))"

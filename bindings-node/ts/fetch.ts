@@ -35,6 +35,8 @@ interface ReadableStreamLike {
 
 interface Exchange {
   readonly controller: AbortController;
+  /** The call that it is for. */
+  readonly caller: Caller | undefined;
   readonly stream: boolean;
   resume: (() => void) | undefined;
   ended: Promise<void>;
@@ -88,6 +90,8 @@ export class FetchTransport {
       },
       ended: () => {
         if (number !== undefined) this.#callers.delete(number);
+        // The core says so too, but only when the loop has come round, which it may not.
+        for (const exchange of this.#exchanges.values()) if (exchange.caller === caller) giveUp(exchange);
       },
       cause: (error: RawError) => (OF_TRANSPORT.has(error.kind) ? caller.failure : undefined),
     };
@@ -97,6 +101,7 @@ export class FetchTransport {
     const caller = operation === null ? undefined : this.#callers.get(operation);
     const exchange: Exchange = {
       controller: new AbortController(),
+      caller,
       stream: request.stream,
       resume: undefined,
       ended: Promise.resolve(),
@@ -112,17 +117,13 @@ export class FetchTransport {
 
   abort(number: number): void {
     const exchange = this.#exchanges.get(number);
-    exchange?.controller.abort();
-    exchange?.resume?.();
+    if (exchange) giveUp(exchange);
   }
 
   /** Ends the event stream's request and waits until the client has let go of it. */
   async closeStreams(): Promise<void> {
     const streams = [...this.#exchanges.values()].filter((exchange) => exchange.stream);
-    for (const exchange of streams) {
-      exchange.controller.abort();
-      exchange.resume?.();
-    }
+    for (const exchange of streams) giveUp(exchange);
     await Promise.all(streams.map((exchange) => exchange.ended));
   }
 
@@ -157,6 +158,11 @@ export class FetchTransport {
       this.#exchanges.delete(number);
     }
   }
+}
+
+function giveUp(exchange: Exchange): void {
+  exchange.controller.abort();
+  exchange.resume?.();
 }
 
 /** Hands a body on piece by piece; after an abort it is cancelled, so that its connection closes. */

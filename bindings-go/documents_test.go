@@ -181,17 +181,23 @@ func TestExamples(t *testing.T) {
 		run(t, 0, filepath.Join(folder, "approval_gate"), "payments.refund", url)
 		sent := list(t, sandbox.get(t, "/webhooks?min=1&wait_ms=30000"), "webhooks")[0]
 		equal(t, "what it said", receive(t, lines), fmt.Sprintf("webhook verified\t%s approved", sent["approval_id"]))
-		tampered, err := http.NewRequest(http.MethodPost, url, strings.NewReader(strings.Replace(sent["body"].(string), "approved", "denied", 1)))
-		ok(t, err)
-		tampered.Header.Set(SignatureHeader, sent["signature"].(string))
-		timestamp, err := json.Marshal(sent["timestamp"])
-		ok(t, err)
-		tampered.Header.Set(TimestampHeader, string(timestamp))
-		answer, err := plainClient.Do(tampered)
-		ok(t, err)
-		answer.Body.Close()
-		equal(t, "answer", answer.StatusCode, http.StatusBadRequest)
+		deliver := func(body string) int {
+			delivery, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+			ok(t, err)
+			delivery.Header.Set(SignatureHeader, sent["signature"].(string))
+			timestamp, err := json.Marshal(sent["timestamp"])
+			ok(t, err)
+			delivery.Header.Set(TimestampHeader, string(timestamp))
+			answer, err := plainClient.Do(delivery)
+			ok(t, err)
+			answer.Body.Close()
+			return answer.StatusCode
+		}
+		body := sent["body"].(string)
+		equal(t, "answer", deliver(strings.Replace(body, "approved", "denied", 1)), http.StatusBadRequest)
 		equal(t, "what it said", receive(t, lines), "webhook refused\tmismatch")
+		equal(t, "answer to a repetition", deliver(body), http.StatusNoContent)
+		equal(t, "what it said", receive(t, lines), "webhook repeated")
 	})
 	t.Run("event_stream", func(t *testing.T) {
 		command := exec.Command(build(t, "event_stream"), "2")

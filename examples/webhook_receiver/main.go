@@ -31,6 +31,11 @@ func main() {
 			if errors.Is(err, lime.ErrWebhook) && errors.As(err, &refused) {
 				reason = refused.Code
 			}
+			if reason == lime.RefusalReplayed { // the broker's own repetition: our answer to the first one got lost
+				fmt.Println("webhook repeated")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 			fmt.Printf("webhook refused\t%s\n", reason)
 			http.Error(w, "bad signature", http.StatusBadRequest)
 			return

@@ -178,7 +178,7 @@ def verify_passport(
 def verify_webhook(
     headers: object,
     body: bytes,
-    secrets: list[bytes],
+    secrets: str | list[bytes],
     tolerance: float,
     now: float,
     replay_guard: ReplayGuard | None,

@@ -16,11 +16,13 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser go typing build node demo test sanitize fuzz bench check format header abi docs wheel npm \
-        install sandbox clean
+ROW ?=
+
+.PHONY: help setup browser go typing build node demo test sanitize fuzz bench bench-smoke check format header abi docs \
+        wheel npm install sandbox clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:
 	@tools/setup.sh
@@ -54,8 +56,12 @@ sanitize: build ## Run the C tests under address and thread sanitizers
 fuzz: setup ## Run the fuzz targets, each for MINUTES
 	@fuzz/run.sh $(MINUTES)
 
-bench: setup ## Measure what the tests do not: rates, import, memory, sizes
-	@$(VENV)/python tools/bench.py
+bench: setup ## Measure beside the published packages, into bench/RESULTS.md; ROW=name for one row
+	@$(VENV)/python bench/run.py $(ROW)
+
+# Whether something was lost: the development build, ratios with generous bounds.
+bench-smoke: build node
+	@$(VENV)/python bench/run.py --smoke
 
 # A Go that is recent enough, where none is installed.
 go: setup

@@ -156,6 +156,7 @@ def main() -> None:
     pythons = python_from_the_wheel()
     stage("seed documents", [*pytest, "tests/seeds"], "documents")
     stage("published packages", [*pytest, "tests/published"], "published")
+    stage("speed", ["make", "bench-smoke"])
     # With a picture of the page, which is how the README's was made.
     screenshot = ROOT / "build/sandbox.png"
     stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))

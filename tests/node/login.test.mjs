@@ -87,6 +87,29 @@ test('handlers run one after the other, in order; one that fails is reported and
   );
 });
 
+test('a handler that throws at once, alone, is called for the next event too', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site());
+  const handled = [];
+  let arrived = deferred();
+  site.on('error', () => {});
+  site.on('login', ({ requestId }) => {
+    handled.push(requestId);
+    arrived.resolve();
+    throw new Error('at once');
+  });
+  await untilOpen(site);
+  const requests = [];
+  for (let number = 0; number < 3; number += 1) {
+    arrived = deferred();
+    const { requestId } = await site.createLoginRequest();
+    requests.push(requestId);
+    await sandbox.approveLogin(requestId);
+    await arrived.promise;
+  }
+  assert.deepEqual(handled, requests);
+});
+
 test('a slow handler does not hold up the stream, and more events than the limit hold up the platform', async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site({ eventQueueLimit: 3 }));
@@ -202,6 +225,24 @@ test('waiting for one request', async (t) => {
   assert.equal((await site.readLoginRequest(pending.requestId)).status, 'PENDING');
 });
 
+test('a passport is for its login request, also where the keys have to be fetched first', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site());
+  const { requestId } = await site.createLoginRequest();
+  const waiting = site.waitForLogin(requestId);
+  await sandbox.approveLogin(requestId);
+  const passport = await waiting;
+  for (const [expectedRequestId, error] of [
+    ['another', lime.InvalidPassportError],
+    [requestId, undefined],
+  ]) {
+    // A client of its own has no keys at hand.
+    const verified = closing(t, sandbox.site()).verifyPassport(passport, { expectedRequestId });
+    if (error) await assert.rejects(verified, error);
+    else assert.equal((await verified).claims.request_id, requestId);
+  }
+});
+
 test('a refused token is seen in the state, in an error, and where somebody waits', async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site({ siteToken: 'st_wrong' }));
@@ -268,6 +309,24 @@ test('iterators get every event from their beginning on, each at its own pace', 
   await site.close();
   assert.deepEqual(await last, { done: true, value: undefined });
   assert.deepEqual(await site.events().next(), { done: true, value: undefined });
+});
+
+test('an iterator that is asked twice at once gives every place back', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site({ eventQueueLimit: 2 }));
+  const events = site.events();
+  await untilOpen(site);
+  // Places for two: one that is not given back in a round is missing in the next one.
+  for (let round = 0; round < 3; round += 1) {
+    const asked = [events.next(), events.next()];
+    const requests = [await site.createLoginRequest(), await site.createLoginRequest()];
+    for (const request of requests) await sandbox.approveLogin(request);
+    const taken = (await Promise.all(asked)).map(({ value }) => value.requestId);
+    assert.deepEqual(
+      taken,
+      requests.map(({ requestId }) => requestId),
+    );
+  }
 });
 
 test('once, off and removeAllListeners are those of an EventEmitter', async (t) => {

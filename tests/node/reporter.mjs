@@ -1,4 +1,4 @@
-// Prints each file's failures in full, everything else in one line; and the totals that tools/test.py counts.
+// Prints each file's failures and warnings in full, everything else in one line; and the totals that tools/test.py counts.
 
 import path from 'node:path';
 import { inspect } from 'node:util';
@@ -8,6 +8,8 @@ export default async function* reporter(source) {
   const files = new Map();
   for await (const { type, data } of source) {
     if (type === 'test:stderr' || type === 'test:stdout') yield data.message;
+    // What goes wrong after its test has ended makes the file fail, and is told nowhere else.
+    if (type === 'test:diagnostic' && /^(Warning|Error): /.test(data.message)) yield `${data.message}\n`;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     // A suite, or a file as such, is no test; but one that fails by itself is a failure.
     const group = data.details.type === 'suite' || data.name === data.file || path.resolve(data.name) === data.file;

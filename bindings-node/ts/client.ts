@@ -1,6 +1,5 @@
 /** What the clients of both platforms have in common. */
 
-import { isMainThread } from 'node:worker_threads';
 import { bridge, type CallOptions, newNumber, type Receiver, warn } from './bridge.js';
 import { InvalidArgumentError } from './errors.js';
 import { type Fetch, FetchTransport } from './fetch.js';
@@ -146,8 +145,9 @@ export function settings(
 }
 
 /**
- * Takes settings from a worker's own `process.env`, and nothing but that: the native side reads the environment of the
- * process, which is that of the main thread; a worker has a copy, and may have been given another.
+ * Takes settings from this thread's own `process.env`, and nothing but that: the native side reads the environment of the
+ * process. A worker has a copy, and may have been given another; and not in every runtime does what a program sets in it
+ * reach the process.
  *
  * @param token Which setting is the secret, and its variable.
  * @param root The variable of the address, and what it is without one.
@@ -157,7 +157,6 @@ export function ownEnvironment(
   token: readonly [name: string, variable: string],
   root: readonly [variable: string, without: string],
 ): void {
-  if (isMainThread) return;
   // A blank is taken, and is no token.
   given[token[0]] ||= process.env[token[1]] || ' ';
   given.baseUrl ||= process.env[root[0]] || root[1];

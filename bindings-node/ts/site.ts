@@ -515,7 +515,7 @@ function ownLifetime(): number | undefined {
   const name = 'LIME_JWKS_CACHE_TTL_SECONDS';
   const written = isMainThread ? undefined : process.env[name]?.trim();
   if (!written) return undefined;
-  const seconds = Number(written);
+  const seconds = /^[+-]?[\d.]+(e[+-]?\d+)?$/i.test(written) ? Number(written) : Number.NaN;
   if (!Number.isFinite(seconds)) throw new InvalidArgumentError(`${name} must be a number of seconds`);
   return Math.max(0, seconds * 1000);
 }

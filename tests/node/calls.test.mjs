@@ -206,6 +206,10 @@ test('a call is given up before, during and after', async (t) => {
     refresh: (signal) => asked.refresh({ signal }),
     verifyPassport: (signal) => site.verifyPassport(UNKNOWN_KEY, { signal }),
   };
+  const about = {
+    ...Object.fromEntries(['readLoginRequest', 'waitForLogin', 'login'].map((name) => [name, { requestId: 'lr_1' }])),
+    ...Object.fromEntries(['get', 'wait', 'refresh'].map((name) => [name, { approvalId: 'ap_1' }])),
+  };
   for (const [name, call] of Object.entries(calls)) {
     const reason = new Error(`${name} is not wanted any more`);
     let requests = 0;
@@ -229,7 +233,7 @@ test('a call is given up before, during and after', async (t) => {
     request.on('error', () => {});
     const gone = name === 'waitForLogin' ? undefined : new Promise((resolve) => request.once('close', resolve));
     controller.abort(reason);
-    await assert.rejects(running, { name: 'AbortError', cause: reason });
+    await assert.rejects(running, { name: 'AbortError', cause: reason, ...about[name] });
     await gone;
     assert.deepEqual(getEventListeners(controller.signal, 'abort'), [], name);
   }

@@ -139,12 +139,16 @@ test('an abort and a timeout reach its signal, and closing ends the stream', asy
   assert(signals[1].aborted);
 
   const ended = deferred();
+  let streamed;
   const streaming = closing(
     t,
     sandbox.site({
       fetch: async (url, init) => {
         const response = await globalThis.fetch(url, init);
-        if (url.endsWith('/events')) init.signal.addEventListener('abort', ended.resolve);
+        if (url.endsWith('/events')) {
+          streamed = init.signal;
+          init.signal.addEventListener('abort', ended.resolve);
+        }
         return response;
       },
     }),
@@ -152,7 +156,24 @@ test('an abort and a timeout reach its signal, and closing ends the stream', asy
   streaming.on('login', () => {});
   await untilOpen(streaming);
   await streaming.close();
+  assert(streamed.aborted, 'when it is closed, and not some time later');
   await ended.promise;
+});
+
+test('a body that never runs dry leaves the loop its turns', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  let pieces = 0;
+  const body = async function* () {
+    for (;;) {
+      pieces += 1;
+      yield ':\n';
+    }
+  };
+  const headers = [['content-type', 'text/event-stream']];
+  const site = closing(t, sandbox.site({ fetch: async () => ({ status: 200, headers, body: body() }) }));
+  site.on('login', () => {});
+  while (pieces < 1000) await new Promise((resolve) => setImmediate(resolve));
+  await site.close();
 });
 
 test('one that does not heed its signal holds up nothing', { timeout: 20_000 }, async (t) => {

@@ -311,6 +311,25 @@ test('iterators get every event from their beginning on, each at its own pace', 
   assert.deepEqual(await site.events().next(), { done: true, value: undefined });
 });
 
+test('an event is handled when the loop asks for the next one, and not before', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site({ eventQueueLimit: 2 }));
+  const events = site.events();
+  await untilOpen(site);
+  const requests = [];
+  for (let number = 0; number < 4; number += 1) {
+    const { requestId } = await site.createLoginRequest();
+    requests.push(requestId);
+    await sandbox.approveLogin(requestId);
+  }
+  assert.notEqual(await site.waitForLogin(requests[1]), null);
+  assert.equal((await events.next()).value.requestId, requests[0]);
+  // The first is being handled, the second waits, the third is read and has no place: the stream is read no further.
+  await assert.rejects(site.waitForLogin(requests[3], { timeout: 300 }), { name: 'TimeoutError' });
+  assert.equal((await events.next()).value.requestId, requests[1]);
+  assert.notEqual(await site.waitForLogin(requests[3]), null);
+});
+
 test('an iterator that is asked twice at once gives every place back', { timeout: 20_000 }, async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site({ eventQueueLimit: 2 }));

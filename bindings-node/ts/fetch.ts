@@ -73,8 +73,8 @@ const TURN = 16;
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * What carries the requests of one client. The bridge knows it apart from the client and keeps it while it carries any:
- * that a client was forgotten has to reach the requests that were under way.
+ * What carries the requests of one client. The bridge knows it apart from the client: that one was forgotten has to reach
+ * the requests that were under way, which keep this and not the client.
  */
 export class FetchTransport implements Receiver {
   readonly native: NativeTransport;
@@ -120,7 +120,6 @@ export class FetchTransport implements Receiver {
       ended: Promise.resolve(),
     };
     this.#exchanges.set(request.exchange, exchange);
-    bridge().keep(this, true);
     const carry = () => this.#carry(request, exchange, caller);
     exchange.ended = (caller?.context ?? this.#context).runInAsyncScope(carry);
   }
@@ -170,7 +169,6 @@ export class FetchTransport implements Receiver {
       native.fail(number, describe(error), reach(error), isTimeout(error));
     } finally {
       this.#exchanges.delete(number);
-      if (this.#exchanges.size === 0) bridge().keep(this, false);
     }
   }
 }

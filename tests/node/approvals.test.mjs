@@ -151,6 +151,7 @@ test('every kind of function runs once when approved, and is asynchronous', asyn
   const iterator = numbers(5);
   assert.equal((await sandbox.approvals()).length, before, 'nobody is asked before it is advanced');
   assert.deepEqual(await iterator.next(), { done: false, value: 5 });
+  assert.equal((await sandbox.approvals()).length, before + 1, 'and somebody is asked then');
   assert.deepEqual(await iterator.next('sent'), { done: false, value: 6 });
   assert.deepEqual(await iterator.throw(new Error('thrown')), { done: true, value: 'caught' });
   assert.deepEqual(log, ['sent', 'thrown', 'ended']);
@@ -192,6 +193,19 @@ test('nothing but approved lets a call through, and whatever goes wrong the func
       note: 'too much',
       message: "Approval for 'a' was denied: too much",
     });
+    const generators = [
+      function* () {
+        runs += 1;
+        yield runs;
+      },
+      async function* () {
+        runs += 1;
+        yield runs;
+      },
+    ];
+    for (const generator of generators) {
+      await assert.rejects(requireApproval('a', generator)().next(), { name: 'ApprovalDeniedError' });
+    }
   });
   const expired = gated()();
   const [{ approval_id: approvalId }] = await sandbox.approvals({ status: 'pending', atLeast: 1 });

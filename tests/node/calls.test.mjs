@@ -78,6 +78,11 @@ test('missing tokens and settings that make no sense', async () => {
     );
   }
   assert.throws(() => new lime.LimeAgent({ agentToken: 'at_1', powDigest: 'md5' }), lime.InvalidArgumentError);
+  // Also where the native side finds it out.
+  assert.throws(() => new lime.ReplayGuard({ horizon: 'a day' }), lime.InvalidArgumentError);
+  for (const options of [{ apiRoot: 7 }, { requireIssuer: 'yes' }, { jwks: undefined }]) {
+    assert.throws(() => lime.verifyPassport('a.b.c', { jwks: { keys: [] }, ...options }), lime.InvalidArgumentError);
+  }
   const site = new lime.LimeSite({ siteToken: 'st_1', timeout: Number.POSITIVE_INFINITY });
   for (const work of [
     () => site.readLoginRequest(undefined),

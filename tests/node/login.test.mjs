@@ -258,6 +258,8 @@ test('a refused token is seen in the state, in an error, and where somebody wait
 test('handlers run in the asynchronous context that the site was made in', async (t) => {
   const sandbox = await sandboxFor(t);
   const storage = new AsyncLocalStorage();
+  // Another one is first: what all clients of a thread share is not made in that context.
+  closing(t, sandbox.site());
   const site = closing(
     t,
     storage.run('constructor', () => sandbox.site()),
@@ -369,6 +371,12 @@ test('once, off and removeAllListeners are those of an EventEmitter', async (t) 
   assert.deepEqual(seen, ['first', 'once', 'first']);
   site.removeAllListeners('login');
   assert.equal(site.listenerCount('login'), 0);
+  // Each way of adding the first one starts the stream.
+  for (const name of ['on', 'addListener', 'once', 'prependListener', 'prependOnceListener']) {
+    const other = closing(t, sandbox.site());
+    other[name]('login', () => {});
+    await untilOpen(other);
+  }
 });
 
 test('log records go to the logger, and nothing secret is in them or in errors', async (t) => {

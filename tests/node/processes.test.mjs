@@ -334,10 +334,18 @@ test('a client that nobody holds is there until its call has ended', async (t) =
        console.log(typeof (await waiting));
        for (let turn = 0; turn < 5000 && (await sandbox.control('GET', '/streams')).open > 0; turn += 1) gc();
      }
+     // Between its two requests nothing but the call knows the agent.
+     await sandbox.settings({ pow_difficulty: 16 });
+     const { requestId } = await new LimeSite().createLoginRequest();
+     let running = true;
+     const login = new LimeAgent({ fetch, timeout: 5000, maxRetries: 0 }).login(requestId).finally(() => { running = false; });
+     login.catch(() => {});
+     while (running) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
+     console.log((await login).requestId === requestId);
      process.exit();`,
     { flags: ['--expose-gc'] },
   );
-  assert.deepEqual(ended, [0, 'string\nstring\n', '']);
+  assert.deepEqual(ended, [0, 'string\nstring\ntrue\n', '']);
 });
 
 test('a forgotten client with a fetch of its own is collected, and its stream ends', async (t) => {

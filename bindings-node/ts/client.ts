@@ -144,22 +144,23 @@ export function settings(
   return copied;
 }
 
+/** What stands for a token that is neither given nor in the environment: it is taken, and is none. */
+export const NO_TOKEN = ' ';
+
 /**
- * Takes settings from this thread's own `process.env`, and nothing but that: the native side reads the environment of the
- * process. A worker has a copy, and may have been given another; and not in every runtime does what a program sets in it
- * reach the process.
+ * Takes settings from this thread's own `process.env`. The native side reads the environment of the process: a worker has a
+ * copy, and may have been given another; and not in every runtime does what a program sets in it reach the process.
  *
- * @param token Which setting is the secret, and its variable.
- * @param root The variable of the address, and what it is without one.
+ * @param variables The variable of each setting; with what it is without one, where that must not come from the process.
  */
 export function ownEnvironment(
   given: Record<string, unknown>,
-  token: readonly [name: string, variable: string],
-  root: readonly [variable: string, without: string],
+  variables: Readonly<Record<string, string | readonly [variable: string, without: string]>>,
 ): void {
-  // A blank is taken, and is no token.
-  given[token[0]] ||= process.env[token[1]] || ' ';
-  given.baseUrl ||= process.env[root[0]] || root[1];
+  for (const [name, from] of Object.entries(variables)) {
+    const [variable, without] = typeof from === 'string' ? [from, undefined] : from;
+    given[name] ||= process.env[variable] || without;
+  }
 }
 
 /** Microseconds since the epoch as a `Date`. */

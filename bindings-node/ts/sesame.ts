@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   date,
   Link,
+  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
@@ -286,7 +287,10 @@ export class Sesame {
   constructor(options: SesameOptions = {}) {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    ownEnvironment(given, ['apiKey', 'SESAME_API_KEY'], ['SESAME_BROKER_URL', defaultAddresses().broker]);
+    ownEnvironment(given, {
+      apiKey: ['SESAME_API_KEY', NO_TOKEN],
+      baseUrl: ['SESAME_BROKER_URL', defaultAddresses().broker],
+    });
     this.#native = guarded(() => new (native().Sesame)(bridge().queue, link.number, given, link.transport));
     this.approvals = new Approvals(link, this.#native);
     link.owner = this;

@@ -10,6 +10,7 @@ import {
   date,
   isThenable,
   Link,
+  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
@@ -228,7 +229,10 @@ export class LimeSite extends EventEmitter {
     super();
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    ownEnvironment(given, ['siteToken', 'LIME_SITE_TOKEN'], ['LIME_API_BASE', defaultAddresses().apiRoot]);
+    ownEnvironment(given, {
+      siteToken: ['LIME_SITE_TOKEN', NO_TOKEN],
+      baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],
+    });
     given.jwksCacheTtl ??= ownLifetime();
     this.#native = guarded(() => new (native().Site)(bridge().queue, link.number, given, link.transport));
     this.#link = link;

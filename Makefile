@@ -41,7 +41,8 @@ build: setup
 node: build
 	@tools/setup_node.sh
 	@cmp -s target/debug/liblime_node.so bindings-node/lime.node \
-	  || install -m 644 target/debug/liblime_node.so bindings-node/lime.node
+	  || { install -m 644 target/debug/liblime_node.so bindings-node/lime.node.new \
+	       && mv bindings-node/lime.node.new bindings-node/lime.node; }
 	@node bindings-node/build.mjs
 
 demo: build browser go node ## Sign an agent in and have a refund approved, in every language, also through faults
@@ -108,4 +109,4 @@ sandbox: build ## Run the platform on a local port
 	@target/debug/lime-sandbox $(ARGS)
 
 clean: ## Remove everything that was built or installed
-	@rm -rf target build dist .venv node_modules bindings-node/dist bindings-node/lime.node $(NATIVE)
+	@rm -rf target build dist .venv node_modules bindings-node/dist bindings-node/dist.* bindings-node/lime.node* $(NATIVE)

@@ -41,6 +41,7 @@ export {
   ReplayGuard,
   type ReplayGuardOptions,
   SIGNATURE_HEADER,
+  type SignWebhookOptions,
   signWebhook,
   TIMESTAMP_HEADER,
   type VerifyWebhookOptions,

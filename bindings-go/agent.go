@@ -32,11 +32,14 @@ type AgentOptions struct {
 	MaxRetries int
 	// PowTimeout is the wall-clock budget of one proof of work. 0 is the default, 10 s.
 	PowTimeout time.Duration
-	// PowDigest is the digest of the proof of work. The zero value is [PowDigestAuto].
+	// Platform is what differs between the platform's times, all at once. The zero value is [PlatformAuto], which works
+	// with all of them; PowDigest and PostRetry change it.
+	Platform Platform
+	// PowDigest is the digest of the proof of work. The zero value leaves it to Platform.
 	PowDigest PowDigest
 	// PowThreads is how many threads one proof of work uses. 0 is the default, 1; 256 is the most.
 	PowThreads int
-	// PostRetry says which failed POSTs are sent again. 0 is the default, [PostRetrySeed].
+	// PostRetry says which failed POSTs are sent again. 0 leaves it to Platform.
 	PostRetry PostRetry
 	// Logger gets the library's log records, on a goroutine; nil is none. No token is in them.
 	Logger *slog.Logger
@@ -76,6 +79,8 @@ func NewAgent(options AgentOptions) (*Agent, error) {
 	set.duration("PowTimeout", options.PowTimeout, false, func(v C.uint64_t) C.int32_t {
 		return C.lime_agent_options_set_pow_timeout_ms(o, v)
 	})
+	// What comes after it changes it.
+	set.number("Platform", int32(options.Platform), func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_platform(o, v) })
 	set.number("PowDigest", int32(options.PowDigest), func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_pow_digest(o, v) })
 	set.count("PowThreads", options.PowThreads, false, func(v C.size_t) C.int32_t { return C.lime_agent_options_set_pow_threads(o, v) })
 	set.number("PostRetry", int32(options.PostRetry), func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_post_retry(o, v) })

@@ -14,6 +14,8 @@ COMPLETION(on_login_request, limeGoLoginRequest, lime_login_request)
 COMPLETION(on_login_request_status, limeGoLoginRequestStatus, lime_login_request_status)
 COMPLETION(on_login_end, limeGoLoginEnd, lime_login_event)
 COMPLETION(on_passport, limeGoPassport, lime_passport)
+COMPLETION(on_binding_request, limeGoBindingRequest, lime_binding_request)
+COMPLETION(on_binding_exchange, limeGoBindingExchange, lime_binding_exchange)
 COMPLETION(on_approval_result, limeGoApprovalResult, lime_approval_result)
 COMPLETION(on_agent_profile, limeGoAgentProfile, lime_agent_profile)
 COMPLETION(on_approval, limeGoApproval, lime_approval)
@@ -41,6 +43,20 @@ lime_go_started lime_go_site_wait_for_login(const lime_site *site, const char *r
 lime_go_started lime_go_site_verify_passport(const lime_site *site, const char *jwt, const char *expected_request_id,
                                              int32_t require_issuer, uintptr_t call) {
     START(lime_site_verify_passport_start, on_passport, site, jwt, expected_request_id, require_issuer);
+}
+
+lime_go_started lime_go_site_create_binding_request(const lime_site *site, const char *redirect_uri, uintptr_t call) {
+    START(lime_site_create_binding_request_start, on_binding_request, site, redirect_uri);
+}
+
+lime_go_started lime_go_site_exchange_binding_code(const lime_site *site, const char *binding_code, uintptr_t call) {
+    START(lime_site_exchange_binding_code_start, on_binding_exchange, site, binding_code);
+}
+
+lime_go_started lime_go_site_verify_binding_passport(const lime_site *site, const char *jwt,
+                                                     const char *expected_binding_id, int32_t require_issuer,
+                                                     uintptr_t call) {
+    START(lime_site_verify_binding_passport_start, on_passport, site, jwt, expected_binding_id, require_issuer);
 }
 
 lime_go_started lime_go_agent_login(const lime_agent *agent, const char *request_id, uintptr_t call) {

@@ -18,6 +18,11 @@ lime_go_started lime_go_site_wait_for_login(const lime_site *site, const char *r
                                             uintptr_t call);
 lime_go_started lime_go_site_verify_passport(const lime_site *site, const char *jwt, const char *expected_request_id,
                                              int32_t require_issuer, uintptr_t call);
+lime_go_started lime_go_site_create_binding_request(const lime_site *site, const char *redirect_uri, uintptr_t call);
+lime_go_started lime_go_site_exchange_binding_code(const lime_site *site, const char *binding_code, uintptr_t call);
+lime_go_started lime_go_site_verify_binding_passport(const lime_site *site, const char *jwt,
+                                                     const char *expected_binding_id, int32_t require_issuer,
+                                                     uintptr_t call);
 lime_go_started lime_go_agent_login(const lime_agent *agent, const char *request_id, uintptr_t call);
 lime_go_started lime_go_agent_get_profile(const lime_agent *agent, uintptr_t call);
 lime_go_started lime_go_sesame_trigger(const lime_sesame *sesame, const lime_approval_request *request, uintptr_t call);

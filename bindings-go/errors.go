@@ -41,8 +41,8 @@ func (e *Error) Error() string {
 	return "lime: " + e.Kind.String() + ": " + e.Message
 }
 
-// Is reports whether target is the sentinel of this error's kind. A kind that this package does not know counts
-// as [ErrAPI].
+// Is reports whether target is the sentinel of this error's kind, or of the kind that it is a case of ([Kind.Parent]). A
+// kind that the library does not know counts as [ErrAPI].
 func (e *Error) Is(target error) bool {
 	other, ok := target.(sentinel)
 	if !ok {
@@ -51,7 +51,7 @@ func (e *Error) Is(target error) bool {
 	if _, known := kinds[e.Kind]; !known {
 		return Kind(other) == KindAPI
 	}
-	return Kind(other) == e.Kind
+	return Kind(other) == e.Kind || Kind(other) == e.Kind.Parent()
 }
 
 // Unwrap gives what is behind the error: the context's error and cause when the context ended the call, and

@@ -65,11 +65,22 @@ func TestSentinelsArePublic(t *testing.T) {
 	}
 }
 
+// cases are the kinds that are a case of another one.
+var cases = map[Kind]Kind{
+	KindAgentInactive:       KindAuthentication,
+	KindAgentUserSuspended:  KindAuthentication,
+	KindAuthUnavailable:     KindAPI,
+	KindSiteAuthUnavailable: KindAPI,
+	KindTransportTimeout:    KindTransport,
+	KindPassportExpired:     KindInvalidPassport,
+	KindPowDifficulty:       KindPowTimeout,
+}
+
 func TestErrorsIsAndAs(t *testing.T) {
 	for kind, sentinel := range kinds {
 		err := fmt.Errorf("while refunding: %w", &Error{Kind: kind, Message: "why"})
 		for other, another := range kinds {
-			equal(t, fmt.Sprintf("whether %v is %v", kind, other), errors.Is(err, another), kind == other)
+			equal(t, fmt.Sprintf("whether %v is %v", kind, other), errors.Is(err, another), kind == other || cases[kind] == other)
 		}
 		var e *Error
 		equal(t, "whether it is an *Error", errors.As(err, &e) && e.Kind == kind, true)
@@ -87,6 +98,7 @@ func TestNumbersOfLaterVersions(t *testing.T) {
 		err := bare(Kind(number))
 		equal(t, "whether it is an API error", errors.Is(err, ErrAPI), true)
 		equal(t, "whether it is another", errors.Is(err, ErrTimeout), false)
+		equal(t, "parent", Kind(number).Parent(), KindAPI)
 		equal(t, "text", err.Error(), "lime: unknown: unknown")
 	}
 	for _, text := range []string{LoginStage(77).String(), FrameKind(77).String(), StreamState(77).String()} {

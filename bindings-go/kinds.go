@@ -37,6 +37,16 @@ const (
 	KindAPI Kind = C.LIME_ERROR_API
 	// KindNotFound: the broker does not know this approval.
 	KindNotFound Kind = C.LIME_ERROR_NOT_FOUND
+	// KindAgentInactive: the agent was switched off by its owner. It is [ErrAuthentication], too.
+	KindAgentInactive Kind = C.LIME_ERROR_AGENT_INACTIVE
+	// KindAgentUserSuspended: the account of the agent's owner is suspended. It is [ErrAuthentication], too.
+	KindAgentUserSuspended Kind = C.LIME_ERROR_AGENT_USER_SUSPENDED
+	// KindAuthUnavailable: the platform cannot look at agents' tokens at the moment; nothing is wrong with this one. It is
+	// [ErrAPI], too.
+	KindAuthUnavailable Kind = C.LIME_ERROR_AUTH_UNAVAILABLE
+	// KindSiteAuthUnavailable: the platform cannot look at sites' tokens at the moment; nothing is wrong with this one. It
+	// is [ErrAPI], too.
+	KindSiteAuthUnavailable Kind = C.LIME_ERROR_SITE_AUTH_UNAVAILABLE
 	// KindInvalidPassport: a passport that must not be trusted.
 	KindInvalidPassport Kind = C.LIME_ERROR_INVALID_PASSPORT
 	// KindPassportExpired: a passport that was good once and has expired.
@@ -54,50 +64,58 @@ const (
 // Sentinels, one for each [Kind], to be compared with by [errors.Is]. They are kinds and never returned: what is
 // returned is an [*Error].
 var (
-	ErrInvalidArgument  error = sentinel(KindInvalidArgument)
-	ErrClosed           error = sentinel(KindClosed)
-	ErrCancelled        error = sentinel(KindCancelled)
-	ErrTimeout          error = sentinel(KindTimeout)
-	ErrWouldDeadlock    error = sentinel(KindWouldDeadlock)
-	ErrInternal         error = sentinel(KindInternal)
-	ErrTransport        error = sentinel(KindTransport)
-	ErrTransportTimeout error = sentinel(KindTransportTimeout)
-	ErrBadResponse      error = sentinel(KindBadResponse)
-	ErrOutcomeUnknown   error = sentinel(KindOutcomeUnknown)
-	ErrRateLimit        error = sentinel(KindRateLimit)
-	ErrAuthentication   error = sentinel(KindAuthentication)
-	ErrAPI              error = sentinel(KindAPI)
-	ErrNotFound         error = sentinel(KindNotFound)
-	ErrInvalidPassport  error = sentinel(KindInvalidPassport)
-	ErrPassportExpired  error = sentinel(KindPassportExpired)
-	ErrPowTimeout       error = sentinel(KindPowTimeout)
-	ErrPowDifficulty    error = sentinel(KindPowDifficulty)
-	ErrApprovalDenied   error = sentinel(KindApprovalDenied)
-	ErrWebhook          error = sentinel(KindWebhook)
+	ErrInvalidArgument     error = sentinel(KindInvalidArgument)
+	ErrClosed              error = sentinel(KindClosed)
+	ErrCancelled           error = sentinel(KindCancelled)
+	ErrTimeout             error = sentinel(KindTimeout)
+	ErrWouldDeadlock       error = sentinel(KindWouldDeadlock)
+	ErrInternal            error = sentinel(KindInternal)
+	ErrTransport           error = sentinel(KindTransport)
+	ErrTransportTimeout    error = sentinel(KindTransportTimeout)
+	ErrBadResponse         error = sentinel(KindBadResponse)
+	ErrOutcomeUnknown      error = sentinel(KindOutcomeUnknown)
+	ErrRateLimit           error = sentinel(KindRateLimit)
+	ErrAuthentication      error = sentinel(KindAuthentication)
+	ErrAPI                 error = sentinel(KindAPI)
+	ErrNotFound            error = sentinel(KindNotFound)
+	ErrAgentInactive       error = sentinel(KindAgentInactive)
+	ErrAgentUserSuspended  error = sentinel(KindAgentUserSuspended)
+	ErrAuthUnavailable     error = sentinel(KindAuthUnavailable)
+	ErrSiteAuthUnavailable error = sentinel(KindSiteAuthUnavailable)
+	ErrInvalidPassport     error = sentinel(KindInvalidPassport)
+	ErrPassportExpired     error = sentinel(KindPassportExpired)
+	ErrPowTimeout          error = sentinel(KindPowTimeout)
+	ErrPowDifficulty       error = sentinel(KindPowDifficulty)
+	ErrApprovalDenied      error = sentinel(KindApprovalDenied)
+	ErrWebhook             error = sentinel(KindWebhook)
 )
 
 // kinds is every kind that this package has a name for.
 var kinds = map[Kind]error{
-	KindInvalidArgument:  ErrInvalidArgument,
-	KindClosed:           ErrClosed,
-	KindCancelled:        ErrCancelled,
-	KindTimeout:          ErrTimeout,
-	KindWouldDeadlock:    ErrWouldDeadlock,
-	KindInternal:         ErrInternal,
-	KindTransport:        ErrTransport,
-	KindTransportTimeout: ErrTransportTimeout,
-	KindBadResponse:      ErrBadResponse,
-	KindOutcomeUnknown:   ErrOutcomeUnknown,
-	KindRateLimit:        ErrRateLimit,
-	KindAuthentication:   ErrAuthentication,
-	KindAPI:              ErrAPI,
-	KindNotFound:         ErrNotFound,
-	KindInvalidPassport:  ErrInvalidPassport,
-	KindPassportExpired:  ErrPassportExpired,
-	KindPowTimeout:       ErrPowTimeout,
-	KindPowDifficulty:    ErrPowDifficulty,
-	KindApprovalDenied:   ErrApprovalDenied,
-	KindWebhook:          ErrWebhook,
+	KindInvalidArgument:     ErrInvalidArgument,
+	KindClosed:              ErrClosed,
+	KindCancelled:           ErrCancelled,
+	KindTimeout:             ErrTimeout,
+	KindWouldDeadlock:       ErrWouldDeadlock,
+	KindInternal:            ErrInternal,
+	KindTransport:           ErrTransport,
+	KindTransportTimeout:    ErrTransportTimeout,
+	KindBadResponse:         ErrBadResponse,
+	KindOutcomeUnknown:      ErrOutcomeUnknown,
+	KindRateLimit:           ErrRateLimit,
+	KindAuthentication:      ErrAuthentication,
+	KindAPI:                 ErrAPI,
+	KindNotFound:            ErrNotFound,
+	KindAgentInactive:       ErrAgentInactive,
+	KindAgentUserSuspended:  ErrAgentUserSuspended,
+	KindAuthUnavailable:     ErrAuthUnavailable,
+	KindSiteAuthUnavailable: ErrSiteAuthUnavailable,
+	KindInvalidPassport:     ErrInvalidPassport,
+	KindPassportExpired:     ErrPassportExpired,
+	KindPowTimeout:          ErrPowTimeout,
+	KindPowDifficulty:       ErrPowDifficulty,
+	KindApprovalDenied:      ErrApprovalDenied,
+	KindWebhook:             ErrWebhook,
 }
 
 // String is the kind's name, such as "rate_limit"; "unknown" for a number that the library does not know.
@@ -108,6 +126,12 @@ func (k Kind) String() string {
 // Description says in a sentence what the kind means.
 func (k Kind) Description() string {
 	return C.GoString(C.lime_status_description(C.int32_t(k)))
+}
+
+// Parent is the more general kind that this one is a case of, such as [KindAuthentication] for [KindAgentInactive];
+// the kind itself where there is none.
+func (k Kind) Parent() Kind {
+	return Kind(C.lime_status_parent(C.int32_t(k)))
 }
 
 // sentinel is the type of the sentinels.

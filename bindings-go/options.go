@@ -63,8 +63,11 @@ func (s *settings) number(name string, value int32, set func(C.int32_t) C.int32_
 	}
 }
 
-func (s *settings) flag(value bool, set func(C.int32_t) C.int32_t) {
-	s.check("", set(flag(value)))
+// raise sets a flag; where it is false, what was set before stays.
+func (s *settings) raise(value bool, set func(C.int32_t) C.int32_t) {
+	if value {
+		s.check("", set(flag(value)))
+	}
 }
 
 func (s *settings) log(logger *slog.Logger, set func(C.uintptr_t) C.int32_t) {

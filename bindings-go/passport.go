@@ -16,10 +16,13 @@ import (
 type Passport struct {
 	// AgentID is the agent that signed in.
 	AgentID string
-	// OwnerID is the LIME user who owns it, where the platform tells.
+	// OwnerID is the LIME user who owns it, where the platform tells: the claim "user_id" of today's passports, "owner_id"
+	// of earlier ones.
 	OwnerID string
 	// RequestID is the login request that it signed in for.
 	RequestID string
+	// BindingID is the binding that a person has connected it by; empty in the passport of a login.
+	BindingID string
 	// Claims are all claims; "sub" is called "agent_id". Numbers are [json.Number], so that none is rounded.
 	Claims map[string]any
 	// ClaimsJSON are the same as a JSON object.
@@ -63,15 +66,27 @@ type PassportKeys struct {
 //
 // It fails with [ErrInvalidPassport], [ErrPassportExpired] or [ErrInvalidArgument].
 func VerifyPassport(jwt string, keys PassportKeys, check PassportCheck) (*Passport, error) {
+	expected, err := check.expected()
+	if err != nil {
+		return nil, err
+	}
+	issuer := flag(check.RequireIssuer)
+	return keys.verify(jwt, func(token, root *C.char, now C.double, passport **C.lime_passport, failure **C.lime_error) C.int32_t {
+		document, length := span(keys.JWKS)
+		return C.lime_passport_verify(token, document, length, root, expected, issuer, now, passport, failure)
+	})
+}
+
+// verify makes what one function of the library wants, and reads what it gives.
+func (keys PassportKeys) verify(
+	jwt string,
+	call func(token, root *C.char, now C.double, passport **C.lime_passport, failure **C.lime_error) C.int32_t,
+) (*Passport, error) {
 	token, err := text("jwt", jwt)
 	if err != nil {
 		return nil, err
 	}
 	root, err := text("APIRoot", keys.APIRoot)
-	if err != nil {
-		return nil, err
-	}
-	expected, err := check.expected()
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +96,7 @@ func VerifyPassport(jwt string, keys PassportKeys, check PassportCheck) (*Passpo
 	}
 	var passport *C.lime_passport
 	var failure *C.lime_error
-	document, length := span(keys.JWKS)
-	status := within(func() C.int32_t {
-		return C.lime_passport_verify(token, document, length, root, expected, flag(check.RequireIssuer),
-			unixSeconds(now), &passport, &failure)
-	})
+	status := within(func() C.int32_t { return call(token, root, unixSeconds(now), &passport, &failure) })
 	if status != C.LIME_OK {
 		return nil, failed(status, failure)
 	}
@@ -107,16 +118,30 @@ func (s *Site) VerifyPassport(ctx context.Context, jwt string, check PassportChe
 	if err != nil {
 		return nil, err
 	}
+	issuer := flag(check.RequireIssuer)
+	return s.verify(ctx,
+		func(site *C.lime_site, passport **C.lime_passport, failure **C.lime_error) C.int32_t {
+			return C.lime_site_verify_passport_cached(site, token, expected, issuer, passport, failure)
+		},
+		func(site unsafe.Pointer, call C.uintptr_t) C.lime_go_started {
+			return C.lime_go_site_verify_passport((*C.lime_site)(site), token, expected, issuer, call)
+		})
+}
+
+// verifier verifies with the keys that are at hand, and gives no passport when they are not.
+type verifier = func(site *C.lime_site, passport **C.lime_passport, failure **C.lime_error) C.int32_t
+
+// verify does it with the keys that are at hand, else with those that are fetched.
+func (s *Site) verify(
+	ctx context.Context, atHand verifier, fetch func(site unsafe.Pointer, call C.uintptr_t) C.lime_go_started,
+) (*Passport, error) {
 	if ctx.Err() != nil {
 		return nil, interrupted(ctx)
 	}
-	issuer := flag(check.RequireIssuer)
-	if passport, err := s.verifyWithKeysAtHand(token, expected, issuer); passport != nil || err != nil {
+	if passport, err := s.verifyWithKeysAtHand(atHand); passport != nil || err != nil {
 		return passport, err
 	}
-	verified, err := perform[passportOrError](ctx, s.client, limit{}, func(site unsafe.Pointer, call C.uintptr_t) C.lime_go_started {
-		return C.lime_go_site_verify_passport((*C.lime_site)(site), token, expected, issuer, call)
-	})
+	verified, err := perform[passportOrError](ctx, s.client, limit{}, fetch)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +149,7 @@ func (s *Site) VerifyPassport(ctx context.Context, jwt string, check PassportChe
 }
 
 // verifyWithKeysAtHand gives neither a passport nor an error when the keys are not.
-func (s *Site) verifyWithKeysAtHand(token, expected *C.char, issuer C.int32_t) (*Passport, error) {
+func (s *Site) verifyWithKeysAtHand(verify verifier) (*Passport, error) {
 	handle, err := s.client.use()
 	if err != nil {
 		return nil, err
@@ -132,9 +157,7 @@ func (s *Site) verifyWithKeysAtHand(token, expected *C.char, issuer C.int32_t) (
 	defer s.client.unuse()
 	var passport *C.lime_passport
 	var failure *C.lime_error
-	status := within(func() C.int32_t {
-		return C.lime_site_verify_passport_cached((*C.lime_site)(handle), token, expected, issuer, &passport, &failure)
-	})
+	status := within(func() C.int32_t { return verify((*C.lime_site)(handle), &passport, &failure) })
 	switch {
 	case status != C.LIME_OK:
 		return nil, failed(status, failure)
@@ -160,6 +183,7 @@ func limeGoPassport(call C.uintptr_t, status C.int32_t, passport *C.lime_passpor
 // readPassport copies a passport, and frees it.
 func readPassport(passport *C.lime_passport) (*Passport, error) {
 	defer C.lime_passport_free(passport)
+	owner := C.GoString(C.lime_passport_owner_id(passport))
 	document := C.GoString(C.lime_passport_claims_json(passport))
 	claims, err := object(document)
 	if err != nil {
@@ -167,8 +191,9 @@ func readPassport(passport *C.lime_passport) (*Passport, error) {
 	}
 	return &Passport{
 		AgentID:    member(claims, "agent_id"),
-		OwnerID:    member(claims, "owner_id"),
+		OwnerID:    owner,
 		RequestID:  member(claims, "request_id"),
+		BindingID:  member(claims, "binding_id"),
 		Claims:     claims,
 		ClaimsJSON: json.RawMessage(document),
 	}, nil

@@ -40,10 +40,16 @@ type SiteOptions struct {
 	// JWKSCacheTTL is how long the platform's signing keys are used before they are fetched again, a day at most.
 	// 0 leaves it to the environment variable LIME_JWKS_CACHE_TTL_SECONDS, then 300 s; a negative one keeps none.
 	JWKSCacheTTL time.Duration
-	// RequireIssuer refuses every passport without an "iss" claim; one that is there is checked always.
+	// Platform is what differs between the platform's times, all at once. The zero value is [PlatformAuto], which works
+	// with all of them; the next three change it.
+	Platform Platform
+	// RequireIssuer refuses every passport without an "iss" claim; one that is there is checked always. [PlatformToday]
+	// does so by itself.
 	RequireIssuer bool
-	// PostRetry says which failed POSTs are sent again. 0 is the default, [PostRetrySeed].
+	// PostRetry says which failed POSTs are sent again. 0 leaves it to Platform.
 	PostRetry PostRetry
+	// JWKSForm says which key documents are taken. 0 leaves it to Platform.
+	JWKSForm JWKSForm
 	// Logger gets the library's log records, on a goroutine; nil is none. No token and no passport is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place, the event stream too; nil is the library's own client.
@@ -55,6 +61,29 @@ type SiteOptions struct {
 
 // PostRetry says which failed POSTs are sent again.
 type PostRetry int32
+
+// Platform is what differs between the platform's times, all at once: the digest of the proof of work, whether passports
+// have to name their issuer, which failed POSTs are sent again, and the form of the key document.
+type Platform int32
+
+const (
+	// PlatformAuto works with all of them.
+	PlatformAuto Platform = C.LIME_PLATFORM_AUTO
+	// PlatformSeed is the platform as lime-sites-sdk 1.0.1 and lime-agents-sdk 0.2.0 know it.
+	PlatformSeed Platform = C.LIME_PLATFORM_SEED
+	// PlatformToday is the platform as lime-sites-sdk 2.0.6 and lime-agents-sdk 3.0.2 know it.
+	PlatformToday Platform = C.LIME_PLATFORM_TODAY
+)
+
+// JWKSForm says which key documents are taken.
+type JWKSForm int32
+
+const (
+	// JWKSFormEnvelope takes {"ok": true, "data": {"keys": [...]}}, as the seed's platform serves it.
+	JWKSFormEnvelope JWKSForm = C.LIME_JWKS_FORM_ENVELOPE
+	// JWKSFormBare takes {"keys": [...]}, as today's does.
+	JWKSFormBare JWKSForm = C.LIME_JWKS_FORM_BARE
+)
 
 const (
 	// PostRetrySeed sends those again that are answered by 408, 429, 500, 502, 503 or 504.
@@ -98,7 +127,10 @@ func NewSite(options SiteOptions) (*Site, error) {
 	set.duration("JWKSCacheTTL", options.JWKSCacheTTL, true, func(v C.uint64_t) C.int32_t {
 		return C.lime_site_options_set_jwks_cache_ttl_ms(o, v)
 	})
-	set.flag(options.RequireIssuer, func(v C.int32_t) C.int32_t { return C.lime_site_options_set_require_issuer(o, v) })
+	// What comes after it changes it.
+	set.number("Platform", int32(options.Platform), func(v C.int32_t) C.int32_t { return C.lime_site_options_set_platform(o, v) })
+	set.number("JWKSForm", int32(options.JWKSForm), func(v C.int32_t) C.int32_t { return C.lime_site_options_set_jwks_form(o, v) })
+	set.raise(options.RequireIssuer, func(v C.int32_t) C.int32_t { return C.lime_site_options_set_require_issuer(o, v) })
 	set.number("PostRetry", int32(options.PostRetry), func(v C.int32_t) C.int32_t { return C.lime_site_options_set_post_retry(o, v) })
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_site_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_site_options_set_clock(o, clock) })

@@ -32,6 +32,7 @@ func TestVectors(t *testing.T) {
 		run := map[string]func(*testing.T, *vectorFile, vector){
 			"pow.json":        powVector,
 			"passports.json":  passportVector,
+			"bindings.json":   bindingVector,
 			"sse.json":        sseVector,
 			"envelopes.json":  envelopeVector,
 			"timestamps.json": timestampVector,
@@ -235,8 +236,36 @@ func passportVector(t *testing.T, file *vectorFile, v vector) {
 	}
 	sameJSON(t, passport.ClaimsJSON, expect["claims"])
 	equal(t, "agent", passport.AgentID, expect.object("claims").string("agent_id"))
-	equal(t, "owner", passport.OwnerID, expect.object("claims").string("owner_id"))
+	equal(t, "owner", passport.OwnerID, ownerOf(expect.object("claims")))
 	equal(t, "request", passport.RequestID, expect.object("claims").string("request_id"))
+}
+
+// ownerOf is the owner by whichever name there is.
+func ownerOf(claims vector) string {
+	if owner := claims.string("owner_id"); owner != "" {
+		return owner
+	}
+	return claims.string("user_id")
+}
+
+func bindingVector(t *testing.T, file *vectorFile, v vector) {
+	check := BindingCheck{BindingID: v.string("expected_binding_id"), AnyBinding: !v.has("expected_binding_id")}
+	check.RequireIssuer, _ = v["require_issuer"].(bool)
+	keys := PassportKeys{JWKS: file.JWKS[v.string("jwks")], APIRoot: v.string("api_root"), Now: v.moment(t, "now")}
+	passport, err := VerifyBindingPassport(v.string("jwt"), keys, check)
+	expect := v.object("expect")
+	if expect.has("error") {
+		refused(t, err, expect)
+		if passport != nil {
+			t.Error("there is a passport beside the error")
+		}
+		return
+	}
+	ok(t, err)
+	sameJSON(t, passport.ClaimsJSON, expect["claims"])
+	equal(t, "binding", passport.BindingID, expect.object("claims").string("binding_id"))
+	equal(t, "agent", passport.AgentID, expect.object("claims").string("agent_id"))
+	equal(t, "owner", passport.OwnerID, ownerOf(expect.object("claims")))
 }
 
 func sseVector(t *testing.T, _ *vectorFile, v vector) {

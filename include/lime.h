@@ -40,6 +40,24 @@
  *       return status == LIME_OK && passport ? 0 : 1;
  *   }
  *
+ * AN AGENT AND AN ACCOUNT
+ *
+ * A person who is signed in at a site can connect one of their agents with the account. The browser is sent to the
+ * platform's page and comes back to the site's own with ?binding_code= in the address:
+ *
+ *   // The person wants it: keep the id beside their session, then send the browser on.
+ *   status = lime_site_create_binding_request(site, "https://shop.example/bind", &request, &error);
+ *   keep_in_session(lime_binding_request_binding_id(request));
+ *   redirect_to(lime_binding_request_connect_url(request));
+ *
+ *   // They are back, with a code that counts once.
+ *   status = lime_site_exchange_binding_code(site, code, &exchange, &error);
+ *   status = lime_site_verify_binding_passport(site, lime_binding_exchange_passport(exchange), id_of_session(), 0,
+ *                                              &passport, &error);
+ *   connect(lime_passport_text_claim(passport, "agent_id"));
+ *
+ * The id of the session is what tells this person's code from a stranger's: pass it, or compare the claim "binding_id".
+ *
  * A GATE BEFORE AN OPERATION
  *
  *   #include <lime.h>
@@ -104,7 +122,8 @@
  * A function that can fail returns an int32_t: LIME_OK (0) or a LIME_ERROR_ constant. Its results go to
  * places that the caller gives; they are written on success only. `error` is NULL or such a place as well;
  * it is written on failure only, so set it to NULL before. There is no "last error". Later versions may return numbers
- * that this header does not know: treat them like LIME_ERROR_API. A fault inside the library is
+ * that this header does not know: treat them like LIME_ERROR_API. A status may be a case of another one, as
+ * LIME_ERROR_AGENT_INACTIVE is of LIME_ERROR_AUTHENTICATION: lime_status_parent() tells. A fault inside the library is
  * LIME_ERROR_INTERNAL; the process and the client live on.
  *
  * OWNERSHIP
@@ -243,6 +262,18 @@
 /** The broker does not know this approval. */
 #define LIME_ERROR_NOT_FOUND 33
 
+/** The agent was switched off by its owner (code `AGENT_INACTIVE`); a case of a refused token. */
+#define LIME_ERROR_AGENT_INACTIVE 34
+
+/** The account of the agent's owner is suspended (code `AGENT_USER_SUSPENDED`); a case of a refused token. */
+#define LIME_ERROR_AGENT_USER_SUSPENDED 35
+
+/** The platform cannot look at agents' tokens at the moment (code `AUTH_UNAVAILABLE`); nothing is wrong with this one. */
+#define LIME_ERROR_AUTH_UNAVAILABLE 36
+
+/** The platform cannot look at sites' tokens at the moment (code `SITE_TOKEN_AUTH_UNAVAILABLE`); nothing is wrong with this one. */
+#define LIME_ERROR_SITE_AUTH_UNAVAILABLE 37
+
 /** A passport that must not be trusted: signature, key, audience, issuer or claims. */
 #define LIME_ERROR_INVALID_PASSPORT 40
 
@@ -302,7 +333,7 @@
  * The number of the ABI that this header describes. It grows when something is added; it starts over
  * with a new major version of the library (a new SONAME), the only place where something is removed.
  */
-#define LIME_ABI_VERSION 3
+#define LIME_ABI_VERSION 4
 
 /**
  * Log level: each request, method and URL.
@@ -354,6 +385,42 @@
  * How far a failed request got: the host's client is closed or broken, which another try would not mend.
  */
 #define LIME_REACH_HOST_FAULT 3
+
+/**
+ * Works with the platform of the seed packages and with today's.
+ */
+#define LIME_PLATFORM_AUTO 0
+
+/**
+ * The platform as lime-sites-sdk 1.0.1 and lime-agents-sdk 0.2.0 know it.
+ */
+#define LIME_PLATFORM_SEED 1
+
+/**
+ * The platform as lime-sites-sdk 2.0.6 and lime-agents-sdk 3.0.2 know it.
+ */
+#define LIME_PLATFORM_TODAY 2
+
+/**
+ * Key documents that are taken: both forms.
+ */
+#define LIME_JWKS_FORM_AUTO 0
+
+/**
+ * Key documents that are taken: those in an envelope, {"ok": true, "data": {"keys": [...]}}.
+ */
+#define LIME_JWKS_FORM_ENVELOPE 1
+
+/**
+ * Key documents that are taken: bare ones, {"keys": [...]}.
+ */
+#define LIME_JWKS_FORM_BARE 2
+
+/**
+ * Failed POSTs that are sent again: of the calls that the seed's platform has as LIME_POST_RETRY_SEED says, of later
+ * ones (bindings) as LIME_POST_RETRY_TODAY does.
+ */
+#define LIME_POST_RETRY_AUTO 0
 
 /**
  * Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
@@ -502,6 +569,16 @@ typedef struct lime_approval_request lime_approval_request;
  * How a login was confirmed. Free it with lime_approval_result_free().
  */
 typedef struct lime_approval_result lime_approval_result;
+
+/**
+ * What a binding code was exchanged for. Free it with lime_binding_exchange_free().
+ */
+typedef struct lime_binding_exchange lime_binding_exchange;
+
+/**
+ * A binding that was just asked for. Free it with lime_binding_request_free().
+ */
+typedef struct lime_binding_request lime_binding_request;
 
 /**
  * A clock for tests: it stands still until the host moves it, so that every back-off and expiry can be tested
@@ -661,7 +738,7 @@ typedef void (*lime_login_event_callback)(void *user_data,
                                           struct lime_error *error);
 
 /**
- * Receives the result of lime_site_verify_passport_start(). `status` is LIME_OK and `passport` is
+ * Receives the result of lime_site_verify_passport_start() and lime_site_verify_binding_passport_start(). `status` is LIME_OK and `passport` is
  * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
  */
 typedef void (*lime_passport_callback)(void *user_data,
@@ -687,6 +764,24 @@ typedef void (*lime_login_event_handler)(void *user_data, struct lime_login_even
  * not the handler's to free. Runs on the dispatcher thread.
  */
 typedef void (*lime_state_handler)(void *user_data, int32_t state, const struct lime_error *last_error);
+
+/**
+ * Receives the result of lime_site_create_binding_request_start(). `status` is LIME_OK and `request` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_binding_request_callback)(void *user_data,
+                                              int32_t status,
+                                              struct lime_binding_request *request,
+                                              struct lime_error *error);
+
+/**
+ * Receives the result of lime_site_exchange_binding_code_start(). `status` is LIME_OK and `exchange` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_binding_exchange_callback)(void *user_data,
+                                               int32_t status,
+                                               struct lime_binding_exchange *exchange,
+                                               struct lime_error *error);
 
 /**
  * Receives the result of lime_agent_login_start(). `status` is LIME_OK and `result` is there, or `error`
@@ -772,6 +867,18 @@ const char *lime_status_name(int32_t status_number);
  * @return static text; "unknown" for a number that this library does not know.
  */
 const char *lime_status_description(int32_t status_number);
+
+/**
+ * The more general status that this one is a case of: LIME_ERROR_AUTHENTICATION for
+ * LIME_ERROR_AGENT_INACTIVE and LIME_ERROR_AGENT_USER_SUSPENDED; LIME_ERROR_API for
+ * LIME_ERROR_AUTH_UNAVAILABLE, LIME_ERROR_SITE_AUTH_UNAVAILABLE, and any number that this library does not know;
+ * and so on. A program that has no case for a status looks at this one.
+ *
+ * @param status_number  what a function returned, or any other number.
+ *
+ * @return the other status; `status_number` itself where there is none.
+ */
+int32_t lime_status_parent(int32_t status_number);
 
 /**
  * The status number of an error, LIME_ERROR_...; the same that the failed call returned.
@@ -1295,10 +1402,33 @@ int32_t lime_site_options_set_jwks_cache_ttl_ms(struct lime_site_options *option
 int32_t lime_site_options_set_require_issuer(struct lime_site_options *options, int32_t required);
 
 /**
- * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+ * Sets which key documents of the platform are taken. Default: LIME_JWKS_FORM_AUTO, both forms.
  *
  * @param options  the options.
- * @param post_retry  LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+ * @param jwks_form  a LIME_JWKS_FORM_ constant.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_site_options_set_jwks_form(struct lime_site_options *options, int32_t jwks_form);
+
+/**
+ * Sets everything that differs between the platform's times at once: whether an issuer is required, which failed
+ * POSTs are sent again, which key documents are taken. What is set after it changes it again. Default:
+ * LIME_PLATFORM_AUTO, which works with all of them.
+ *
+ * @param options  the options.
+ * @param platform  a LIME_PLATFORM_ constant.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_site_options_set_platform(struct lime_site_options *options,
+                                       int32_t platform);
+
+/**
+ * Sets which failed POSTs are sent again. Default: LIME_POST_RETRY_AUTO.
+ *
+ * @param options  the options.
+ * @param post_retry  a LIME_POST_RETRY_ constant.
  *
  * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */
@@ -1826,11 +1956,256 @@ const char *lime_passport_claims_json(const struct lime_passport *passport);
 const char *lime_passport_text_claim(const struct lime_passport *passport, const char *name);
 
 /**
+ * The LIME user who owns the agent: the claim "user_id" of today's passports, "owner_id" of earlier ones.
+ *
+ * @param passport  the passport, or NULL.
+ *
+ * @return text that is valid until the passport is freed; NULL when it is not told.
+ */
+const char *lime_passport_owner_id(const struct lime_passport *passport);
+
+/**
  * Frees a passport. NULL is allowed.
  *
  * @param passport  the passport, or NULL.
  */
 void lime_passport_free(struct lime_passport *passport);
+
+/**
+ * Asks for a binding: a person is to connect one of their agents with their account at this site. Keep the
+ * binding's id beside the person's session, then send their browser to its connect URL. They come back to
+ * `redirect_uri` with `?binding_code=` in its query. Blocks.
+ *
+ * @param site  the client.
+ * @param redirect_uri  an absolute https URL of the site.
+ * @param[out] request  gets the result, to be freed with lime_binding_request_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_API with the code "VALIDATION_ERROR" when the platform does not take the
+ *   `redirect_uri`; other errors as lime_site_create_login_request().
+ */
+int32_t lime_site_create_binding_request(const struct lime_site *site,
+                                         const char *redirect_uri,
+                                         struct lime_binding_request **request,
+                                         struct lime_error **error);
+
+/**
+ * The started form of lime_site_create_binding_request(); see "Started calls" in the manual above.
+ *
+ * @param site  the client.
+ * @param redirect_uri  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_site_create_binding_request_start(const struct lime_site *site,
+                                               const char *redirect_uri,
+                                               lime_binding_request_callback callback,
+                                               void *user_data,
+                                               lime_drop_user_data drop_user_data,
+                                               uint64_t *operation,
+                                               struct lime_error **error);
+
+/**
+ * Exchanges the code that a person came back with for the binding passport, which is not verified yet: give it
+ * to lime_site_verify_binding_passport(). A code can be exchanged once. Blocks.
+ *
+ * @param site  the client.
+ * @param binding_code  the value of `binding_code` in the query that the person came back with.
+ * @param[out] exchange  gets the result, to be freed with lime_binding_exchange_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_API for a code that is unknown, used or expired; LIME_ERROR_OUTCOME_UNKNOWN
+ *   when the code was sent and the answer got lost: it may be used up, so let the person start again; other
+ *   errors as lime_site_create_login_request().
+ */
+int32_t lime_site_exchange_binding_code(const struct lime_site *site,
+                                        const char *binding_code,
+                                        struct lime_binding_exchange **exchange,
+                                        struct lime_error **error);
+
+/**
+ * The started form of lime_site_exchange_binding_code(); see "Started calls" in the manual above.
+ *
+ * @param site  the client.
+ * @param binding_code  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_site_exchange_binding_code_start(const struct lime_site *site,
+                                              const char *binding_code,
+                                              lime_binding_exchange_callback callback,
+                                              void *user_data,
+                                              lime_drop_user_data drop_user_data,
+                                              uint64_t *operation,
+                                              struct lime_error **error);
+
+/**
+ * Verifies a binding passport, fetching the platform's keys if they are not at hand. Blocks only for that. Its
+ * claims "binding_id" and "agent_id" say which agent is the person's.
+ *
+ * @param site  the client.
+ * @param jwt  the passport.
+ * @param expected_binding_id  the binding that it must be for, which was kept beside the session of the
+ *   person who came back; or NULL for any (dangerous unless the caller compares: a person could be sent back
+ *   with a stranger's code).
+ * @param require_issuer  1 to refuse a passport without `iss`, else 0 (the site's option still counts).
+ * @param[out] passport  gets the result, to be freed with lime_passport_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; an error of the platform or the
+ *   network when the keys cannot be had; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback (start it
+ *   there); LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_verify_binding_passport(const struct lime_site *site,
+                                          const char *jwt,
+                                          const char *expected_binding_id,
+                                          int32_t require_issuer,
+                                          struct lime_passport **passport,
+                                          struct lime_error **error);
+
+/**
+ * Verifies a binding passport with the keys that are at hand. Never blocks and sends nothing; in callbacks, too.
+ *
+ * @param site  the client.
+ * @param jwt,expected_binding_id,require_issuer  as lime_site_verify_binding_passport().
+ * @param[out] passport  gets the result, to be freed with lime_passport_free(); NULL when the platform's keys
+ *   are not at hand, which lime_site_verify_binding_passport_start() fetches.
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_PASSPORT;
+ *   LIME_ERROR_PASSPORT_EXPIRED; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_verify_binding_passport_cached(const struct lime_site *site,
+                                                 const char *jwt,
+                                                 const char *expected_binding_id,
+                                                 int32_t require_issuer,
+                                                 struct lime_passport **passport,
+                                                 struct lime_error **error);
+
+/**
+ * The started form of lime_site_verify_binding_passport(); see "Started calls" in the manual above.
+ *
+ * @param site  the client.
+ * @param jwt  copied.
+ * @param expected_binding_id  copied; NULL for any.
+ * @param require_issuer  0 or 1.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called. A passport that cannot be right
+ *   whatever the keys are is refused at once.
+ */
+int32_t lime_site_verify_binding_passport_start(const struct lime_site *site,
+                                                const char *jwt,
+                                                const char *expected_binding_id,
+                                                int32_t require_issuer,
+                                                lime_passport_callback callback,
+                                                void *user_data,
+                                                lime_drop_user_data drop_user_data,
+                                                uint64_t *operation,
+                                                struct lime_error **error);
+
+/**
+ * Verifies a binding passport with keys that are at hand, without any client and at any time.
+ *
+ * @param jwt  the passport.
+ * @param jwks_json,jwks_length  the platform's key document, bare or in an envelope.
+ * @param api_root  where the passport must come from, such as "https://lime.pics/api/v1".
+ * @param expected_binding_id  the binding that it must be for, or NULL for any.
+ * @param require_issuer  1 to refuse a passport without `iss`, else 0.
+ * @param now_unix_seconds  the time that counts as now.
+ * @param[out] passport  gets the result, to be freed with lime_passport_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_PASSPORT; LIME_ERROR_PASSPORT_EXPIRED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_passport_verify_binding(const char *jwt,
+                                     const void *jwks_json,
+                                     size_t jwks_length,
+                                     const char *api_root,
+                                     const char *expected_binding_id,
+                                     int32_t require_issuer,
+                                     double now_unix_seconds,
+                                     struct lime_passport **passport,
+                                     struct lime_error **error);
+
+/**
+ * The binding's id, to be kept beside the person's session before their browser is sent on.
+ *
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_binding_request_binding_id(const struct lime_binding_request *request);
+
+/**
+ * Where the person's browser is to be sent, as it is.
+ *
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_binding_request_connect_url(const struct lime_binding_request *request);
+
+/**
+ * The binding's status, "PENDING".
+ *
+ * @param request  the request, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_binding_request_status_text(const struct lime_binding_request *request);
+
+/**
+ * When the binding expires, unless the person has picked an agent.
+ *
+ * @param request  the request, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ */
+int64_t lime_binding_request_expires_at_unix_micros(const struct lime_binding_request *request);
+
+/**
+ * The offset that the expiry was written with.
+ *
+ * @param request  the request, or NULL.
+ *
+ * @return seconds east of UTC; LIME_NO_OFFSET when it was written without one.
+ */
+int32_t lime_binding_request_expires_at_offset_seconds(const struct lime_binding_request *request);
+
+/**
+ * Frees a binding request. NULL is allowed.
+ *
+ * @param request  the request, or NULL.
+ */
+void lime_binding_request_free(struct lime_binding_request *request);
+
+/**
+ * The binding passport, not verified yet: pass it to lime_site_verify_binding_passport().
+ *
+ * @param exchange  the exchange, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_binding_exchange_passport(const struct lime_binding_exchange *exchange);
+
+/**
+ * Frees what a code was exchanged for. NULL is allowed.
+ *
+ * @param exchange  the exchange, or NULL.
+ */
+void lime_binding_exchange_free(struct lime_binding_exchange *exchange);
 
 /**
  * A new set of options, with the defaults.
@@ -1913,10 +2288,23 @@ int32_t lime_agent_options_set_pow_digest(struct lime_agent_options *options, in
 int32_t lime_agent_options_set_pow_threads(struct lime_agent_options *options, size_t threads);
 
 /**
- * Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+ * Sets everything that differs between the platform's times at once: which digest the proof of work uses, which
+ * failed POSTs are sent again. What is set after it changes it again. Default: LIME_PLATFORM_AUTO, which works
+ * with all of them.
  *
  * @param options  the options.
- * @param post_retry  LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+ * @param platform  a LIME_PLATFORM_ constant.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_agent_options_set_platform(struct lime_agent_options *options,
+                                        int32_t platform);
+
+/**
+ * Sets which failed POSTs are sent again. Default: LIME_POST_RETRY_AUTO.
+ *
+ * @param options  the options.
+ * @param post_retry  a LIME_POST_RETRY_ constant.
  *
  * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
  */

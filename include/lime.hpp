@@ -124,7 +124,7 @@
 #if __cplusplus < 201703L
 #error "lime.hpp needs C++17 or later"
 #endif
-#if LIME_ABI_VERSION < 3 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
+#if LIME_ABI_VERSION < 4 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
 #error "lime.hpp and lime.h are of different versions"
 #endif
 
@@ -173,6 +173,10 @@ enum class LIME_HPP_VISIBLE ErrorKind : std::int32_t {
     authentication = LIME_ERROR_AUTHENTICATION,
     api = LIME_ERROR_API,
     not_found = LIME_ERROR_NOT_FOUND,
+    agent_inactive = LIME_ERROR_AGENT_INACTIVE,
+    agent_user_suspended = LIME_ERROR_AGENT_USER_SUSPENDED,
+    auth_unavailable = LIME_ERROR_AUTH_UNAVAILABLE,
+    site_auth_unavailable = LIME_ERROR_SITE_AUTH_UNAVAILABLE,
     invalid_passport = LIME_ERROR_INVALID_PASSPORT,
     passport_expired = LIME_ERROR_PASSPORT_EXPIRED,
     pow_timeout = LIME_ERROR_POW_TIMEOUT,
@@ -201,8 +205,23 @@ enum class LogLevel : std::int32_t {
 
 /// Which failed POSTs are sent again: the LIME_POST_RETRY_ constants.
 enum class PostRetry : std::int32_t {
+    automatic = LIME_POST_RETRY_AUTO,
     seed = LIME_POST_RETRY_SEED,
     today = LIME_POST_RETRY_TODAY,
+};
+
+/// What differs between the platform's times, all at once: the LIME_PLATFORM_ constants.
+enum class Platform : std::int32_t {
+    automatic = LIME_PLATFORM_AUTO,
+    seed = LIME_PLATFORM_SEED,
+    today = LIME_PLATFORM_TODAY,
+};
+
+/// Which key documents are taken: the LIME_JWKS_FORM_ constants.
+enum class JwksForm : std::int32_t {
+    automatic = LIME_JWKS_FORM_AUTO,
+    envelope = LIME_JWKS_FORM_ENVELOPE,
+    bare = LIME_JWKS_FORM_BARE,
 };
 
 /// The digest of a proof of work: the LIME_POW_DIGEST_ constants. `automatic` is for an agent only.
@@ -250,6 +269,10 @@ inline std::string status_name(std::int32_t status) { return lime_status_name(st
 /// @param status Any number.
 /// @return What a status means, in a sentence.
 inline std::string status_description(std::int32_t status) { return lime_status_description(status); }
+
+/// @param status Any number.
+/// @return The more general status that this one is a case of; the same where there is none.
+inline std::int32_t status_parent(std::int32_t status) noexcept { return lime_status_parent(status); }
 
 /// @cond INTERNAL
 namespace detail {
@@ -319,6 +342,10 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
         case ErrorKind::authentication:
         case ErrorKind::api:
         case ErrorKind::not_found:
+        case ErrorKind::agent_inactive:
+        case ErrorKind::agent_user_suspended:
+        case ErrorKind::auth_unavailable:
+        case ErrorKind::site_auth_unavailable:
         case ErrorKind::invalid_passport:
         case ErrorKind::passport_expired:
         case ErrorKind::pow_timeout:
@@ -428,6 +455,14 @@ using AuthenticationError = ErrorOf<ErrorKind::authentication>;
 using ApiError = ErrorOf<ErrorKind::api>;
 /// The broker does not know this approval.
 using NotFoundError = ErrorOf<ErrorKind::not_found>;
+/// The agent was switched off by its owner.
+using AgentInactiveError = ErrorOf<ErrorKind::agent_inactive, AuthenticationError>;
+/// The account of the agent's owner is suspended.
+using AgentUserSuspendedError = ErrorOf<ErrorKind::agent_user_suspended, AuthenticationError>;
+/// The platform cannot look at agents' tokens at the moment; nothing is wrong with this one.
+using AuthUnavailableError = ErrorOf<ErrorKind::auth_unavailable, ApiError>;
+/// The platform cannot look at sites' tokens at the moment; nothing is wrong with this one.
+using SiteAuthUnavailableError = ErrorOf<ErrorKind::site_auth_unavailable, ApiError>;
 /// A passport that must not be trusted.
 using InvalidPassportError = ErrorOf<ErrorKind::invalid_passport>;
 /// A passport that was good once and has expired.
@@ -435,7 +470,7 @@ using PassportExpiredError = ErrorOf<ErrorKind::passport_expired, InvalidPasspor
 /// The proof of work was not solved within its budget.
 using PowTimeoutError = ErrorOf<ErrorKind::pow_timeout>;
 /// The platform asked for a proof of work that nobody can solve.
-using PowDifficultyError = ErrorOf<ErrorKind::pow_difficulty>;
+using PowDifficultyError = ErrorOf<ErrorKind::pow_difficulty, PowTimeoutError>;
 /// A human denied the operation, or nobody decided before the approval expired; it must not run.
 using ApprovalDeniedError = ErrorOf<ErrorKind::approval_denied>;
 /// A webhook that must not be trusted; code() says why.
@@ -457,6 +492,10 @@ inline void Error::raise() const {
     case ErrorKind::authentication: throw AuthenticationError(*this);
     case ErrorKind::api: break;
     case ErrorKind::not_found: throw NotFoundError(*this);
+    case ErrorKind::agent_inactive: throw AgentInactiveError(*this);
+    case ErrorKind::agent_user_suspended: throw AgentUserSuspendedError(*this);
+    case ErrorKind::auth_unavailable: throw AuthUnavailableError(*this);
+    case ErrorKind::site_auth_unavailable: throw SiteAuthUnavailableError(*this);
     case ErrorKind::invalid_passport: throw InvalidPassportError(*this);
     case ErrorKind::passport_expired: throw PassportExpiredError(*this);
     case ErrorKind::pow_timeout: throw PowTimeoutError(*this);
@@ -950,15 +989,66 @@ class Passport {
         if (name.find('\0') != std::string_view::npos) return std::nullopt; // no claim has such a name
         return detail::maybe_text(lime_passport_text_claim(native(), std::string(name).c_str()));
     }
-    /// @return The agent that signed in.
+    /// @return The agent that signed in, or that was connected.
     std::optional<std::string> agent_id() const { return text_claim("agent_id"); }
     /// @return The LIME user who owns the agent.
-    std::optional<std::string> owner_id() const { return text_claim("owner_id"); }
+    std::optional<std::string> owner_id() const { return detail::maybe_text(lime_passport_owner_id(native())); }
     /// @return The login request that it was made for.
     std::optional<std::string> request_id() const { return text_claim("request_id"); }
+    /// @return The binding that it was made for.
+    std::optional<std::string> binding_id() const { return text_claim("binding_id"); }
 
   private:
     detail::Handle<lime_passport, lime_passport_free> native_;
+};
+
+/// A binding that was just asked for.
+class BindingRequest {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_binding_request;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit BindingRequest(lime_binding_request *native) noexcept : native_(native) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_binding_request *native() const noexcept { return native_.get(); }
+
+    /// @return The id, to be kept beside the person's session before their browser is sent on.
+    std::string binding_id() const { return detail::text(lime_binding_request_binding_id(native())); }
+    /// @return Where the person's browser is to be sent, as it is.
+    std::string connect_url() const { return detail::text(lime_binding_request_connect_url(native())); }
+    /// @return The status, "PENDING".
+    std::string status() const { return detail::text(lime_binding_request_status_text(native())); }
+    /// @return When it expires, unless the person has picked an agent.
+    Timestamp expires_at() const {
+        return {detail::time_point(lime_binding_request_expires_at_unix_micros(native())),
+                detail::offset(lime_binding_request_expires_at_offset_seconds(native()))};
+    }
+
+  private:
+    detail::Handle<lime_binding_request, lime_binding_request_free> native_;
+};
+
+/// What a binding code was exchanged for.
+class BindingExchange {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_binding_exchange;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit BindingExchange(lime_binding_exchange *native) noexcept : native_(native) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_binding_exchange *native() const noexcept { return native_.get(); }
+
+    /// @return The binding passport, not verified yet (see Site::verify_binding_passport()).
+    std::string passport() const { return detail::text(lime_binding_exchange_passport(native())); }
+
+  private:
+    detail::Handle<lime_binding_exchange, lime_binding_exchange_free> native_;
 };
 
 /// How a login was confirmed.
@@ -1383,8 +1473,12 @@ struct SiteOptions {
     std::optional<std::size_t> event_queue_limit = {};
     /// How long the platform's signing keys are used before they are fetched again.
     std::optional<std::chrono::milliseconds> jwks_cache_ttl = {};
+    /// What differs between the platform's times; what is set besides changes it.
+    std::optional<Platform> platform = {};
     /// Whether a passport without an `iss` claim is refused.
     std::optional<bool> require_issuer = {};
+    /// Which key documents are taken.
+    std::optional<JwksForm> jwks_form = {};
     /// Which failed POSTs are sent again.
     std::optional<PostRetry> post_retry = {};
     /// Where log records go; nowhere if empty.
@@ -1432,6 +1526,33 @@ class Site {
         auto expected = arguments.maybe_text("expected_request_id", expected_request_id);
         const std::int32_t require_issuer = check.require_issuer ? 1 : 0;
         return detail::call<Passport>(arguments, lime_site_verify_passport, lime_site_verify_passport_start,
+                                      [this, text, expected, require_issuer](auto *call, auto... rest) {
+                                          return call(native(), text.c_str(), detail::c_str(expected), require_issuer,
+                                                      rest...);
+                                      });
+    }
+    auto binding(std::string_view redirect_uri) const {
+        detail::Arguments arguments;
+        auto uri = arguments.text("redirect_uri", redirect_uri);
+        return detail::call<BindingRequest>(
+            arguments, lime_site_create_binding_request, lime_site_create_binding_request_start,
+            [this, uri](auto *call, auto... rest) { return call(native(), uri.c_str(), rest...); });
+    }
+    auto exchanging(std::string_view binding_code) const {
+        detail::Arguments arguments;
+        auto code = arguments.text("binding_code", binding_code);
+        return detail::call<BindingExchange>(
+            arguments, lime_site_exchange_binding_code, lime_site_exchange_binding_code_start,
+            [this, code](auto *call, auto... rest) { return call(native(), code.c_str(), rest...); });
+    }
+    auto verifying_binding(std::string_view jwt, std::optional<std::string_view> expected_binding_id,
+                           PassportCheck check) const {
+        detail::Arguments arguments;
+        auto text = arguments.text("jwt", jwt);
+        auto expected = arguments.maybe_text("expected_binding_id", expected_binding_id);
+        const std::int32_t require_issuer = check.require_issuer ? 1 : 0;
+        return detail::call<Passport>(arguments, lime_site_verify_binding_passport,
+                                      lime_site_verify_binding_passport_start,
                                       [this, text, expected, require_issuer](auto *call, auto... rest) {
                                           return call(native(), text.c_str(), detail::c_str(expected), require_issuer,
                                                       rest...);
@@ -1607,6 +1728,140 @@ class Site {
         return std::optional<Passport>(*std::move(verified));
     }
 
+    /// Asks for a binding: a person is to connect one of their agents with their account at this site. Keep its
+    /// binding_id() beside the person's session, then send their browser to its connect_url(). Throws ApiError when the
+    /// platform does not take the `redirect_uri`. Blocks.
+    /// @param redirect_uri An absolute https URL of the site; the person comes back to it with `?binding_code=`.
+    /// @return The binding.
+    BindingRequest create_binding_request(std::string_view redirect_uri) const {
+        return try_create_binding_request(redirect_uri).value();
+    }
+    /// As create_binding_request().
+    /// @param redirect_uri Where the person comes back to.
+    /// @return The value or the error.
+    Result<BindingRequest> try_create_binding_request(std::string_view redirect_uri) const {
+        return binding(redirect_uri).now();
+    }
+    /// As create_binding_request(), started.
+    /// @param redirect_uri Where the person comes back to.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<BindingRequest> create_binding_request_start(std::string_view redirect_uri) const {
+        return binding(redirect_uri).start();
+    }
+    /// As create_binding_request(), started.
+    /// @param redirect_uri Where the person comes back to.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started create_binding_request_start(std::string_view redirect_uri,
+                                         std::function<void(Result<BindingRequest>)> then) const {
+        return binding(redirect_uri).start(hooks_, std::move(then));
+    }
+
+    /// Exchanges the code that a person came back with for the binding passport, which is not verified yet. A code can be
+    /// exchanged once. Throws ApiError for one that is unknown, used or expired, and OutcomeUnknownError when it was sent
+    /// and the answer got lost: let the person start again. Blocks.
+    /// @param binding_code The code.
+    /// @return What it was exchanged for.
+    BindingExchange exchange_binding_code(std::string_view binding_code) const {
+        return try_exchange_binding_code(binding_code).value();
+    }
+    /// As exchange_binding_code().
+    /// @param binding_code The code.
+    /// @return The value or the error.
+    Result<BindingExchange> try_exchange_binding_code(std::string_view binding_code) const {
+        return exchanging(binding_code).now();
+    }
+    /// As exchange_binding_code(), started.
+    /// @param binding_code The code.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<BindingExchange> exchange_binding_code_start(std::string_view binding_code) const {
+        return exchanging(binding_code).start();
+    }
+    /// As exchange_binding_code(), started.
+    /// @param binding_code The code.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started exchange_binding_code_start(std::string_view binding_code,
+                                        std::function<void(Result<BindingExchange>)> then) const {
+        return exchanging(binding_code).start(hooks_, std::move(then));
+    }
+
+    /// Verifies a binding passport, fetching the platform's keys if they are not at hand. Blocks only for that. Without an
+    /// `expected_binding_id` the caller has to compare binding_id() with what is kept beside the session of the person who
+    /// came back: they could be sent back with a stranger's code. Throws InvalidPassportError, of which
+    /// PassportExpiredError is one.
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The passport, with its claims.
+    Passport verify_binding_passport(std::string_view jwt, std::optional<std::string_view> expected_binding_id,
+                                     PassportCheck check = {}) const {
+        return try_verify_binding_passport(jwt, expected_binding_id, check).value();
+    }
+    /// As verify_binding_passport().
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The value or the error.
+    Result<Passport> try_verify_binding_passport(std::string_view jwt,
+                                                 std::optional<std::string_view> expected_binding_id,
+                                                 PassportCheck check = {}) const {
+        return verifying_binding(jwt, expected_binding_id, check).now();
+    }
+    /// As verify_binding_passport(), started.
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<Passport> verify_binding_passport_start(std::string_view jwt,
+                                                      std::optional<std::string_view> expected_binding_id,
+                                                      PassportCheck check = {}) const {
+        return verifying_binding(jwt, expected_binding_id, check).start();
+    }
+    /// As verify_binding_passport(), started.
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started verify_binding_passport_start(std::string_view jwt, std::optional<std::string_view> expected_binding_id,
+                                          PassportCheck check, std::function<void(Result<Passport>)> then) const {
+        return verifying_binding(jwt, expected_binding_id, check).start(hooks_, std::move(then));
+    }
+
+    /// Verifies a binding passport with the keys that are at hand; nothing when they are not, and
+    /// verify_binding_passport_start() fetches them. Never blocks and sends nothing; in handlers, too. Throws as
+    /// verify_binding_passport().
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The passport, with its claims; nothing when the keys are not at hand.
+    std::optional<Passport> verify_binding_passport_cached(std::string_view jwt,
+                                                           std::optional<std::string_view> expected_binding_id,
+                                                           PassportCheck check = {}) const {
+        return try_verify_binding_passport_cached(jwt, expected_binding_id, check).value();
+    }
+    /// As verify_binding_passport_cached().
+    /// @param jwt The passport.
+    /// @param expected_binding_id The binding that it must be for; nothing for any.
+    /// @param check How else it has to be.
+    /// @return The value or the error.
+    Result<std::optional<Passport>>
+    try_verify_binding_passport_cached(std::string_view jwt, std::optional<std::string_view> expected_binding_id,
+                                       PassportCheck check = {}) const {
+        detail::Arguments arguments;
+        const auto text = arguments.text("jwt", jwt);
+        const auto expected = arguments.maybe_text("expected_binding_id", expected_binding_id);
+        if (arguments.refused()) return *arguments.refused();
+        auto verified = detail::made<Passport>([&](lime_passport **passport, lime_error **error) {
+            return lime_site_verify_binding_passport_cached(native(), text.c_str(), detail::c_str(expected),
+                                                            check.require_issuer ? 1 : 0, passport, error);
+        });
+        if (!verified) return verified.error();
+        if (!verified->native()) return std::optional<Passport>();
+        return std::optional<Passport>(*std::move(verified));
+    }
+
     /// Registers a handler for the end of every login request of this site, and starts the event stream. It stays
     /// registered for the life of the client. Throws ClosedError and InvalidArgumentError.
     /// @param handler The handler.
@@ -1717,6 +1972,8 @@ struct AgentOptions {
     std::optional<std::uint32_t> max_retries = {};
     /// The wall-clock budget of one proof of work.
     std::optional<std::chrono::milliseconds> pow_timeout = {};
+    /// What differs between the platform's times; what is set besides changes it.
+    std::optional<Platform> platform = {};
     /// Which digest the proof of work uses.
     std::optional<PowDigest> pow_digest = {};
     /// How many threads one proof of work uses.
@@ -2237,6 +2494,8 @@ inline Result<Site> Site::try_new(const SiteOptions &options) {
     set.ms("sse_backoff_base", lime_site_options_set_sse_backoff_base_ms, options.sse_backoff_base);
     set.number("event_queue_limit", lime_site_options_set_event_queue_limit, options.event_queue_limit);
     set.ms("jwks_cache_ttl", lime_site_options_set_jwks_cache_ttl_ms, options.jwks_cache_ttl);
+    set.number("platform", lime_site_options_set_platform, options.platform); // what comes after it changes it
+    set.number("jwks_form", lime_site_options_set_jwks_form, options.jwks_form);
     set.number("require_issuer", lime_site_options_set_require_issuer, options.require_issuer);
     set.number("post_retry", lime_site_options_set_post_retry, options.post_retry);
     set.log(lime_site_options_set_log_callback, hooks, options.log_level);
@@ -2258,6 +2517,7 @@ inline Result<Agent> Agent::try_new(const AgentOptions &options) {
     set.ms("timeout", lime_agent_options_set_timeout_ms, options.timeout);
     set.number("max_retries", lime_agent_options_set_max_retries, options.max_retries);
     set.ms("pow_timeout", lime_agent_options_set_pow_timeout_ms, options.pow_timeout);
+    set.number("platform", lime_agent_options_set_platform, options.platform); // what comes after it changes it
     set.number("pow_digest", lime_agent_options_set_pow_digest, options.pow_digest);
     set.number("pow_threads", lime_agent_options_set_pow_threads, options.pow_threads);
     set.number("post_retry", lime_agent_options_set_post_retry, options.post_retry);
@@ -2522,6 +2782,45 @@ inline Result<Passport> try_verify_passport(std::string_view jwt, std::string_vi
                                     detail::c_str(expected), check.require_issuer, now.time_since_epoch().count(),
                                     passport, error);
     });
+}
+
+/// Verifies a binding passport with keys that are at hand, without any client and at any time.
+/// @param jwt The passport.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param api_root Where the passport must come from, such as "https://lime.pics/api/v1".
+/// @param expected_binding_id The binding that it must be for; nothing for any.
+/// @param check How else it has to be.
+/// @param now The time that counts as now.
+/// @return The value or the error.
+inline Result<Passport> try_verify_binding_passport(std::string_view jwt, std::string_view jwks_json,
+                                                    std::string_view api_root,
+                                                    std::optional<std::string_view> expected_binding_id,
+                                                    PassportCheck check = {},
+                                                    UnixTime now = std::chrono::system_clock::now()) {
+    detail::Arguments arguments;
+    const auto token = arguments.text("jwt", jwt);
+    const auto root = arguments.text("api_root", api_root);
+    const auto expected = arguments.maybe_text("expected_binding_id", expected_binding_id);
+    if (arguments.refused()) return *arguments.refused();
+    return detail::made<Passport>([&](lime_passport **passport, lime_error **error) {
+        return lime_passport_verify_binding(token.c_str(), jwks_json.data(), jwks_json.size(), root.c_str(),
+                                            detail::c_str(expected), check.require_issuer ? 1 : 0,
+                                            now.time_since_epoch().count(), passport, error);
+    });
+}
+
+/// As try_verify_binding_passport(), but throws.
+/// @param jwt The passport.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param api_root Where the passport must come from, such as "https://lime.pics/api/v1".
+/// @param expected_binding_id The binding that it must be for; nothing for any.
+/// @param check How else it has to be.
+/// @param now The time that counts as now.
+/// @return The passport, with its claims.
+inline Passport verify_binding_passport(std::string_view jwt, std::string_view jwks_json, std::string_view api_root,
+                                        std::optional<std::string_view> expected_binding_id, PassportCheck check = {},
+                                        UnixTime now = std::chrono::system_clock::now()) {
+    return try_verify_binding_passport(jwt, jwks_json, api_root, expected_binding_id, check, now).value();
 }
 
 /// As try_verify_passport(), but throws.

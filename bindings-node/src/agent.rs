@@ -8,10 +8,9 @@ use napi_derive::napi;
 use crate::convert;
 use crate::error::{self, Result};
 use crate::host::HostTransport;
-use crate::pow::digest;
 use crate::progress::Progress;
 use crate::queue::{Queue, Shared};
-use crate::site::{given, post_retry};
+use crate::site::{self, given};
 
 /// The settings of an agent.
 #[napi(object)]
@@ -21,6 +20,7 @@ pub struct AgentSettings {
     pub timeout: Option<f64>,
     pub max_retries: Option<f64>,
     pub pow_timeout: Option<f64>,
+    pub platform: Option<String>,
     pub pow_digest: Option<String>,
     pub pow_threads: Option<f64>,
     pub post_retry: Option<String>,
@@ -44,20 +44,24 @@ impl Agent {
         transport: Option<&HostTransport>,
     ) -> Result<Self> {
         let default = AgentConfig::default();
+        let mut platform = site::platform(settings.platform.as_deref())?;
+        platform.pow_digest = site::setting(
+            "powDigest",
+            settings.pow_digest.as_deref(),
+            platform.pow_digest,
+            PowChoice::named,
+        )?;
+        platform.post_retry = site::post_retry(settings.post_retry.as_deref(), platform.post_retry)?;
         let config = AgentConfig {
             agent_token: settings.agent_token,
             base_url: settings.base_url,
             timeout: given("timeout", settings.timeout, default.timeout)?,
             max_retries: settings.max_retries.map_or(default.max_retries, convert::count),
             pow_timeout: given("powTimeout", settings.pow_timeout, default.pow_timeout)?,
-            pow_digest: match settings.pow_digest.as_deref() {
-                None | Some("auto") => PowChoice::Auto,
-                Some(name) => PowChoice::Only(digest(name)?),
-            },
             pow_threads: settings
                 .pow_threads
                 .map_or(default.pow_threads, |threads| convert::count(threads) as usize),
-            post_retry: post_retry(settings.post_retry.as_deref())?,
+            platform,
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lime_core::{
-    AgentProfile, Approval, ApprovalResult, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
-    StreamState, StreamStatus, Timestamp,
+    AgentProfile, Approval, ApprovalResult, BindingRequest, LoginEvent, LoginRequest, LoginRequestStatus,
+    Passport, StreamState, StreamStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +29,10 @@ pub(crate) fn login_event(event: LoginEvent) -> Value {
 
 pub(crate) fn passport(passport: Passport) -> Value {
     Value::Object(passport.claims)
+}
+
+pub(crate) fn binding_request(request: BindingRequest) -> Value {
+    json!([request.binding_id, request.connect_url, request.status, timestamp(request.expires_at)])
 }
 
 pub(crate) fn approval_result(result: ApprovalResult) -> Value {

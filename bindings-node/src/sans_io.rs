@@ -3,7 +3,7 @@
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
-use lime_core::{Error, ErrorKind, PassportCheck, Timestamp, envelope};
+use lime_core::{BindingCheck, Error, ErrorKind, PassportCheck, Timestamp, envelope};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use serde_json::{Value, json};
@@ -43,6 +43,27 @@ pub fn verify_passport(
     let now = convert::millis("now", now)?;
     let verified = KeySet::from_json(&jwks)
         .and_then(|keys| passport::verify(&jwt, &keys, &api_root, &check, now))
+        .map_err(error::thrown)?;
+    Ok(Value::Object(verified.claims).to_string())
+}
+
+/// The claims of a binding passport, as JSON, verified with a key document that is at hand.
+#[napi(catch_unwind)]
+pub fn verify_binding_passport(
+    jwt: String,
+    jwks: Uint8Array,
+    api_root: String,
+    expected_binding_id: Option<String>,
+    require_issuer: bool,
+    now: f64,
+) -> Result<String> {
+    let mut check = BindingCheck::default().require_issuer(require_issuer);
+    if let Some(binding_id) = expected_binding_id {
+        check = check.expected_binding_id(binding_id);
+    }
+    let now = convert::millis("now", now)?;
+    let verified = KeySet::from_json(&jwks)
+        .and_then(|keys| passport::verify_binding(&jwt, &keys, &api_root, &check, now))
         .map_err(error::thrown)?;
     Ok(Value::Object(verified.claims).to_string())
 }

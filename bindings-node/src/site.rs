@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lime_core::{LimeSite, PassportCheck, PostRetry, SiteConfig};
+use lime_core::{BindingCheck, JwksForm, LimeSite, PassportCheck, Platform, PostRetry, SiteConfig};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -22,8 +22,10 @@ pub struct SiteSettings {
     pub sse_backoff_base: Option<f64>,
     pub event_queue_limit: Option<f64>,
     pub jwks_cache_ttl: Option<f64>,
+    pub platform: Option<String>,
     pub require_issuer: Option<bool>,
     pub post_retry: Option<String>,
+    pub jwks_form: Option<String>,
     pub log_level: Option<i32>,
 }
 
@@ -44,6 +46,11 @@ impl Site {
         transport: Option<&HostTransport>,
     ) -> Result<Self> {
         let default = SiteConfig::default();
+        let mut platform = self::platform(settings.platform.as_deref())?;
+        platform.require_issuer = settings.require_issuer.unwrap_or(platform.require_issuer);
+        platform.post_retry = post_retry(settings.post_retry.as_deref(), platform.post_retry)?;
+        platform.jwks_form =
+            setting("jwksForm", settings.jwks_form.as_deref(), platform.jwks_form, JwksForm::named)?;
         let config = SiteConfig {
             site_token: settings.site_token,
             base_url: settings.base_url,
@@ -57,8 +64,7 @@ impl Site {
                 .jwks_cache_ttl
                 .map(|ttl| convert::millis("jwksCacheTtl", ttl))
                 .transpose()?,
-            require_issuer: settings.require_issuer.unwrap_or(default.require_issuer),
-            post_retry: post_retry(settings.post_retry.as_deref())?,
+            platform,
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
@@ -125,6 +131,36 @@ impl Site {
         self.queue.start(call, self.client.verify_passport(&jwt, check(expected)), convert::passport)
     }
 
+    #[napi(catch_unwind)]
+    pub fn create_binding_request(&self, call: i64, redirect_uri: String) -> i64 {
+        self.queue.start(call, self.client.create_binding_request(&redirect_uri), convert::binding_request)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn exchange_binding_code(&self, call: i64, code: String) -> i64 {
+        self.queue.start(call, self.client.exchange_binding_code(&code), Value::String)
+    }
+
+    /// The claims as JSON, if the key is at hand; nothing if it has to be fetched.
+    #[napi(catch_unwind)]
+    pub fn verify_binding_passport_cached(
+        &self,
+        jwt: String,
+        expected: Option<String>,
+    ) -> Result<Option<String>> {
+        match self.client.verify_binding_passport_cached(&jwt, &binding_check(expected)) {
+            None => Ok(None),
+            Some(Ok(passport)) => Ok(Some(Value::Object(passport.claims).to_string())),
+            Some(Err(error)) => Err(error::thrown(error)),
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn verify_binding_passport(&self, call: i64, jwt: String, expected: Option<String>) -> i64 {
+        let check = binding_check(expected);
+        self.queue.start(call, self.client.verify_binding_passport(&jwt, check), convert::passport)
+    }
+
     /// Ends the event stream and refuses further calls. May wait for the library's threads to end,
     /// which need nothing of JavaScript.
     #[napi(catch_unwind)]
@@ -147,14 +183,30 @@ fn check(expected_request_id: Option<String>) -> PassportCheck {
         .map_or_else(PassportCheck::default, |id| PassportCheck::default().expected_request_id(id))
 }
 
+fn binding_check(expected_binding_id: Option<String>) -> BindingCheck {
+    expected_binding_id
+        .map_or_else(BindingCheck::default, |id| BindingCheck::default().expected_binding_id(id))
+}
+
 pub(crate) fn given(name: &str, value: Option<f64>, default: Duration) -> Result<Duration> {
     value.map_or(Ok(default), |value| convert::millis(name, value))
 }
 
-pub(crate) fn post_retry(name: Option<&str>) -> Result<PostRetry> {
-    match name {
-        None | Some("seed") => Ok(PostRetry::Seed),
-        Some("today") => Ok(PostRetry::Today),
-        Some(other) => Err(error::invalid(format!("postRetry must be 'seed' or 'today', not {other:?}"))),
-    }
+pub(crate) fn platform(name: Option<&str>) -> Result<Platform> {
+    setting("platform", name, Platform::AUTO, Platform::named)
+}
+
+pub(crate) fn post_retry(name: Option<&str>, preset: PostRetry) -> Result<PostRetry> {
+    setting("postRetry", name, preset, PostRetry::named)
+}
+
+/// A setting by its name; without one it is the preset's.
+pub(crate) fn setting<T>(
+    what: &str,
+    name: Option<&str>,
+    preset: T,
+    named: impl FnOnce(&str) -> Option<T>,
+) -> Result<T> {
+    let Some(name) = name else { return Ok(preset) };
+    named(name).ok_or_else(|| error::invalid(format!("there is no {what} {name:?}")))
 }

@@ -57,12 +57,20 @@ export interface LimeAgentOptions extends ClientOptions {
   baseUrl?: string | undefined;
   /** Milliseconds that one proof of work may take. Default 10,000. */
   powTimeout?: number | undefined;
+  /**
+   * What differs between the platform's times, all at once; `powDigest` and `postRetry` change it. Default `'auto'`, which
+   * works with all of them.
+   */
+  platform?: 'auto' | 'seed' | 'today' | undefined;
   /** The proof of work's digest. Default `'auto'`: the seed's, then today's, remembered for each API root. */
   powDigest?: 'auto' | 'seed' | 'today' | undefined;
   /** Threads of one proof of work; never this one. Default 1. */
   powThreads?: number | undefined;
-  /** `'today'` never repeats a POST after 500, 502 or 504. Default `'seed'`, which does, with an idempotency key. */
-  postRetry?: 'seed' | 'today' | undefined;
+  /**
+   * `'today'` never repeats a POST after 500, 502 or 504; `'seed'` does, with an idempotency key; `'auto'` does so for the
+   * calls that the first releases had.
+   */
+  postRetry?: 'auto' | 'seed' | 'today' | undefined;
 }
 
 /** Settings of {@link LimeAgent.login}. */
@@ -77,6 +85,7 @@ const SETTINGS = {
   timeout: 'number',
   maxRetries: 'number',
   powTimeout: 'number',
+  platform: 'string',
   powDigest: 'string',
   powThreads: 'number',
   postRetry: 'string',

@@ -14,6 +14,10 @@ export type ErrorKind =
   | 'authentication'
   | 'api'
   | 'not_found'
+  | 'agent_inactive'
+  | 'agent_user_suspended'
+  | 'auth_unavailable'
+  | 'site_auth_unavailable'
   | 'invalid_passport'
   | 'passport_expired'
   | 'pow_timeout'
@@ -151,6 +155,29 @@ export class ApiError extends LimeError {
   static override readonly kind: ErrorKind = 'api';
 }
 
+/** The agent was switched off by its owner (`AGENT_INACTIVE`). */
+export class AgentInactiveError extends AuthenticationError {
+  static override readonly kind: ErrorKind = 'agent_inactive';
+}
+
+/** The account of the agent's owner is suspended (`AGENT_USER_SUSPENDED`). */
+export class AgentUserSuspendedError extends AuthenticationError {
+  static override readonly kind: ErrorKind = 'agent_user_suspended';
+}
+
+/** The platform cannot look at agents' tokens at the moment (`AUTH_UNAVAILABLE`); nothing is wrong with this one. */
+export class AuthUnavailableError extends ApiError {
+  static override readonly kind: ErrorKind = 'auth_unavailable';
+}
+
+/**
+ * The platform cannot look at sites' tokens at the moment (`SITE_TOKEN_AUTH_UNAVAILABLE`); nothing is wrong with this
+ * one.
+ */
+export class SiteAuthUnavailableError extends ApiError {
+  static override readonly kind: ErrorKind = 'site_auth_unavailable';
+}
+
 /** The broker does not know this approval. */
 export class NotFoundError extends LimeError {
   static override readonly kind: ErrorKind = 'not_found';
@@ -253,6 +280,10 @@ const NAMED = {
   RateLimitError,
   AuthenticationError,
   ApiError,
+  AgentInactiveError,
+  AgentUserSuspendedError,
+  AuthUnavailableError,
+  SiteAuthUnavailableError,
   NotFoundError,
   InvalidPassportError,
   PassportExpiredError,

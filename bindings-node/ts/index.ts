@@ -9,7 +9,12 @@ export type { ClientOptions, Logger, RequestOptions } from './client.js';
 export * from './errors.js';
 export type { Fetch, FetchInit, FetchResponse } from './fetch.js';
 export { type Gate, type Gated, type OfCall, type RequireApprovalOptions, requireApproval } from './gate.js';
-export { type VerifyPassportWithKeysOptions, verifyPassport } from './passport.js';
+export {
+  type VerifyBindingPassportWithKeysOptions,
+  type VerifyPassportWithKeysOptions,
+  verifyBindingPassport,
+  verifyPassport,
+} from './passport.js';
 export { type SolvePowOptions, solvePow } from './pow.js';
 export type { LoginProgress, WaitProgress } from './progress.js';
 export {
@@ -23,6 +28,8 @@ export {
   type WaitOptions,
 } from './sesame.js';
 export {
+  type BindingRequest,
+  type CreateBindingRequestOptions,
   LimeSite,
   type LimeSiteEvents,
   type LimeSiteListener,
@@ -34,6 +41,7 @@ export {
   type PassportClaims,
   type StreamState,
   type StreamStatus,
+  type VerifyBindingPassportOptions,
   type VerifyPassportOptions,
   type WaitForLoginOptions,
 } from './site.js';

@@ -28,6 +28,10 @@ export interface NativeSite {
   waitForLogin(call: number, requestId: string, timeout: number): number;
   verifyPassportCached(jwt: string, expected?: string): string | null;
   verifyPassport(call: number, jwt: string, expected?: string): number;
+  createBindingRequest(call: number, redirectUri: string): number;
+  exchangeBindingCode(call: number, code: string): number;
+  verifyBindingPassportCached(jwt: string, expected?: string): string | null;
+  verifyBindingPassport(call: number, jwt: string, expected?: string): number;
   close(): void;
 }
 
@@ -94,6 +98,14 @@ export interface Native {
     jwks: Uint8Array,
     apiRoot: string,
     expectedRequestId: string | undefined,
+    requireIssuer: boolean,
+    now: number,
+  ): string;
+  verifyBindingPassport(
+    jwt: string,
+    jwks: Uint8Array,
+    apiRoot: string,
+    expectedBindingId: string | undefined,
     requireIssuer: boolean,
     now: number,
   ): string;

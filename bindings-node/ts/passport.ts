@@ -3,7 +3,7 @@
 import { types } from 'node:util';
 import { text } from './client.js';
 import { InvalidArgumentError } from './errors.js';
-import { defaultAddresses, native } from './native.js';
+import { defaultAddresses, type Native, native } from './native.js';
 import { guarded } from './raw_errors.js';
 import type { Passport, PassportClaims } from './site.js';
 
@@ -21,6 +21,12 @@ export interface VerifyPassportWithKeysOptions {
   now?: Date | number | undefined;
 }
 
+/** Settings of {@link verifyBindingPassport}. */
+export interface VerifyBindingPassportWithKeysOptions extends Omit<VerifyPassportWithKeysOptions, 'expectedRequestId'> {
+  /** The binding that the passport must be for. Always pass it. */
+  expectedBindingId?: string | undefined;
+}
+
 /**
  * Verifies an agent's passport with keys that are at hand, for programs that do their own I/O. Needs no client, sends
  * nothing. `LimeSite.verifyPassport` fetches and keeps the keys by itself.
@@ -29,15 +35,32 @@ export interface VerifyPassportWithKeysOptions {
  * @throws BadResponseError `jwks` is no key document.
  */
 export function verifyPassport(jwt: string, options: VerifyPassportWithKeysOptions): Passport {
+  return verified(native().verifyPassport, jwt, options.expectedRequestId, options);
+}
+
+/**
+ * Verifies a binding passport with keys that are at hand, as {@link verifyPassport} does a login's.
+ *
+ * @throws InvalidPassportError It must not be trusted; a `PassportExpiredError` of them: it has expired.
+ * @throws BadResponseError `jwks` is no key document.
+ */
+export function verifyBindingPassport(jwt: string, options: VerifyBindingPassportWithKeysOptions): Passport {
+  return verified(native().verifyBindingPassport, jwt, options.expectedBindingId, options);
+}
+
+function verified(
+  verify: Native['verifyPassport'],
+  jwt: string,
+  expected: string | undefined,
+  options: Omit<VerifyPassportWithKeysOptions, 'expectedRequestId'>,
+): Passport {
   text('jwt', jwt);
-  const { jwks, apiRoot = defaultAddresses().apiRoot, expectedRequestId, requireIssuer = false, now } = options;
+  const { jwks, apiRoot = defaultAddresses().apiRoot, requireIssuer = false, now } = options;
   const moment = Number(now ?? Date.now());
   if (!Number.isFinite(moment)) throw new InvalidArgumentError('now must be a time');
   const written = typeof jwks === 'string' || types.isUint8Array(jwks) ? jwks : JSON.stringify(jwks);
   const document = typeof written === 'string' ? Buffer.from(written) : written;
-  const claims = guarded(() =>
-    native().verifyPassport(jwt, document, apiRoot, expectedRequestId, requireIssuer, Math.max(0, moment)),
-  );
+  const claims = guarded(() => verify(jwt, document, apiRoot, expected, requireIssuer, Math.max(0, moment)));
   const parsed = JSON.parse(claims) as PassportClaims;
   return { agentId: parsed.agent_id, claims: parsed };
 }

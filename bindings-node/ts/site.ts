@@ -50,12 +50,26 @@ export interface LoginEvent {
   readonly passport: string | null;
 }
 
+/** A binding that was just asked for. */
+export interface BindingRequest {
+  /** To be kept beside the person's session before their browser is sent on. */
+  readonly bindingId: string;
+  /** Where the browser is to be sent, as it is. */
+  readonly connectUrl: string;
+  /** `PENDING`. */
+  readonly status: string;
+  /** When it expires, unless the person has picked an agent. */
+  readonly expiresAt: Date;
+}
+
 /** A passport's claims, of a passport that was verified. */
 export interface PassportClaims {
   /** The agent. */
   readonly agent_id: string;
   /** The login request that the passport was made for, where it says so. */
   readonly request_id?: string;
+  /** The binding that the passport was made for, where it says so. */
+  readonly binding_id?: string;
   readonly [claim: string]: unknown;
 }
 
@@ -96,10 +110,20 @@ export interface LimeSiteOptions extends ClientOptions {
   eventQueueLimit?: number | undefined;
   /** Milliseconds that signing keys are kept; else `LIME_JWKS_CACHE_TTL_SECONDS`, else 300,000. */
   jwksCacheTtl?: number | undefined;
-  /** Refuse passports without an `iss` claim. One that is there is checked always. Default false. */
+  /**
+   * What differs between the platform's times, all at once; the next three change it. Default `'auto'`, which works with
+   * all of them.
+   */
+  platform?: 'auto' | 'seed' | 'today' | undefined;
+  /** Refuse passports without an `iss` claim. One that is there is checked always. */
   requireIssuer?: boolean | undefined;
-  /** `'today'` never repeats a POST after 500, 502 or 504. Default `'seed'`, which does, with an idempotency key. */
-  postRetry?: 'seed' | 'today' | undefined;
+  /**
+   * `'today'` never repeats a POST after 500, 502 or 504; `'seed'` does, with an idempotency key; `'auto'` does so for the
+   * calls that the first releases had.
+   */
+  postRetry?: 'auto' | 'seed' | 'today' | undefined;
+  /** Which key documents are taken. */
+  jwksForm?: 'auto' | 'envelope' | 'bare' | undefined;
 }
 
 /** The events of a {@link LimeSite}, and what their handlers are called with. */
@@ -132,6 +156,21 @@ export interface VerifyPassportOptions extends RequestOptions {
   expectedRequestId?: string | undefined;
 }
 
+/** Settings of {@link LimeSite.createBindingRequest}. */
+export interface CreateBindingRequestOptions extends RequestOptions {
+  /** An absolute `https` URL of the site; the person comes back to it with `?binding_code=`. */
+  redirectUri: string;
+}
+
+/** Settings of {@link LimeSite.verifyBindingPassport}. */
+export interface VerifyBindingPassportOptions extends RequestOptions {
+  /**
+   * The binding that the passport must be for, which was kept beside the session of the person who came back. Always
+   * pass it, or compare the claim yourself: a person could be sent back with a stranger's code.
+   */
+  expectedBindingId?: string | undefined;
+}
+
 const SETTINGS = {
   siteToken: 'string',
   baseUrl: 'string',
@@ -140,8 +179,10 @@ const SETTINGS = {
   sseBackoffBase: 'number',
   eventQueueLimit: 'number',
   jwksCacheTtl: 'number',
+  platform: 'string',
   requireIssuer: 'boolean',
   postRetry: 'string',
+  jwksForm: 'string',
 } as const;
 
 /** The site whose handler is running, if one is. */
@@ -303,14 +344,85 @@ export class LimeSite extends EventEmitter {
     text('jwt', jwt);
     const { expectedRequestId, signal } = options;
     if (expectedRequestId !== undefined) text('expectedRequestId', expectedRequestId);
+    return this.#verified(
+      signal,
+      () => this.#native.verifyPassportCached(jwt, expectedRequestId),
+      (call) => this.#native.verifyPassport(call, jwt, expectedRequestId),
+    );
+  }
+
+  /**
+   * Asks for a binding: a person is to connect one of their agents with their account at this site. Keep its `bindingId`
+   * beside the person's session, then send their browser to its `connectUrl`. They come back to `redirectUri` with
+   * `?binding_code=` in the query.
+   *
+   * @throws ApiError The platform does not take the `redirectUri`, or another error that it reports.
+   * @throws AuthenticationError The platform does not take the token.
+   *
+   * @example
+   * ```js
+   * const { bindingId, connectUrl } = await site.createBindingRequest({ redirectUri: 'https://shop.example/bind' });
+   * session.bindingId = bindingId;
+   * response.redirect(connectUrl);
+   *
+   * // the page at https://shop.example/bind
+   * const passport = await site.exchangeBindingCode(request.query.binding_code);
+   * const { agentId } = await site.verifyBindingPassport(passport, { expectedBindingId: session.bindingId });
+   * ```
+   */
+  async createBindingRequest(options: CreateBindingRequestOptions): Promise<BindingRequest> {
+    const { redirectUri, signal } = options;
+    text('redirectUri', redirectUri);
+    const [bindingId, connectUrl, status, expiresAt] = await this.#link.call<[string, string, string, number]>(
+      (call) => this.#native.createBindingRequest(call, redirectUri),
+      { signal },
+    );
+    return { bindingId, connectUrl, status, expiresAt: date(expiresAt) };
+  }
+
+  /**
+   * Exchanges the code that a person came back with for the binding passport. A code can be exchanged once.
+   *
+   * @param code The value of `binding_code` in the query that the person came back with.
+   * @returns The passport, not verified yet: give it to {@link verifyBindingPassport}.
+   * @throws ApiError The code is unknown, used or expired, or another error that the platform reports.
+   * @throws OutcomeUnknownError The code was sent and the answer got lost. It may be used up: let the person start again.
+   */
+  async exchangeBindingCode(code: string, options: RequestOptions = {}): Promise<string> {
+    text('code', code);
+    return this.#link.call<string>((call) => this.#native.exchangeBindingCode(call, code), { signal: options.signal });
+  }
+
+  /**
+   * Verifies a binding passport with the platform's signing keys. Its claims `binding_id` and `agent_id` say which agent is
+   * the person's.
+   *
+   * @throws InvalidPassportError It must not be trusted; a `PassportExpiredError` of them: it has expired.
+   * @throws LimeError The signing keys could not be had.
+   */
+  async verifyBindingPassport(jwt: string, options: VerifyBindingPassportOptions = {}): Promise<Passport> {
+    text('jwt', jwt);
+    const { expectedBindingId, signal } = options;
+    if (expectedBindingId !== undefined) text('expectedBindingId', expectedBindingId);
+    return this.#verified(
+      signal,
+      () => this.#native.verifyBindingPassportCached(jwt, expectedBindingId),
+      (call) => this.#native.verifyBindingPassport(call, jwt, expectedBindingId),
+    );
+  }
+
+  /** With the keys that are at hand, else with those that are fetched. */
+  async #verified(
+    signal: AbortSignal | undefined,
+    atHand: () => string | null,
+    fetching: (call: number) => number,
+  ): Promise<Passport> {
     checkSignal(signal);
     if (signal?.aborted) throw new AbortError(undefined, { cause: signal.reason });
-    const cached = guarded(() => this.#native.verifyPassportCached(jwt, expectedRequestId));
+    const cached = guarded(atHand);
     const claims =
       cached === null
-        ? await this.#link.call<PassportClaims>((call) => this.#native.verifyPassport(call, jwt, expectedRequestId), {
-            signal,
-          })
+        ? await this.#link.call<PassportClaims>(fetching, { signal })
         : (JSON.parse(cached) as PassportClaims);
     return { agentId: claims.agent_id, claims };
   }

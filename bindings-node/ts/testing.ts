@@ -423,14 +423,33 @@ export class LimeSandbox {
     await this.control('POST', `/login-requests/${id(request)}/approve`, {});
   }
 
-  /** Lets an approval or a login request expire ahead of time. */
-  async expire(what: string | { readonly approvalId: string } | { readonly requestId: string }): Promise<void> {
-    try {
-      await this.control('POST', `/approvals/${id(what)}/expire`);
-    } catch (error) {
-      if (!(error instanceof SandboxError) || error.httpStatus !== 404) throw error;
-      await this.control('POST', `/login-requests/${id(what)}/expire`, {});
+  /**
+   * Does what the person at the connect page does: picks the first agent.
+   *
+   * @param request What `createBindingRequest` gave, or its id.
+   * @returns Where their browser is sent then: the `redirectUri`, with `binding_code` in the query.
+   */
+  async completeBinding(request: string | { readonly bindingId: string }): Promise<string> {
+    await this.#onlyASandbox();
+    const { redirect_url } = (await this.control('POST', `/bindings/${id(request)}/complete`, {})) as {
+      redirect_url: string;
+    };
+    return redirect_url;
+  }
+
+  /** Lets an approval, a login request or a binding expire ahead of time. */
+  async expire(
+    what: string | { readonly approvalId: string } | { readonly requestId: string } | { readonly bindingId: string },
+  ): Promise<void> {
+    for (const kind of ['approvals', 'login-requests']) {
+      try {
+        await this.control('POST', `/${kind}/${id(what)}/expire`, {});
+        return;
+      } catch (error) {
+        if (!(error instanceof SandboxError) || error.httpStatus !== 404) throw error;
+      }
     }
+    await this.control('POST', `/bindings/${id(what)}/expire`, {});
   }
 
   /**
@@ -552,8 +571,11 @@ export class LimeSandbox {
   }
 }
 
-function id(what: string | { readonly approvalId?: string; readonly requestId?: string }): string {
-  return encodeURIComponent(typeof what === 'string' ? what : String(what.approvalId ?? what.requestId));
+function id(
+  what: string | { readonly approvalId?: string; readonly requestId?: string; readonly bindingId?: string },
+): string {
+  const found = typeof what === 'string' ? what : (what.approvalId ?? what.requestId ?? what.bindingId);
+  return encodeURIComponent(String(found));
 }
 
 function isLocal(url: string): boolean {

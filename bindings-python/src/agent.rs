@@ -13,8 +13,7 @@ use crate::logging::{self, Home};
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::queue::{Item, Queue};
-use crate::site::post_retry;
-use crate::{convert, error};
+use crate::{convert, error, site};
 
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Agent {
@@ -27,7 +26,7 @@ pub(crate) struct Agent {
 #[pymethods]
 impl Agent {
     #[new]
-    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_digest, pow_threads, post_retry, transport))]
+    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_threads, platform, pow_digest, post_retry, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -36,24 +35,24 @@ impl Agent {
         timeout: f64,
         max_retries: i64,
         pow_timeout: f64,
-        pow_digest: &str,
         pow_threads: usize,
-        post_retry: &str,
+        platform: &str,
+        pow_digest: Option<&str>,
+        post_retry: Option<&str>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
+        let mut platform = site::platform(platform)?;
+        platform.pow_digest = site::setting("pow_digest", pow_digest, platform.pow_digest, PowChoice::named)?;
+        platform.post_retry = site::post_retry(post_retry, platform.post_retry)?;
         let config = AgentConfig {
             agent_token,
             base_url,
             timeout: convert::seconds("timeout", timeout)?,
             max_retries: u32::try_from(max_retries.max(0)).unwrap_or(u32::MAX),
             pow_timeout: convert::seconds("pow_timeout", pow_timeout)?,
-            pow_digest: match pow_digest {
-                "auto" => PowChoice::Auto,
-                name => PowChoice::Only(digest(name)?),
-            },
             pow_threads,
-            post_retry: self::post_retry(post_retry)?,
+            platform,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..AgentConfig::default()

@@ -65,6 +65,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sans_io::parse_timestamp, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::parse_frame, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::verify_passport, module)?)?;
+    module.add_function(wrap_pyfunction!(sans_io::verify_binding_passport, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::verify_webhook, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::sign_webhook, module)?)?;
     Ok(())

@@ -1,7 +1,8 @@
 //! What a finished call gives, as Python sees it: the same for a loop's queue and for a thread that waits.
 
 use lime_core::{
-    AgentProfile, Approval, ApprovalResult, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
+    AgentProfile, Approval, ApprovalResult, BindingRequest, Error, LoginEvent, LoginRequest,
+    LoginRequestStatus, Passport,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -13,6 +14,8 @@ pub(crate) enum Outcome {
     LoginRequest(Result<LoginRequest, Error>),
     LoginRequestStatus(Result<LoginRequestStatus, Error>),
     Passport(Result<Passport, Error>),
+    BindingRequest(Result<BindingRequest, Error>),
+    BindingPassport(Result<String, Error>),
     LoginEvent(Result<LoginEvent, Error>),
     Approval(Result<ApprovalResult, Error>),
     Profile(Result<AgentProfile, Error>),
@@ -34,6 +37,13 @@ impl Outcome {
             }),
             Self::Passport(result) => {
                 lime(py, result, |passport| Ok(convert::dict(py, &passport.claims)?.into_any()))
+            }
+            Self::BindingRequest(result) => lime(py, result, |request| {
+                let expires_at = convert::timestamp(request.expires_at);
+                tupled(py, (request.binding_id, request.connect_url, request.status, expires_at))
+            }),
+            Self::BindingPassport(result) => {
+                lime(py, result, |passport| Ok(passport.into_pyobject(py)?.into_any()))
             }
             Self::LoginEvent(result) => {
                 lime(py, result, |event| tupled(py, (event.request_id, event.passport)))

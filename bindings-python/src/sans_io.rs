@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
-use lime_core::{Error, ErrorKind, PassportCheck, Timestamp, envelope};
+use lime_core::{BindingCheck, Error, ErrorKind, PassportCheck, Timestamp, envelope};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -46,6 +46,28 @@ pub(crate) fn verify_passport<'py>(
     let now = convert::seconds("now", now)?;
     let verified = KeySet::from_json(jwks)
         .and_then(|keys| passport::verify(jwt, &keys, api_root, &check, now))
+        .map_err(|error| error::raise(py, &error))?;
+    convert::dict(py, &verified.claims)
+}
+
+/// The claims of a binding passport, verified with a key document that is at hand.
+#[pyfunction]
+pub(crate) fn verify_binding_passport<'py>(
+    py: Python<'py>,
+    jwt: &str,
+    jwks: &[u8],
+    api_root: &str,
+    expected_binding_id: Option<&str>,
+    require_issuer: bool,
+    now: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let mut check = BindingCheck::default().require_issuer(require_issuer);
+    if let Some(binding_id) = expected_binding_id {
+        check = check.expected_binding_id(binding_id);
+    }
+    let now = convert::seconds("now", now)?;
+    let verified = KeySet::from_json(jwks)
+        .and_then(|keys| passport::verify_binding(jwt, &keys, api_root, &check, now))
         .map_err(|error| error::raise(py, &error))?;
     convert::dict(py, &verified.claims)
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lime_core::{LimeSite, Operation, PassportCheck, PostRetry, SiteConfig, StreamState, StreamStatus};
+use lime_core::{
+    BindingCheck, JwksForm, LimeSite, Operation, PassportCheck, Platform, PostRetry, SiteConfig, StreamState,
+    StreamStatus,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -26,7 +29,7 @@ pub(crate) struct Site {
 #[pymethods]
 impl Site {
     #[new]
-    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, require_issuer, post_retry, transport))]
+    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, platform, require_issuer, post_retry, jwks_form, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -38,11 +41,17 @@ impl Site {
         sse_backoff_base: f64,
         event_queue_limit: usize,
         jwks_cache_ttl: Option<f64>,
-        require_issuer: bool,
-        post_retry: &str,
+        platform: &str,
+        require_issuer: Option<bool>,
+        post_retry: Option<&str>,
+        jwks_form: Option<&str>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
+        let mut platform = self::platform(platform)?;
+        platform.require_issuer = require_issuer.unwrap_or(platform.require_issuer);
+        platform.post_retry = self::post_retry(post_retry, platform.post_retry)?;
+        platform.jwks_form = setting("jwks_form", jwks_form, platform.jwks_form, JwksForm::named)?;
         let config = SiteConfig {
             site_token,
             base_url,
@@ -51,8 +60,7 @@ impl Site {
             sse_backoff_base: convert::seconds("sse_backoff_base", sse_backoff_base)?,
             event_queue_limit,
             jwks_cache_ttl: jwks_cache_ttl.map(|ttl| convert::seconds("jwks_cache_ttl", ttl)).transpose()?,
-            require_issuer,
-            post_retry: self::post_retry(post_retry)?,
+            platform,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..SiteConfig::default()
@@ -127,6 +135,75 @@ impl Site {
             |site| site.verify_passport(jwt, check(expected_request_id)),
             Outcome::Passport,
         )
+    }
+
+    fn create_binding_request(&self, py: Python<'_>, queue: &Queue, token: u64, redirect_uri: &str) -> u64 {
+        self.start(
+            py,
+            queue,
+            token,
+            |site| site.create_binding_request(redirect_uri),
+            Outcome::BindingRequest,
+        )
+    }
+
+    fn exchange_binding_code(&self, py: Python<'_>, queue: &Queue, token: u64, code: &str) -> u64 {
+        self.start(py, queue, token, |site| site.exchange_binding_code(code), Outcome::BindingPassport)
+    }
+
+    /// The claims, if the key is at hand; `None` if it has to be fetched.
+    #[pyo3(signature = (jwt, expected_binding_id))]
+    fn verify_binding_passport_cached<'py>(
+        &self,
+        py: Python<'py>,
+        jwt: &str,
+        expected_binding_id: Option<&str>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        match self.client.verify_binding_passport_cached(jwt, &binding_check(expected_binding_id)) {
+            None => Ok(None),
+            Some(Ok(passport)) => convert::dict(py, &passport.claims).map(Some),
+            Some(Err(error)) => Err(error::raise(py, &error)),
+        }
+    }
+
+    #[pyo3(signature = (queue, token, jwt, expected_binding_id))]
+    fn verify_binding_passport(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        jwt: &str,
+        expected_binding_id: Option<&str>,
+    ) -> u64 {
+        let check = binding_check(expected_binding_id);
+        self.start(py, queue, token, |site| site.verify_binding_passport(jwt, check), Outcome::Passport)
+    }
+
+    fn create_binding_request_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        redirect_uri: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, |site| site.create_binding_request(redirect_uri), Outcome::BindingRequest)
+    }
+
+    fn exchange_binding_code_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        code: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.block(py, None, |site| site.exchange_binding_code(code), Outcome::BindingPassport)
+    }
+
+    #[pyo3(signature = (jwt, expected_binding_id))]
+    fn verify_binding_passport_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        jwt: &str,
+        expected_binding_id: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let check = binding_check(expected_binding_id);
+        self.block(py, None, |site| site.verify_binding_passport(jwt, check), Outcome::Passport)
     }
 
     fn wait_for_login(
@@ -230,12 +307,28 @@ fn check(expected_request_id: Option<&str>) -> PassportCheck {
         .map_or_else(PassportCheck::default, |id| PassportCheck::default().expected_request_id(id))
 }
 
-pub(crate) fn post_retry(name: &str) -> PyResult<PostRetry> {
-    match name {
-        "seed" => Ok(PostRetry::Seed),
-        "today" => Ok(PostRetry::Today),
-        other => Err(PyValueError::new_err(format!("post_retry must be 'seed' or 'today', not {other:?}"))),
-    }
+fn binding_check(expected_binding_id: Option<&str>) -> BindingCheck {
+    expected_binding_id
+        .map_or_else(BindingCheck::default, |id| BindingCheck::default().expected_binding_id(id))
+}
+
+pub(crate) fn platform(name: &str) -> PyResult<Platform> {
+    setting("platform", Some(name), Platform::AUTO, Platform::named)
+}
+
+pub(crate) fn post_retry(name: Option<&str>, preset: PostRetry) -> PyResult<PostRetry> {
+    setting("post_retry", name, preset, PostRetry::named)
+}
+
+/// A setting by its name; without one it is the preset's.
+pub(crate) fn setting<T>(
+    what: &str,
+    name: Option<&str>,
+    preset: T,
+    named: impl FnOnce(&str) -> Option<T>,
+) -> PyResult<T> {
+    let Some(name) = name else { return Ok(preset) };
+    named(name).ok_or_else(|| PyValueError::new_err(format!("there is no {what} {name:?}")))
 }
 
 /// `(state, last_error, connections, events, malformed_frames)`.

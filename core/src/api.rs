@@ -46,6 +46,8 @@ pub(crate) struct Call {
     retries: Option<u32>,
     repeat: Repeat,
     limit: Option<Duration>,
+    /// Whether the seed's platform did not have it.
+    new_today: bool,
 }
 
 /// When a call may be sent again.
@@ -69,11 +71,19 @@ impl Call {
             retries: None,
             repeat: Repeat::Configured,
             limit: None,
+            new_today: false,
         }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: String) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+    }
+
+    /// Says that the seed's platform did not have this call, so that its rules do not apply unless they are
+    /// asked for.
+    pub(crate) fn new_today(mut self) -> Self {
+        self.new_today = true;
+        self
     }
 
     /// Makes at most this many further attempts.
@@ -105,8 +115,11 @@ impl Call {
 
     fn may_follow_status(&self, status: u16, post_retry: PostRetry) -> bool {
         match self.repeat {
-            Repeat::Configured => retry::is_retryable(status, self.method == Method::POST, post_retry),
-            Repeat::Harmless => retry::is_retryable(status, false, post_retry),
+            Repeat::Configured => {
+                let post = self.method == Method::POST;
+                retry::is_retryable(status, post.then(|| post_retry.of_call(self.new_today)))
+            }
+            Repeat::Harmless => retry::is_retryable(status, None),
             Repeat::IfNotSent => false,
         }
     }
@@ -347,6 +360,18 @@ impl TransportError {
             Reach::MaybeSent | Reach::TooLarge => Doubt::Lost,
         }
     }
+}
+
+/// The error for a call that was sent, and of which nobody can say whether it took effect.
+pub(crate) fn outcome_unknown(what: &str, cause: &Error) -> Error {
+    let mut error = Error::new(ErrorKind::OutcomeUnknown, format!("{what}: {}", cause.message()))
+        .with_code(cause.code().unwrap_or("OUTCOME_UNKNOWN"))
+        .with_detail(cause.detail().cloned())
+        .with_retry_after(cause.retry_after());
+    if let Some(status) = cause.http_status() {
+        error = error.with_http_status(status);
+    }
+    error
 }
 
 pub(crate) fn failed(error: TransportError) -> Error {

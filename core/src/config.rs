@@ -33,9 +33,11 @@ pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
 /// Which failed POSTs are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PostRetry {
+    /// The calls that the seed packages have as those do, the later ones (bindings) as today's do.
+    #[default]
+    Auto,
     /// As the seed packages do: on 408, 429, 500, 502, 503 and 504. Retries carry the same
     /// `Idempotency-Key`, and an approve whose outcome got lost is told apart.
-    #[default]
     Seed,
     /// As today's packages do: on 408, 429 and 503 only.
     Today,
@@ -51,6 +53,123 @@ pub enum PowChoice {
     /// This digest only.
     Only(PowDigest),
 }
+
+/// Which key documents a site takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JwksForm {
+    /// Either.
+    #[default]
+    Auto,
+    /// `{"ok": true, "data": {"keys": […]}}`, as the seed's platform serves it.
+    Envelope,
+    /// `{"keys": […]}` (RFC 7517), as today's does.
+    Bare,
+}
+
+/// What differs between the platform of the seed packages and today's. The presets are [`AUTO`](Self::AUTO),
+/// the default, [`SEED`](Self::SEED) and [`TODAY`](Self::TODAY); each setting can be changed by itself.
+///
+/// | | `AUTO` | `SEED` | `TODAY` |
+/// |---|---|---|---|
+/// | `pow_digest` | seed's, then today's; remembered | seed's | today's |
+/// | `require_issuer` | no | no | yes |
+/// | `post_retry` | by call | seed's | today's |
+/// | `jwks_form` | either | envelope | bare |
+///
+/// ```
+/// use lime_core::{Platform, SiteConfig};
+/// let config = SiteConfig { platform: Platform::TODAY, ..SiteConfig::default() };
+/// assert!(config.platform.require_issuer);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Platform {
+    /// Which digest an agent's proof of work uses.
+    pub pow_digest: PowChoice,
+    /// Refuse passports without an `iss` claim (one that is there is checked always).
+    pub require_issuer: bool,
+    /// Which failed POSTs are sent again.
+    pub post_retry: PostRetry,
+    /// Which key documents a site takes.
+    pub jwks_form: JwksForm,
+}
+
+impl Platform {
+    /// Works with both.
+    pub const AUTO: Self = Self {
+        pow_digest: PowChoice::Auto,
+        require_issuer: false,
+        post_retry: PostRetry::Auto,
+        jwks_form: JwksForm::Auto,
+    };
+    /// As `lime-sites-sdk` 1.0.1 and `lime-agents-sdk` 0.2.0 know it.
+    pub const SEED: Self = Self {
+        pow_digest: PowChoice::Only(PowDigest::Seed),
+        require_issuer: false,
+        post_retry: PostRetry::Seed,
+        jwks_form: JwksForm::Envelope,
+    };
+    /// As `lime-sites-sdk` 2.0.6 and `lime-agents-sdk` 3.0.2 know it.
+    pub const TODAY: Self = Self {
+        pow_digest: PowChoice::Only(PowDigest::Today),
+        require_issuer: true,
+        post_retry: PostRetry::Today,
+        jwks_form: JwksForm::Bare,
+    };
+
+    /// The preset of this name: `auto`, `seed` or `today`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::AUTO),
+            "seed" => Some(Self::SEED),
+            "today" => Some(Self::TODAY),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self::AUTO
+    }
+}
+
+/// Each setting by its name, for languages in which settings are texts.
+macro_rules! named {
+    ($name:ident { $($text:literal = $value:pat => $made:expr,)+ }) => {
+        impl $name {
+            /// The setting of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some($made),)+
+                    _ => None,
+                }
+            }
+
+            /// The setting's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($value => $text,)+
+                }
+            }
+        }
+    };
+}
+
+named! { PowChoice {
+    "auto" = Self::Auto => Self::Auto,
+    "seed" = Self::Only(PowDigest::Seed) => Self::Only(PowDigest::Seed),
+    "today" = Self::Only(PowDigest::Today) => Self::Only(PowDigest::Today),
+} }
+named! { PostRetry {
+    "auto" = Self::Auto => Self::Auto,
+    "seed" = Self::Seed => Self::Seed,
+    "today" = Self::Today => Self::Today,
+} }
+named! { JwksForm {
+    "auto" = Self::Auto => Self::Auto,
+    "envelope" = Self::Envelope => Self::Envelope,
+    "bare" = Self::Bare => Self::Bare,
+} }
 
 /// How to make a [`LimeSite`](crate::LimeSite).
 ///
@@ -76,10 +195,8 @@ pub struct SiteConfig {
     /// How long signing keys are used before they are fetched again; else
     /// `LIME_JWKS_CACHE_TTL_SECONDS` (0 to 86,400), else 300 s.
     pub jwks_cache_ttl: Option<Duration>,
-    /// Refuse passports without an `iss` claim (one that is there is checked always). Default false.
-    pub require_issuer: bool,
-    /// Which failed POSTs are sent again.
-    pub post_retry: PostRetry,
+    /// What differs between the platform's times. Default: [`Platform::AUTO`], which works with all of them.
+    pub platform: Platform,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -98,8 +215,7 @@ impl Default for SiteConfig {
             sse_backoff_base: Duration::from_millis(500),
             event_queue_limit: 1024,
             jwks_cache_ttl: None,
-            require_issuer: false,
-            post_retry: PostRetry::default(),
+            platform: Platform::default(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -120,12 +236,10 @@ pub struct AgentConfig {
     pub max_retries: u32,
     /// Wall-clock budget of one proof of work. Default 10 s.
     pub pow_timeout: Duration,
-    /// Which digest the proof of work uses.
-    pub pow_digest: PowChoice,
     /// Threads of one proof of work. Default 1.
     pub pow_threads: usize,
-    /// Which failed POSTs are sent again.
-    pub post_retry: PostRetry,
+    /// What differs between the platform's times. Default: [`Platform::AUTO`], which works with all of them.
+    pub platform: Platform,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -142,9 +256,8 @@ impl Default for AgentConfig {
             timeout: Duration::from_secs(30),
             max_retries: 3,
             pow_timeout: Duration::from_secs(10),
-            pow_digest: PowChoice::default(),
             pow_threads: 1,
-            post_retry: PostRetry::default(),
+            platform: Platform::default(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -262,6 +375,26 @@ fn environment(variable: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_found_by_their_names() {
+        for name in ["auto", "seed", "today"] {
+            assert_eq!(PowChoice::named(name).map(PowChoice::name), Some(name));
+            assert_eq!(PostRetry::named(name).map(PostRetry::name), Some(name));
+        }
+        for name in ["auto", "envelope", "bare"] {
+            assert_eq!(JwksForm::named(name).map(JwksForm::name), Some(name));
+        }
+        for name in ["", "both", "Auto", "today "] {
+            assert_eq!(PowChoice::named(name), None);
+            assert_eq!(PostRetry::named(name), None);
+            assert_eq!(JwksForm::named(name), None);
+            assert_eq!(Platform::named(name), None);
+        }
+        assert_eq!(Platform::named("auto"), Some(Platform::default()));
+        assert_eq!(Platform::named("seed"), Some(Platform::SEED));
+        assert_eq!(Platform::named("today"), Some(Platform::TODAY));
+    }
 
     #[test]
     fn debug_shows_no_secret() {

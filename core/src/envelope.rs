@@ -16,9 +16,10 @@ const AUTHENTICATION_CODES: [&str; 5] = [
 /// Takes the `data` out of a success envelope.
 ///
 /// # Errors
-/// The platform's own error as [`ErrorKind::RateLimit`], [`ErrorKind::Authentication`] or
-/// [`ErrorKind::Api`], in this order of precedence; anything that is not an envelope is
-/// [`ErrorKind::BadResponse`] with the HTTP status in its message.
+/// The platform's own error as [`ErrorKind::RateLimit`], the kind that its code has for itself
+/// ([`ErrorKind::AgentInactive`] and the like), [`ErrorKind::Authentication`] or [`ErrorKind::Api`], in this
+/// order of precedence; anything that is not an envelope is [`ErrorKind::BadResponse`] with the HTTP status in
+/// its message.
 ///
 /// ```
 /// use lime_core::{ErrorKind, envelope};
@@ -43,14 +44,23 @@ pub fn open(http_status: u16, body: &[u8]) -> Result<Map<String, Value>> {
         Some(Value::Object(detail)) => Some(detail),
         _ => None,
     };
-    let kind = if http_status == 429 || code == "RATE_LIMIT_EXCEEDED" {
-        ErrorKind::RateLimit
-    } else if http_status == 401 || AUTHENTICATION_CODES.contains(&code.as_str()) {
-        ErrorKind::Authentication
-    } else {
-        ErrorKind::Api
-    };
+    let kind = kind(http_status, &code);
     Err(Error::new(kind, message).with_code(code).with_http_status(http_status).with_detail(detail))
+}
+
+fn kind(http_status: u16, code: &str) -> ErrorKind {
+    if http_status == 429 {
+        return ErrorKind::RateLimit;
+    }
+    match code {
+        "RATE_LIMIT_EXCEEDED" => ErrorKind::RateLimit,
+        "AGENT_INACTIVE" => ErrorKind::AgentInactive,
+        "AGENT_USER_SUSPENDED" => ErrorKind::AgentUserSuspended,
+        "AUTH_UNAVAILABLE" => ErrorKind::AuthUnavailable,
+        "SITE_TOKEN_AUTH_UNAVAILABLE" => ErrorKind::SiteAuthUnavailable,
+        _ if http_status == 401 || AUTHENTICATION_CODES.contains(&code) => ErrorKind::Authentication,
+        _ => ErrorKind::Api,
+    }
 }
 
 /// Reads a body that must be a JSON object, without looking at what is in it.

@@ -64,6 +64,14 @@ error_kinds! {
     Api = 32, "api";
     /// The broker does not know this approval.
     NotFound = 33, "not_found";
+    /// The agent was switched off by its owner (code `AGENT_INACTIVE`); a case of a refused token.
+    AgentInactive = 34, "agent_inactive";
+    /// The account of the agent's owner is suspended (code `AGENT_USER_SUSPENDED`); a case of a refused token.
+    AgentUserSuspended = 35, "agent_user_suspended";
+    /// The platform cannot look at agents' tokens at the moment (code `AUTH_UNAVAILABLE`); nothing is wrong with this one.
+    AuthUnavailable = 36, "auth_unavailable";
+    /// The platform cannot look at sites' tokens at the moment (code `SITE_TOKEN_AUTH_UNAVAILABLE`); nothing is wrong with this one.
+    SiteAuthUnavailable = 37, "site_auth_unavailable";
     /// A passport that must not be trusted: signature, key, audience, issuer or claims.
     InvalidPassport = 40, "invalid_passport";
     /// A passport that was good once and has expired.
@@ -82,6 +90,18 @@ impl ErrorKind {
     /// The stable number of the kind.
     pub const fn number(self) -> i32 {
         self as i32
+    }
+
+    /// The more general kind that this one is a case of: whoever handles that one has handled this one, too.
+    pub const fn parent(self) -> Option<Self> {
+        match self {
+            Self::AgentInactive | Self::AgentUserSuspended => Some(Self::Authentication),
+            Self::AuthUnavailable | Self::SiteAuthUnavailable => Some(Self::Api),
+            Self::TransportTimeout => Some(Self::Transport),
+            Self::PassportExpired => Some(Self::InvalidPassport),
+            Self::PowDifficulty => Some(Self::PowTimeout),
+            _ => None,
+        }
     }
 }
 
@@ -252,6 +272,8 @@ mod tests {
         assert_eq!(numbers, sorted);
         for kind in ErrorKind::ALL {
             assert!(kind.description().ends_with('.'), "{kind:?}");
+            // One step is all that a binding has to follow.
+            assert_eq!(kind.parent().and_then(ErrorKind::parent), None, "{kind:?}");
         }
     }
 }

@@ -60,7 +60,7 @@ pub mod transport;
 pub use agent::{
     AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, pow::PowDigest,
 };
-pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig};
+pub use config::{AgentConfig, JwksForm, Platform, PostRetry, PowChoice, SesameConfig, SiteConfig};
 pub use error::{Error, ErrorKind};
 pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};
 pub use sesame::{
@@ -70,8 +70,9 @@ pub use sesame::{
 };
 pub use site::{
     LimeSite, LoginEvent, LoginRequest, LoginRequestStatus,
+    binding::BindingRequest,
     events::{Delivery, StreamState, StreamStatus},
-    passport::{Passport, PassportCheck},
+    passport::{BindingCheck, Passport, PassportCheck},
 };
 pub use timestamp::Timestamp;
 

@@ -5,12 +5,23 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::PostRetry;
 
-/// Whether an answer with this status is worth another attempt.
-pub(crate) fn is_retryable(status: u16, is_post: bool, post_retry: PostRetry) -> bool {
+/// Whether an answer with this status is worth another attempt: of a POST by a rule, of anything else without one.
+pub(crate) fn is_retryable(status: u16, of_post: Option<PostRetry>) -> bool {
     match status {
         408 | 429 | 503 => true,
-        500 | 502 | 504 => !is_post || post_retry == PostRetry::Seed,
+        500 | 502 | 504 => of_post != Some(PostRetry::Today),
         _ => false,
+    }
+}
+
+impl PostRetry {
+    /// The rule for one call.
+    pub(crate) fn of_call(self, new_today: bool) -> Self {
+        match self {
+            Self::Auto if new_today => Self::Today,
+            Self::Auto => Self::Seed,
+            chosen => chosen,
+        }
     }
 }
 
@@ -124,14 +135,27 @@ mod tests {
     #[test]
     fn statuses() {
         for status in [408, 429, 500, 502, 503, 504] {
-            assert!(is_retryable(status, false, PostRetry::Today));
-            assert!(is_retryable(status, true, PostRetry::Seed));
+            assert!(is_retryable(status, None));
+            assert!(is_retryable(status, Some(PostRetry::Seed)));
         }
         for status in [500, 502, 504] {
-            assert!(!is_retryable(status, true, PostRetry::Today));
+            assert!(!is_retryable(status, Some(PostRetry::Today)));
+        }
+        for status in [408, 429, 503] {
+            assert!(is_retryable(status, Some(PostRetry::Today)));
         }
         for status in [200, 302, 400, 401, 403, 404, 409, 501] {
-            assert!(!is_retryable(status, false, PostRetry::Seed));
+            assert!(!is_retryable(status, None));
+            assert!(!is_retryable(status, Some(PostRetry::Seed)));
         }
+    }
+
+    #[test]
+    fn rules_of_calls() {
+        for chosen in [PostRetry::Seed, PostRetry::Today] {
+            assert_eq!((chosen.of_call(false), chosen.of_call(true)), (chosen, chosen));
+        }
+        assert_eq!(PostRetry::Auto.of_call(false), PostRetry::Seed);
+        assert_eq!(PostRetry::Auto.of_call(true), PostRetry::Today);
     }
 }

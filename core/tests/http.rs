@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::*;
 use lime_core::clock::ManualClock;
-use lime_core::{ErrorKind, LimeAgent, LimeSite, PostRetry, SiteConfig};
+use lime_core::{ErrorKind, LimeAgent, LimeSite, Platform, PostRetry, SiteConfig};
 use lime_sandbox::{Fault, Sandbox};
 
 fn patient(sandbox: &Sandbox) -> SiteConfig {
@@ -43,6 +43,7 @@ fn retries_by_status_and_method() {
     for (status, policy, attempts) in [
         (503, PostRetry::Seed, 4),
         (500, PostRetry::Seed, 4),
+        (500, PostRetry::Auto, 4),
         (500, PostRetry::Today, 1),
         (408, PostRetry::Today, 4),
         (429, PostRetry::Today, 4),
@@ -52,7 +53,11 @@ fn retries_by_status_and_method() {
     ] {
         sandbox.clear_received();
         let id = sandbox.add_fault(Fault::on("create_request").status(status).always()).unwrap();
-        let site = LimeSite::new(SiteConfig { post_retry: policy, ..patient(&sandbox) }).unwrap();
+        let site = LimeSite::new(SiteConfig {
+            platform: Platform { post_retry: policy, ..Platform::AUTO },
+            ..patient(&sandbox)
+        })
+        .unwrap();
         let error = site.create_login_request().wait().unwrap_err();
         sandbox.remove_fault(id).unwrap();
         assert_eq!(error.http_status(), Some(status));

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::*;
 use lime_core::clock::ManualClock;
-use lime_core::{ErrorKind, LimeSite, LoginEvent, PassportCheck, SiteConfig};
+use lime_core::{ErrorKind, JwksForm, LimeSite, LoginEvent, PassportCheck, Platform, SiteConfig};
 use lime_sandbox::{Fault, Sandbox};
 
 fn ticking(sandbox: &Sandbox) -> (LimeSite, Receiver<LoginEvent>, Arc<ManualClock>) {
@@ -157,8 +157,52 @@ fn an_issuer_that_is_not_the_api_root_is_refused_and_a_missing_one_on_request() 
     approved(&sandbox, &site);
     let jwt = passport(&events);
     assert_eq!(verify(&site, &jwt), Ok(()));
-    let strict = LimeSite::new(SiteConfig { require_issuer: true, ..site_config(&sandbox) }).unwrap();
+    let strict = LimeSite::new(SiteConfig {
+        platform: Platform { require_issuer: true, ..Platform::AUTO },
+        ..site_config(&sandbox)
+    })
+    .unwrap();
     assert_eq!(verify(&strict, &jwt), Err(ErrorKind::InvalidPassport));
+}
+
+#[test]
+fn a_site_takes_the_documents_and_passports_of_the_platform_that_it_is_for() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    let form = |jwks_form| Platform { jwks_form, ..Platform::AUTO };
+    for (document, platform, taken) in [
+        ("envelope", Platform::AUTO, true),
+        ("envelope", Platform::SEED, true),
+        ("envelope", form(JwksForm::Bare), false),
+        ("envelope", Platform::TODAY, false),
+        ("bare", Platform::AUTO, true),
+        ("bare", Platform::TODAY, true),
+        ("bare", form(JwksForm::Envelope), false),
+        ("bare", Platform::SEED, false),
+        ("both", Platform::SEED, true),
+        ("both", Platform::TODAY, true),
+    ] {
+        sandbox.patch_settings(&serde_json::json!({"jwks_form": document})).unwrap();
+        let site = LimeSite::new(SiteConfig { platform, ..site_config(&sandbox) }).unwrap();
+        assert_eq!(verify(&site, &jwt).is_ok(), taken, "{document} {platform:?}");
+    }
+    // What the platform reports is told in whatever form it has its keys.
+    sandbox.add_fault(Fault::on("jwks").status(404)).unwrap();
+    let site = LimeSite::new(SiteConfig { platform: Platform::TODAY, ..site_config(&sandbox) }).unwrap();
+    assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+    // An issuer is asked for by today's preset only.
+    sandbox.patch_settings(&serde_json::json!({"issuer": false, "jwks_form": "both"})).unwrap();
+    approved(&sandbox, &site_of(&sandbox, Platform::AUTO));
+    let jwt = passport(&events);
+    for (platform, taken) in [(Platform::AUTO, true), (Platform::SEED, true), (Platform::TODAY, false)] {
+        assert_eq!(verify(&site_of(&sandbox, platform), &jwt).is_ok(), taken, "{platform:?}");
+    }
+}
+
+fn site_of(sandbox: &Sandbox, platform: Platform) -> LimeSite {
+    LimeSite::new(SiteConfig { platform, ..site_config(sandbox) }).unwrap()
 }
 
 #[test]

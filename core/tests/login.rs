@@ -77,8 +77,13 @@ fn auto_finds_the_digest_and_remembers_it_per_api_root() {
 fn a_chosen_digest_is_the_only_one_tried() {
     let sandbox = sandbox_of(Platform::Seed);
     let request = site(&sandbox).create_login_request().wait().unwrap();
-    let config =
-        lime_core::AgentConfig { pow_digest: PowChoice::Only(PowDigest::Today), ..agent_config(&sandbox) };
+    let config = lime_core::AgentConfig {
+        platform: lime_core::Platform {
+            pow_digest: PowChoice::Only(PowDigest::Today),
+            ..lime_core::Platform::AUTO
+        },
+        ..agent_config(&sandbox)
+    };
     let error = LimeAgent::new(config).unwrap().login(&request.request_id).wait().unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Api, Some("INVALID_POW")));
     assert_eq!(error.request_id(), Some(request.request_id.as_str()));

@@ -17,7 +17,7 @@ use lime_core::sesame::webhook;
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
-use lime_core::{Error, PassportCheck, ReplayGuard, Timestamp, WebhookVerifier, envelope};
+use lime_core::{BindingCheck, Error, PassportCheck, ReplayGuard, Timestamp, WebhookVerifier, envelope};
 use serde_json::{Map, Value, json};
 
 fn root() -> PathBuf {
@@ -117,6 +117,26 @@ fn passports() {
         let api_root = case["api_root"].as_str().unwrap();
         let verified = KeySet::parse(jwks)
             .and_then(|keys| passport::verify(case["jwt"].as_str().unwrap(), &keys, api_root, &check, now));
+        match verified {
+            Ok(passport) => assert_same(&passport.claims, &case["expect"]["claims"]),
+            Err(error) => assert_error(&error, &case["expect"]),
+        }
+    });
+}
+
+#[test]
+fn binding_passports() {
+    each_case("bindings.json", |document, case| {
+        let jwks = document["jwks"][case["jwks"].as_str().unwrap()].as_object().unwrap();
+        let mut check =
+            BindingCheck::default().require_issuer(case["require_issuer"].as_bool().unwrap_or(false));
+        if let Some(binding_id) = case["expected_binding_id"].as_str() {
+            check = check.expected_binding_id(binding_id);
+        }
+        let now = Duration::from_secs_f64(case["now"].as_f64().unwrap());
+        let (jwt, api_root) = (case["jwt"].as_str().unwrap(), case["api_root"].as_str().unwrap());
+        let verified =
+            KeySet::parse(jwks).and_then(|keys| passport::verify_binding(jwt, &keys, api_root, &check, now));
         match verified {
             Ok(passport) => assert_same(&passport.claims, &case["expect"]["claims"]),
             Err(error) => assert_error(&error, &case["expect"]),

@@ -9,7 +9,7 @@ use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
 use crate::panic;
 use crate::pow::{LIME_POW_DIGEST_AUTO, LIME_POW_DIGEST_SEED, LIME_POW_DIGEST_TODAY};
-use crate::site_options::checked_post_retry;
+use crate::site_options::{checked_platform, checked_post_retry};
 use crate::strings::{give, invalid, optional_text, set, take};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_digest(
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
-            options.config.pow_digest = match digest {
+            options.config.platform.pow_digest = match digest {
                 LIME_POW_DIGEST_AUTO => PowChoice::Auto,
                 LIME_POW_DIGEST_SEED => PowChoice::Only(PowDigest::Seed),
                 LIME_POW_DIGEST_TODAY => PowChoice::Only(PowDigest::Today),
@@ -172,9 +172,30 @@ pub unsafe extern "C" fn lime_agent_options_set_pow_threads(
     }
 }
 
-/// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+/// Sets everything that differs between the platform's times at once: which digest the proof of work uses, which
+/// failed POSTs are sent again. What is set after it changes it again. Default: LIME_PLATFORM_AUTO, which works
+/// with all of them.
 ///
-/// Parameters: `post_retry`: LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+/// Parameters: `platform`: a LIME_PLATFORM_ constant.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_platform(
+    options: *mut lime_agent_options,
+    platform: i32,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.platform = checked_platform(platform)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets which failed POSTs are sent again. Default: LIME_POST_RETRY_AUTO.
+///
+/// Parameters: `post_retry`: a LIME_POST_RETRY_ constant.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
@@ -185,7 +206,7 @@ pub unsafe extern "C" fn lime_agent_options_set_post_retry(
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
-            options.config.post_retry = checked_post_retry(post_retry)?;
+            options.config.platform.post_retry = checked_post_retry(post_retry)?;
             Ok(())
         })
     }

@@ -77,6 +77,26 @@ pub extern "C" fn lime_status_description(status_number: i32) -> *const c_char {
     })
 }
 
+/// The more general status that this one is a case of: LIME_ERROR_AUTHENTICATION for
+/// LIME_ERROR_AGENT_INACTIVE and LIME_ERROR_AGENT_USER_SUSPENDED; LIME_ERROR_API for
+/// LIME_ERROR_AUTH_UNAVAILABLE, LIME_ERROR_SITE_AUTH_UNAVAILABLE, and any number that this library does not know;
+/// and so on. A program that has no case for a status looks at this one.
+///
+/// Parameters: `status_number`: what a function returned, or any other number.
+///
+/// Returns: the other status; `status_number` itself where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn lime_status_parent(status_number: i32) -> i32 {
+    crate::panic::value(status_number, || {
+        let known = ErrorKind::ALL.iter().find(|kind| kind.number() == status_number);
+        match known {
+            Some(kind) => kind.parent().map_or(status_number, ErrorKind::number),
+            None if status_number == LIME_OK => LIME_OK,
+            None => ErrorKind::Api.number(),
+        }
+    })
+}
+
 /// The status number of an error, LIME_ERROR_...; the same that the failed call returned.
 ///
 /// Returns: the number; 0 for NULL.

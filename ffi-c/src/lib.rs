@@ -13,6 +13,7 @@ pub mod agent;
 pub mod agent_options;
 pub mod approval;
 pub mod approval_request;
+pub mod binding;
 pub mod clock;
 pub mod envelope;
 pub mod error;
@@ -46,6 +47,7 @@ pub const EXPORTS: &[&str] = &[
     // error
     "lime_status_name",
     "lime_status_description",
+    "lime_status_parent",
     "lime_error_status",
     "lime_error_message",
     "lime_error_code",
@@ -99,6 +101,8 @@ pub const EXPORTS: &[&str] = &[
     "lime_site_options_set_event_queue_limit",
     "lime_site_options_set_jwks_cache_ttl_ms",
     "lime_site_options_set_require_issuer",
+    "lime_site_options_set_jwks_form",
+    "lime_site_options_set_platform",
     "lime_site_options_set_post_retry",
     "lime_site_options_set_log_callback",
     "lime_site_options_set_transport",
@@ -139,6 +143,23 @@ pub const EXPORTS: &[&str] = &[
     "lime_login_event_request_id",
     "lime_login_event_passport",
     "lime_login_event_free",
+    // binding
+    "lime_site_create_binding_request",
+    "lime_site_create_binding_request_start",
+    "lime_site_exchange_binding_code",
+    "lime_site_exchange_binding_code_start",
+    "lime_site_verify_binding_passport",
+    "lime_site_verify_binding_passport_cached",
+    "lime_site_verify_binding_passport_start",
+    "lime_passport_verify_binding",
+    "lime_binding_request_binding_id",
+    "lime_binding_request_connect_url",
+    "lime_binding_request_status_text",
+    "lime_binding_request_expires_at_unix_micros",
+    "lime_binding_request_expires_at_offset_seconds",
+    "lime_binding_request_free",
+    "lime_binding_exchange_passport",
+    "lime_binding_exchange_free",
     // agent options
     "lime_agent_options_new",
     "lime_agent_options_set_agent_token",
@@ -148,6 +169,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_agent_options_set_pow_timeout_ms",
     "lime_agent_options_set_pow_digest",
     "lime_agent_options_set_pow_threads",
+    "lime_agent_options_set_platform",
     "lime_agent_options_set_post_retry",
     "lime_agent_options_set_log_callback",
     "lime_agent_options_set_transport",
@@ -189,6 +211,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_passport_verify",
     "lime_passport_claims_json",
     "lime_passport_text_claim",
+    "lime_passport_owner_id",
     "lime_passport_free",
     // sesame options
     "lime_sesame_options_new",

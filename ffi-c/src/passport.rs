@@ -10,11 +10,14 @@ use serde_json::Value;
 
 use crate::error::lime_error;
 use crate::panic;
-use crate::strings::{Out, borrow, bytes, c_text, flag, get, give, invalid, optional_text, take, text};
+use crate::strings::{
+    Out, borrow, bytes, c_optional, c_text, flag, get, give, invalid, optional_text, pointer, take, text,
+};
 
 /// A passport that was verified, with its claims.
 pub struct lime_passport {
     json: CString,
+    owner_id: Option<CString>,
     texts: Vec<(String, CString)>,
 }
 
@@ -22,6 +25,7 @@ impl From<Passport> for lime_passport {
     fn from(passport: Passport) -> Self {
         let text = |(name, value): (&String, &Value)| Some((name.clone(), c_text(value.as_str()?)));
         Self {
+            owner_id: c_optional(passport.owner_id()),
             texts: passport.claims.iter().filter_map(text).collect(),
             json: c_text(&Value::Object(passport.claims).to_string()),
         }
@@ -111,6 +115,15 @@ pub unsafe extern "C" fn lime_passport_text_claim(
         let found = passport.texts.iter().find(|(known, _)| known == name);
         found.map_or(std::ptr::null(), |(_, value)| value.as_ptr())
     })
+}
+
+/// The LIME user who owns the agent: the claim "user_id" of today's passports, "owner_id" of earlier ones.
+///
+/// Returns: text that is valid until the passport is freed; NULL when it is not told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_passport_owner_id(passport: *const lime_passport) -> *const c_char {
+    // SAFETY: NULL or a live handle (the header's contract).
+    unsafe { get(passport, std::ptr::null(), |p| pointer(p.owner_id.as_ref())) }
 }
 
 /// Frees a passport. NULL is allowed.

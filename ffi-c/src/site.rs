@@ -48,7 +48,7 @@ fn state_number(state: StreamState) -> i32 {
 
 /// The client of a site's backend. Make one per site token and process; any number of threads may use it
 /// at once. Free it with lime_site_free().
-pub struct lime_site(LimeSite);
+pub struct lime_site(pub(crate) LimeSite);
 
 /// A login request that was just created. Free it with lime_login_request_free().
 pub struct lime_login_request {
@@ -139,7 +139,7 @@ pub type lime_login_event_callback = Option<
     ),
 >;
 
-/// Receives the result of lime_site_verify_passport_start(). `status` is LIME_OK and `passport` is
+/// Receives the result of lime_site_verify_passport_start() and lime_site_verify_binding_passport_start(). `status` is LIME_OK and `passport` is
 /// there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
 pub type lime_passport_callback = Option<
     unsafe extern "C" fn(

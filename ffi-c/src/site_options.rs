@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
-use lime_core::{PostRetry, Result, SiteConfig};
+use lime_core::{JwksForm, Platform, PostRetry, Result, SiteConfig};
 
 use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
@@ -12,6 +12,32 @@ use crate::strings::{flag, give, invalid, optional_text, set, take};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
+/// Works with the platform of the seed packages and with today's.
+pub const LIME_PLATFORM_AUTO: i32 = 0;
+/// The platform as lime-sites-sdk 1.0.1 and lime-agents-sdk 0.2.0 know it.
+pub const LIME_PLATFORM_SEED: i32 = 1;
+/// The platform as lime-sites-sdk 2.0.6 and lime-agents-sdk 3.0.2 know it.
+pub const LIME_PLATFORM_TODAY: i32 = 2;
+
+pub(crate) fn checked_platform(number: i32) -> Result<Platform> {
+    match number {
+        LIME_PLATFORM_AUTO => Ok(Platform::AUTO),
+        LIME_PLATFORM_SEED => Ok(Platform::SEED),
+        LIME_PLATFORM_TODAY => Ok(Platform::TODAY),
+        _ => Err(invalid("platform is no LIME_PLATFORM_ constant")),
+    }
+}
+
+/// Key documents that are taken: both forms.
+pub const LIME_JWKS_FORM_AUTO: i32 = 0;
+/// Key documents that are taken: those in an envelope, {"ok": true, "data": {"keys": [...]}}.
+pub const LIME_JWKS_FORM_ENVELOPE: i32 = 1;
+/// Key documents that are taken: bare ones, {"keys": [...]}.
+pub const LIME_JWKS_FORM_BARE: i32 = 2;
+
+/// Failed POSTs that are sent again: of the calls that the seed's platform has as LIME_POST_RETRY_SEED says, of later
+/// ones (bindings) as LIME_POST_RETRY_TODAY does.
+pub const LIME_POST_RETRY_AUTO: i32 = 0;
 /// Failed POSTs that are sent again: those answered by 408, 429, 500, 502, 503 or 504.
 pub const LIME_POST_RETRY_SEED: i32 = 1;
 /// Failed POSTs that are sent again: those answered by 408, 429 or 503.
@@ -19,6 +45,7 @@ pub const LIME_POST_RETRY_TODAY: i32 = 2;
 
 pub(crate) fn checked_post_retry(number: i32) -> Result<PostRetry> {
     match number {
+        LIME_POST_RETRY_AUTO => Ok(PostRetry::Auto),
         LIME_POST_RETRY_SEED => Ok(PostRetry::Seed),
         LIME_POST_RETRY_TODAY => Ok(PostRetry::Today),
         _ => Err(invalid("post_retry is no LIME_POST_RETRY_ constant")),
@@ -192,15 +219,60 @@ pub unsafe extern "C" fn lime_site_options_set_require_issuer(
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
-            options.config.require_issuer = flag(required, "required")?;
+            options.config.platform.require_issuer = flag(required, "required")?;
             Ok(())
         })
     }
 }
 
-/// Sets which failed POSTs are sent again: LIME_POST_RETRY_SEED (default) or LIME_POST_RETRY_TODAY.
+/// Sets which key documents of the platform are taken. Default: LIME_JWKS_FORM_AUTO, both forms.
 ///
-/// Parameters: `post_retry`: LIME_POST_RETRY_SEED or LIME_POST_RETRY_TODAY.
+/// Parameters: `jwks_form`: a LIME_JWKS_FORM_ constant.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_jwks_form(
+    options: *mut lime_site_options,
+    jwks_form: i32,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.platform.jwks_form = match jwks_form {
+                LIME_JWKS_FORM_AUTO => JwksForm::Auto,
+                LIME_JWKS_FORM_ENVELOPE => JwksForm::Envelope,
+                LIME_JWKS_FORM_BARE => JwksForm::Bare,
+                _ => return Err(invalid("jwks_form is no LIME_JWKS_FORM_ constant")),
+            };
+            Ok(())
+        })
+    }
+}
+
+/// Sets everything that differs between the platform's times at once: whether an issuer is required, which failed
+/// POSTs are sent again, which key documents are taken. What is set after it changes it again. Default:
+/// LIME_PLATFORM_AUTO, which works with all of them.
+///
+/// Parameters: `platform`: a LIME_PLATFORM_ constant.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_set_platform(
+    options: *mut lime_site_options,
+    platform: i32,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.platform = checked_platform(platform)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets which failed POSTs are sent again. Default: LIME_POST_RETRY_AUTO.
+///
+/// Parameters: `post_retry`: a LIME_POST_RETRY_ constant.
 ///
 /// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
 #[unsafe(no_mangle)]
@@ -211,7 +283,7 @@ pub unsafe extern "C" fn lime_site_options_set_post_retry(
     // SAFETY: NULL or a live object, as the header asks.
     unsafe {
         set(options, |options| {
-            options.config.post_retry = checked_post_retry(post_retry)?;
+            options.config.platform.post_retry = checked_post_retry(post_retry)?;
             Ok(())
         })
     }

@@ -14,6 +14,9 @@ impl State {
     pub(crate) fn authenticate_site(&self, token: Option<&str>) -> Result<&Site, Failure> {
         let token = token.map(str::trim).filter(|token| !token.is_empty());
         let token = token.ok_or(Failure::SITE_TOKEN_MISSING)?;
+        if self.settings.auth_unavailable {
+            return Err(Failure::SITE_TOKEN_AUTH_UNAVAILABLE);
+        }
         let site = self.site_by_token(token).ok_or(Failure::SITE_TOKEN_INVALID)?;
         if site.suspended {
             return Err(Failure::SITE_SUSPENDED);
@@ -25,7 +28,15 @@ impl State {
     pub(crate) fn authenticate_agent(&self, token: Option<&str>) -> Result<&Agent, Failure> {
         let token = token.map(str::trim).filter(|token| !token.is_empty());
         let token = token.ok_or(Failure::MISSING_AGENT_TOKEN)?;
-        self.agent_by_token(token).ok_or(Failure::INVALID_AGENT_TOKEN)
+        if self.settings.auth_unavailable {
+            return Err(Failure::AUTH_UNAVAILABLE);
+        }
+        match self.agent_by_token(token) {
+            None => Err(Failure::INVALID_AGENT_TOKEN),
+            Some(agent) if agent.inactive => Err(Failure::AGENT_INACTIVE),
+            Some(agent) if agent.user_suspended => Err(Failure::AGENT_USER_SUSPENDED),
+            Some(agent) => Ok(agent),
+        }
     }
 
     /// An agent's profile in the form that the settings ask for.
@@ -82,9 +93,29 @@ impl Core {
     }
 
     pub(crate) fn add_agent(&self, profile: NewAgent) -> Agent {
-        let agent =
-            Agent { agent_id: ids::uuid(), agent_token: ids::agent_token(), owner_id: ids::uuid(), profile };
+        let agent = Agent {
+            agent_id: ids::uuid(),
+            agent_token: ids::agent_token(),
+            owner_id: ids::uuid(),
+            inactive: false,
+            user_suspended: false,
+            profile,
+        };
         self.change(|state| state.insert_agent(agent.clone()));
         agent
+    }
+
+    /// Changes whether an agent is let in.
+    pub(crate) fn change_agent(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut Agent),
+    ) -> Result<Agent, ControlError> {
+        self.change(|state| {
+            let agent =
+                state.agents.get_mut(id).ok_or_else(|| ControlError::not_found("there is no such agent"))?;
+            change(agent);
+            Ok(agent.clone())
+        })
     }
 }

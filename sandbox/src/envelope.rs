@@ -41,6 +41,23 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, "MISSING_AGENT_TOKEN", "The X-Agent-Token header is missing");
     pub(crate) const INVALID_AGENT_TOKEN: Self =
         Self::new(StatusCode::UNAUTHORIZED, "INVALID_AGENT_TOKEN", "The agent token is not known");
+    pub(crate) const SITE_TOKEN_AUTH_UNAVAILABLE: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "SITE_TOKEN_AUTH_UNAVAILABLE",
+        "Site tokens cannot be looked at right now",
+    );
+    pub(crate) const AUTH_UNAVAILABLE: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "AUTH_UNAVAILABLE",
+        "Agent tokens cannot be looked at right now",
+    );
+    pub(crate) const AGENT_INACTIVE: Self =
+        Self::new(StatusCode::FORBIDDEN, "AGENT_INACTIVE", "The agent was switched off by its owner");
+    pub(crate) const AGENT_USER_SUSPENDED: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "AGENT_USER_SUSPENDED",
+        "The account of the agent's owner is suspended",
+    );
     pub(crate) const REQUEST_NOT_FOUND: Self = Self::new(
         StatusCode::NOT_FOUND,
         "SITE_LOGIN_REQUEST_NOT_FOUND",
@@ -52,6 +69,19 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_POW", "The proof of work does not fit the challenge");
     pub(crate) const CONFLICT: Self =
         Self::new(StatusCode::CONFLICT, "SITE_LOGIN_CONFLICT", "The login request has already been approved");
+    pub(crate) const INVALID_REDIRECT_URI: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "VALIDATION_ERROR",
+        "redirect_uri must be an absolute https URL (in the sandbox also http on this machine) without a \
+         fragment, a user name and a binding_code",
+    );
+    pub(crate) const MISSING_BINDING_CODE: Self =
+        Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "The body has no binding_code");
+    pub(crate) const INVALID_BINDING_CODE: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "INVALID_BINDING_CODE",
+        "The binding code is unknown, used, expired or another site's",
+    );
     pub(crate) const INVALID_JSON: Self =
         Self::new(StatusCode::BAD_REQUEST, "INVALID_JSON", "The body is not a JSON object");
     pub(crate) const NOT_FOUND: Self =

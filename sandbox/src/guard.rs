@@ -6,11 +6,15 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderMap, HeaderValue, Method, header};
 
+/// What a call of a page carries.
+pub(crate) const TOKEN: &str = "x-sandbox-token";
+
+const FOREIGN_HOST: &str = "the Host header must be 127.0.0.1, localhost or [::1] with the sandbox's port";
+
 /// Why a request may not use the control API, or see the page, if it may not.
 pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
-    let host = headers.get(header::HOST).and_then(text);
-    if !host.is_some_and(|host| is_own_authority(host, port)) {
-        return Some("the Host header must be 127.0.0.1, localhost or [::1] with the sandbox's port");
+    if !has_own_host(headers, port) {
+        return Some(FOREIGN_HOST);
     }
     // A request has one origin; several headers are somebody trying something.
     for origin in headers.get_all(header::ORIGIN) {
@@ -26,6 +30,23 @@ pub(crate) fn refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
     None
 }
 
+/// Why the connect page may not be opened, if it may not. Any site may send its people there, but a page in a frame
+/// could be covered, and a script has nothing to look for in it.
+pub(crate) fn navigation_refusal(headers: &HeaderMap, port: u16) -> Option<&'static str> {
+    if !has_own_host(headers, port) {
+        return Some(FOREIGN_HOST);
+    }
+    let is = |name: &str, wanted: &str| headers.get_all(name).iter().all(|value| value == wanted);
+    if !is("sec-fetch-mode", "navigate") || !is("sec-fetch-dest", "document") {
+        return Some("the connect page opens as a page of its own only");
+    }
+    None
+}
+
+fn has_own_host(headers: &HeaderMap, port: u16) -> bool {
+    headers.get(header::HOST).and_then(text).is_some_and(|host| is_own_authority(host, port))
+}
+
 /// Why a call of the control API may not change anything, if it may not.
 ///
 /// A program may. What comes from a browser must show that it comes from the sandbox's own page,
@@ -37,7 +58,7 @@ pub(crate) fn write_refusal(method: &Method, headers: &HeaderMap, token: &str) -
     if !headers.contains_key(header::ORIGIN) && !headers.contains_key("sec-fetch-site") {
         return None;
     }
-    let given = headers.get("x-sandbox-token").map(HeaderValue::as_bytes).unwrap_or_default();
+    let given = headers.get(TOKEN).map(HeaderValue::as_bytes).unwrap_or_default();
     match verify_slices_are_equal(given, token.as_bytes()) {
         Ok(()) => None,
         Err(_) => Some("a browser's call needs the X-Sandbox-Token of the sandbox's page"),
@@ -66,6 +87,33 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         refusal(&headers, 8080).is_none()
+    }
+
+    #[test]
+    fn pages_open_as_pages_only() {
+        let check = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.append("host", HeaderValue::from_static("127.0.0.1:8080"));
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            navigation_refusal(&headers, 8080).is_none()
+        };
+        assert!(check(&[]));
+        assert!(check(&[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document")
+        ]));
+        for bad in [
+            &[("host", "evil.example:8080")][..],
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")],
+            &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+            &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")],
+        ] {
+            assert!(!check(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -56,6 +56,16 @@ pub(crate) fn webhook_secret() -> String {
     format!("whsec_sandbox_{}", hex(&random::<16>()))
 }
 
+/// The id of a binding.
+pub(crate) fn binding_id() -> String {
+    format!("br_{}", hex(&random::<16>()))
+}
+
+/// A code that a binding is exchanged by. It is guessed by nobody.
+pub(crate) fn binding_code() -> String {
+    format!("bc_{}", base64url(&random::<32>()))
+}
+
 /// Base64url without padding, as JOSE wants it.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

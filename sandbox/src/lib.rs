@@ -26,6 +26,7 @@
 
 mod accounts;
 mod api;
+mod binding;
 mod clock;
 mod connection;
 mod control;
@@ -44,6 +45,7 @@ mod page;
 mod passport;
 mod pow;
 mod received;
+mod redirect_uri;
 mod routes;
 mod sandbox;
 mod server;
@@ -52,6 +54,7 @@ mod settings;
 mod sse;
 mod state;
 
+pub use binding::{BindingCompletion, BindingRequest, BindingStatus};
 pub use clock::{ClockChange, ClockState};
 pub use error::ControlError;
 pub use events::{SiteStreams, Streams};

@@ -1,4 +1,4 @@
-//! Passports: the RS256 JWTs that tell a site which agent has logged in.
+//! Passports: the RS256 JWTs that tell a site which agent has logged in, or which one a person has connected.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,8 @@ use crate::state::Agent;
 
 /// The audience of a site-login passport.
 const AUDIENCE: &str = "lime-site-login";
+/// The audience of a binding passport.
+const BINDING_AUDIENCE: &str = "lime-binding";
 
 /// A signed passport and the second at which it runs out.
 #[derive(Debug, Clone)]
@@ -30,17 +32,7 @@ pub(crate) fn mint(
 ) -> Option<Passport> {
     let iat = now.as_second();
     let exp = iat.saturating_add(settings.passport_ttl_seconds);
-    let mut claims = Map::new();
-    if settings.issuer {
-        let issuer = settings.issuer_override.as_deref().unwrap_or(origin);
-        claims.insert("iss".into(), issuer.into());
-    }
-    claims.insert("sub".into(), agent.agent_id.as_str().into());
-    claims.insert("aud".into(), AUDIENCE.into());
-    claims.insert("iat".into(), iat.into());
-    claims.insert("nbf".into(), iat.into());
-    claims.insert("exp".into(), exp.into());
-    claims.insert("jti".into(), ids::uuid().into());
+    let mut claims = common(settings, origin, agent, AUDIENCE, iat, exp);
     claims.insert("request_id".into(), request_id.into());
     claims.insert("site_id".into(), site_id.into());
     if settings.profile_form != ProfileForm::Today {
@@ -49,6 +41,53 @@ pub(crate) fn mint(
     if settings.profile_form != ProfileForm::Seed {
         claims.insert("user_id".into(), agent.owner_id.as_str().into());
     }
+    Some(Passport { jwt: signed(key, claims)?, exp })
+}
+
+/// Mints a passport for one binding. `None` when the library refuses to sign.
+pub(crate) fn mint_binding(
+    key: &SigningKey,
+    settings: &Settings,
+    origin: &str,
+    now: Timestamp,
+    agent: &Agent,
+    binding_id: &str,
+    site_id: &str,
+) -> Option<String> {
+    let iat = now.as_second();
+    let exp = iat.saturating_add(settings.binding_passport_ttl_seconds);
+    let mut claims = common(settings, origin, agent, BINDING_AUDIENCE, iat, exp);
+    claims.insert("binding_id".into(), binding_id.into());
+    claims.insert("site_id".into(), site_id.into());
+    // There were no bindings when owners were called by the other name.
+    claims.insert("user_id".into(), agent.owner_id.as_str().into());
+    signed(key, claims)
+}
+
+/// The claims that all passports have.
+fn common(
+    settings: &Settings,
+    origin: &str,
+    agent: &Agent,
+    audience: &str,
+    iat: i64,
+    exp: i64,
+) -> Map<String, Value> {
+    let mut claims = Map::new();
+    if settings.issuer {
+        let issuer = settings.issuer_override.as_deref().unwrap_or(origin);
+        claims.insert("iss".into(), issuer.into());
+    }
+    claims.insert("sub".into(), agent.agent_id.as_str().into());
+    claims.insert("aud".into(), audience.into());
+    claims.insert("iat".into(), iat.into());
+    claims.insert("nbf".into(), iat.into());
+    claims.insert("exp".into(), exp.into());
+    claims.insert("jti".into(), ids::uuid().into());
+    claims
+}
+
+fn signed(key: &SigningKey, claims: Map<String, Value>) -> Option<String> {
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": key.kid});
     let mut jwt = format!(
         "{}.{}",
@@ -58,5 +97,5 @@ pub(crate) fn mint(
     let signature = key.sign(jwt.as_bytes())?;
     jwt.push('.');
     jwt.push_str(&ids::base64url(&signature));
-    Some(Passport { jwt, exp })
+    Some(jwt)
 }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::binding::{BindingCompletion, BindingRequest};
 use crate::clock::{ClockChange, ClockState};
 use crate::error::ControlError;
 use crate::events::{End, Streams};
@@ -246,6 +247,24 @@ impl Sandbox {
         self.core.add_agent(profile)
     }
 
+    /// Switches an agent off, as its owner would (its token answers `AGENT_INACTIVE`), or on again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such agent.
+    pub fn deactivate_agent(&self, agent_id: &str, inactive: bool) -> Result<Agent, ControlError> {
+        self.core.change_agent(agent_id, |agent| agent.inactive = inactive)
+    }
+
+    /// Suspends the account of an agent's owner (its token answers `AGENT_USER_SUSPENDED`) or lets it in again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such agent.
+    pub fn suspend_user(&self, agent_id: &str, suspended: bool) -> Result<Agent, ControlError> {
+        self.core.change_agent(agent_id, |agent| agent.user_suspended = suspended)
+    }
+
     /// The settings.
     pub fn settings(&self) -> Settings {
         self.core.read(|state| state.settings.clone())
@@ -306,6 +325,43 @@ impl Sandbox {
     /// There is no such request, or it is not pending.
     pub fn expire(&self, id: &str) -> Result<LoginRequest, ControlError> {
         self.core.force_expire(id)
+    }
+
+    /// All bindings, oldest first.
+    pub fn bindings(&self) -> Vec<BindingRequest> {
+        self.core.read(|state| state.show_bindings(&self.core.origin))
+    }
+
+    /// One binding.
+    ///
+    /// # Errors
+    ///
+    /// There is no such binding.
+    pub fn binding(&self, id: &str) -> Result<BindingRequest, ControlError> {
+        self.core.read(|state| state.shown_binding(&self.core.origin, id))
+    }
+
+    /// Does what the person at the connect page does: picks an agent, the first one unless another is named, and is
+    /// sent back.
+    ///
+    /// # Errors
+    ///
+    /// There is no such binding or agent, the binding is not pending, or the agent is not let in.
+    pub fn complete_binding(
+        &self,
+        id: &str,
+        agent_id: Option<&str>,
+    ) -> Result<BindingCompletion, ControlError> {
+        self.core.complete_binding(id, agent_id)
+    }
+
+    /// Expires a binding ahead of its time: for the person, or once they are done, for the exchange of the code.
+    ///
+    /// # Errors
+    ///
+    /// There is no such binding, or it was exchanged or is expired already.
+    pub fn expire_binding(&self, id: &str) -> Result<BindingRequest, ControlError> {
+        self.core.expire_binding(id)
     }
 
     /// Signs with another key from now on and returns its `kid`. The old keys stay published

@@ -106,6 +106,16 @@ impl App {
                 None => page::page(&self.core),
             });
         }
+        if page::connect::owns(path) {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+                return Ok(page::keep_private(control::unreadable()));
+            };
+            let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+            let body = body.to_bytes();
+            let answer = page::connect::answer(&self.core, &parts.method, path, query, &parts.headers, &body);
+            return Ok(page::keep_private(answer));
+        }
         let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT).collect().await {
             Ok(body) => Some(body.to_bytes()),

@@ -72,6 +72,7 @@ pub enum DateForm {
 /// Everything that can be switched at run time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // switches, each for itself
 pub struct Settings {
     /// The form of the key document.
     pub jwks_form: JwksForm,
@@ -85,6 +86,8 @@ pub struct Settings {
     pub issuer: bool,
     /// Another `iss` than the sandbox's own origin.
     pub issuer_override: Option<String>,
+    /// Whether there are bindings: the seed's platform had none.
+    pub bindings: bool,
     /// Leading zero bits that a proof of work needs. Above 256 nothing is a proof:
     /// for tests of clients that must refuse to try.
     pub pow_difficulty: i64,
@@ -92,6 +95,12 @@ pub struct Settings {
     pub request_ttl_seconds: f64,
     /// `exp − iat` of a passport. Above 120 clients must refuse it.
     pub passport_ttl_seconds: i64,
+    /// Life of a binding, until the person has picked an agent.
+    pub binding_ttl_seconds: f64,
+    /// Life of the code that the person is sent back with.
+    pub binding_code_ttl_seconds: f64,
+    /// `exp − iat` of a binding passport. Above 60 clients must refuse it.
+    pub binding_passport_ttl_seconds: i64,
     /// Real time between two keepalives of an event stream.
     pub keepalive_seconds: f64,
     /// Life of an approval.
@@ -104,6 +113,8 @@ pub struct Settings {
     pub webhook_timeout_seconds: f64,
     /// Whether `Idempotency-Key` is honoured. Off by default, because the platform may ignore it.
     pub idempotency: bool,
+    /// Whether LIME cannot look at tokens: each one answers `SITE_TOKEN_AUTH_UNAVAILABLE` or `AUTH_UNAVAILABLE`.
+    pub auth_unavailable: bool,
 }
 
 impl Settings {
@@ -116,15 +127,20 @@ impl Settings {
             date_form: DateForm::Z,
             issuer: true,
             issuer_override: None,
+            bindings: true,
             pow_difficulty: 15,
             request_ttl_seconds: 300.0,
             passport_ttl_seconds: 120,
+            binding_ttl_seconds: 600.0,
+            binding_code_ttl_seconds: 60.0,
+            binding_passport_ttl_seconds: 60,
             keepalive_seconds: 15.0,
             approval_ttl_seconds: 3600.0,
             long_poll_seconds: 25.0,
             webhook_retry_seconds: vec![0.5, 2.0, 8.0],
             webhook_timeout_seconds: 5.0,
             idempotency: false,
+            auth_unavailable: false,
         };
         settings.set_platform(platform);
         settings
@@ -132,6 +148,7 @@ impl Settings {
 
     /// Switches every wire form at once; numbers stay.
     pub fn set_platform(&mut self, platform: Platform) {
+        self.bindings = platform != Platform::Seed;
         (self.jwks_form, self.pow_digest, self.profile_form, self.issuer) = match platform {
             Platform::Seed => (JwksForm::Envelope, PowDigest::Seed, ProfileForm::Seed, false),
             Platform::Today => (JwksForm::Bare, PowDigest::Today, ProfileForm::Today, true),
@@ -172,6 +189,15 @@ impl Settings {
         let year = 0.0..=YEAR_SECONDS;
         if !year.contains(&self.request_ttl_seconds) {
             return Err(ControlError::invalid("request_ttl_seconds must be between 0 and a year"));
+        }
+        if !year.contains(&self.binding_ttl_seconds) {
+            return Err(ControlError::invalid("binding_ttl_seconds must be between 0 and a year"));
+        }
+        if !year.contains(&self.binding_code_ttl_seconds) {
+            return Err(ControlError::invalid("binding_code_ttl_seconds must be between 0 and a year"));
+        }
+        if self.binding_passport_ttl_seconds.abs() > 366 * 86_400 {
+            return Err(ControlError::invalid("binding_passport_ttl_seconds must be within a year"));
         }
         if !year.contains(&self.approval_ttl_seconds) {
             return Err(ControlError::invalid("approval_ttl_seconds must be between 0 and a year"));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use crate::binding::Binding;
 use crate::clock::Clock;
 use crate::events::{Event, Stream};
 use crate::faults::FaultPlan;
@@ -45,6 +46,12 @@ pub struct Agent {
     pub agent_token: String,
     /// The UUID of the person who owns it.
     pub owner_id: String,
+    /// Whether its token answers `AGENT_INACTIVE`: its owner has switched it off.
+    #[serde(default)]
+    pub inactive: bool,
+    /// Whether its token answers `AGENT_USER_SUSPENDED`: its owner's account is suspended.
+    #[serde(default)]
+    pub user_suspended: bool,
     /// The rest of its profile.
     #[serde(flatten)]
     pub profile: NewAgent,
@@ -75,6 +82,8 @@ pub struct NewAgent {
 pub(crate) enum IdempotencyKey {
     Create { site_id: String, key: String },
     Approve { agent_id: String, request_id: String, key: String },
+    CreateBinding { site_id: String, key: String },
+    ExchangeBinding { site_id: String, key: String },
 }
 
 /// The state proper.
@@ -92,6 +101,13 @@ pub(crate) struct State {
     pub(crate) login_order: Vec<String>,
     /// The pending ones by expiry, so that looking for expired ones is cheap.
     pub(crate) pending: BTreeSet<(Timestamp, String)>,
+    pub(crate) bindings: HashMap<String, Binding>,
+    /// Bindings in the order of their creation.
+    pub(crate) binding_order: Vec<String>,
+    /// Those that can still expire, by expiry.
+    pub(crate) open_bindings: BTreeSet<(Timestamp, String)>,
+    /// The codes that can be exchanged, and their bindings.
+    pub(crate) binding_codes: HashMap<String, String>,
     /// Stored success data for repeated keys.
     pub(crate) idempotent: HashMap<IdempotencyKey, Value>,
     /// Events that no stream has taken yet, oldest first.
@@ -121,6 +137,10 @@ impl State {
             logins: HashMap::new(),
             login_order: Vec::new(),
             pending: BTreeSet::new(),
+            bindings: HashMap::new(),
+            binding_order: Vec::new(),
+            open_bindings: BTreeSet::new(),
+            binding_codes: HashMap::new(),
             idempotent: HashMap::new(),
             undelivered: BTreeMap::new(),
             next_event: 0,
@@ -141,6 +161,8 @@ impl State {
             agent_id: start.agent_id.clone(),
             agent_token: start.agent_token.clone(),
             owner_id: start.owner_id.clone(),
+            inactive: false,
+            user_suspended: false,
             profile: NewAgent {
                 display_name: Some("Sandbox agent".into()),
                 avatar_url: None,
@@ -172,8 +194,8 @@ impl State {
 
     /// Lets what is due happen, on both platforms. Returns whether anything did.
     fn settle_due(&mut self) -> bool {
-        // Both, whether the first had anything or not.
-        self.expire_due() | self.settle_approvals()
+        // All of them, whether the first had anything or not.
+        self.expire_due() | self.expire_bindings() | self.settle_approvals()
     }
 
     /// Real time until a date; nothing while the clock stands still.
@@ -188,7 +210,10 @@ impl State {
 
     /// Real time until the next thing that happens by itself.
     fn until_next_due(&self) -> Option<Duration> {
-        [self.until_next_expiry(), self.until_next_settlement()].into_iter().flatten().min()
+        [self.until_next_expiry(), self.until_next_binding_expiry(), self.until_next_settlement()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use lime_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -53,6 +54,50 @@ async fn sites_and_agents() {
     assert_eq!(suspended["suspended"], true);
     let resumed = control(&sandbox, "POST", &format!("/sites/{site_id}/resume"), Value::Null).await;
     assert_eq!(resumed["suspended"], false);
+}
+
+/// What an agent's profile call answers: status and code.
+async fn profile_of(sandbox: &Sandbox, token: &str) -> (u16, Value) {
+    let answer =
+        call(sandbox.port(), "GET", "/api/v1/core/agents/me/profile", &[("x-agent-token", token)], b"").await;
+    (answer.status, answer.json()["error"]["code"].clone())
+}
+
+#[tokio::test]
+async fn agents_that_are_not_let_in() {
+    let sandbox = sandbox().await;
+    let agent = sandbox.add_agent(lime_sandbox::NewAgent::default());
+    let (other, token) = (sandbox.agent_token().to_owned(), agent.agent_token.as_str());
+    let switch = async |call: &str| {
+        control(&sandbox, "POST", &format!("/agents/{}/{call}", agent.agent_id), Value::Null).await
+    };
+    assert_eq!(profile_of(&sandbox, token).await, (200, Value::Null));
+    assert_eq!(switch("suspend-user").await["user_suspended"], true);
+    assert_eq!(profile_of(&sandbox, token).await, (403, json!("AGENT_USER_SUSPENDED")));
+    // The agent itself is looked at first.
+    assert_eq!(switch("deactivate").await["inactive"], true);
+    assert_eq!(profile_of(&sandbox, token).await, (403, json!("AGENT_INACTIVE")));
+    assert_eq!(profile_of(&sandbox, &other).await, (200, Value::Null));
+    switch("activate").await;
+    switch("resume-user").await;
+    assert_eq!(profile_of(&sandbox, token).await, (200, Value::Null));
+    let nobody = call(sandbox.port(), "POST", "/_sandbox/agents/nobody/deactivate", &[], b"").await;
+    assert_eq!(nobody.status, 404);
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_looked_at() {
+    let sandbox = sandbox().await;
+    control(&sandbox, "PUT", "/settings", json!({"auth_unavailable": true})).await;
+    let token = sandbox.agent_token();
+    assert_eq!(profile_of(&sandbox, token).await, (503, json!("AUTH_UNAVAILABLE")));
+    assert_eq!(profile_of(&sandbox, "").await, (401, json!("MISSING_AGENT_TOKEN")));
+    let path = "/api/v1/modules/agent-login/requests";
+    let answer = call(sandbox.port(), "POST", path, &[("x-site-token", sandbox.site_token())], b"{}").await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (503, &json!("SITE_TOKEN_AUTH_UNAVAILABLE"))
+    );
 }
 
 #[tokio::test]

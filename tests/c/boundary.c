@@ -420,6 +420,9 @@ static void unknown_numbers(void) {
         CHECK(lime_sesame_get(sesame, "x", wrong[at], &approval, NULL) == INVALID);
         CHECK(lime_sesame_get_start(sesame, "x", wrong[at], on_decision, &probe, drop, NULL, NULL) == INVALID);
         CHECK(lime_site_options_set_post_retry(site_options, wrong[at]) == INVALID);
+        CHECK(lime_site_options_set_platform(site_options, wrong[at]) == INVALID);
+        CHECK(lime_site_options_set_jwks_form(site_options, wrong[at]) == INVALID);
+        CHECK(lime_agent_options_set_platform(agent_options, wrong[at]) == INVALID);
         CHECK(lime_site_options_set_require_issuer(site_options, wrong[at]) == INVALID);
         CHECK(lime_site_options_set_log_callback(site_options, wrong[at], NULL, &probe, drop) == INVALID);
         CHECK(lime_agent_options_set_post_retry(agent_options, wrong[at]) == INVALID);

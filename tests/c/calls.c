@@ -21,6 +21,8 @@ static struct {
     lime_login_request *lime_login_request;
     lime_login_request_status *lime_login_request_status;
     lime_login_event *lime_login_event;
+    lime_binding_request *lime_binding_request;
+    lime_binding_exchange *lime_binding_exchange;
     lime_passport *lime_passport;
     lime_agent_options *lime_agent_options;
     lime_agent *lime_agent;
@@ -124,6 +126,10 @@ static void make_all(void) {
     CHECK(lime_site_wait_for_login(live.lime_site, id, LIME_WAIT_FOREVER, &live.lime_login_event, NULL) == LIME_OK);
     const char *jwt = lime_login_event_passport(live.lime_login_event);
     CHECK(lime_site_verify_passport(live.lime_site, jwt, id, 1, &live.lime_passport, NULL) == LIME_OK);
+    CHECK(lime_site_create_binding_request(live.lime_site, "https://shop.example/", &live.lime_binding_request, NULL) ==
+          LIME_OK);
+    /* The platform takes any code here: calls.py has told it to. */
+    CHECK(lime_site_exchange_binding_code(live.lime_site, "bc_any", &live.lime_binding_exchange, NULL) == LIME_OK);
     CHECK(lime_agent_get_profile(live.lime_agent, &live.lime_agent_profile, NULL) == LIME_OK);
     CHECK(lime_approval_request_new("a.b", "A and b", &live.lime_approval_request, NULL) == LIME_OK);
     CHECK(lime_sesame_trigger(live.lime_sesame, live.lime_approval_request, &live.lime_approval, NULL) == LIME_OK);
@@ -151,6 +157,8 @@ static void free_all(void) {
     lime_login_request_free(live.lime_login_request);
     lime_login_request_status_free(live.lime_login_request_status);
     lime_login_event_free(live.lime_login_event);
+    lime_binding_request_free(live.lime_binding_request);
+    lime_binding_exchange_free(live.lime_binding_exchange);
     lime_passport_free(live.lime_passport);
     lime_agent_options_free(live.lime_agent_options);
     lime_agent_free(live.lime_agent);

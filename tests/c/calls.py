@@ -24,6 +24,8 @@ NUMBERS = {
     "level": "LIME_LOG_INFO",
     "digest": "LIME_POW_DIGEST_SEED",
     "post_retry": "LIME_POST_RETRY_SEED",
+    "platform": "LIME_PLATFORM_AUTO",
+    "jwks_form": "LIME_JWKS_FORM_BARE",
     "required": "0",
     "require_issuer": "0",
     "wait_for_decision": "0",

@@ -59,6 +59,8 @@ COMPLETION(on_request, lime_login_request)
 COMPLETION(on_found, lime_login_request_status)
 COMPLETION(on_event, lime_login_event)
 COMPLETION(on_passport, lime_passport)
+COMPLETION(on_binding, lime_binding_request)
+COMPLETION(on_exchange, lime_binding_exchange)
 COMPLETION(on_result, lime_approval_result)
 COMPLETION(on_profile, lime_agent_profile)
 COMPLETION(on_approval, lime_approval)
@@ -164,6 +166,19 @@ static int32_t start_verify(void *site, struct scene *scene) {
                                            OPERATION(scene));
 }
 
+static int32_t start_binding(void *site, struct scene *scene) {
+    return lime_site_create_binding_request_start(site, "https://shop.example/", on_binding, OPERATION(scene));
+}
+
+static int32_t start_exchange(void *site, struct scene *scene) {
+    return lime_site_exchange_binding_code_start(site, "bc_nobody", on_exchange, OPERATION(scene));
+}
+
+static int32_t start_verify_binding(void *site, struct scene *scene) {
+    return lime_site_verify_binding_passport_start(site, "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", NULL, 0, on_passport,
+                                                   OPERATION(scene));
+}
+
 static int32_t start_login(void *agent, struct scene *scene) {
     return lime_agent_login_start(agent, "lr_nobody", on_result, OPERATION(scene));
 }
@@ -267,6 +282,9 @@ static const struct kind kinds[] = {
     {"lime_site_read_login_request_start", make_site, start_read, NULL, OF_SITE, CALL},
     {"lime_site_wait_for_login_start", make_site, start_wait, start_long_wait, OF_SITE, CALL},
     {"lime_site_verify_passport_start", make_site, start_verify, NULL, OF_SITE, CALL},
+    {"lime_site_create_binding_request_start", make_site, start_binding, NULL, OF_SITE, CALL},
+    {"lime_site_exchange_binding_code_start", make_site, start_exchange, NULL, OF_SITE, CALL},
+    {"lime_site_verify_binding_passport_start", make_site, start_verify_binding, NULL, OF_SITE, CALL},
     {"lime_site_on_login", make_site, start_handling_logins, NULL, OF_SITE, HANDLER},
     {"lime_site_on_login_event", make_site, start_handling_events, NULL, OF_SITE, HANDLER},
     {"lime_site_on_state", make_site, start_handling_states, NULL, OF_SITE, HANDLER},

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
@@ -240,13 +241,17 @@ def headers(tests: Tests) -> None:
     programs = re.findall(r"^  #include.*?^  }$", "\n".join(lines), re.MULTILINE | re.DOTALL)
     piece = re.search(r"^  const char \*names.*?^$", "\n".join(lines), re.MULTILINE | re.DOTALL)
     programs.append(CGI % piece[0])
+    piece = re.search(
+        r"^  // The person wants it.*?^  connect\(.*?$", "\n".join(lines), re.MULTILINE | re.DOTALL
+    )
+    programs.append(BINDING % piece[0])
     for number, text in enumerate(programs):
         source = BUILD / f"manual_{number}.c"
         source.write_text(text + "\n")
         command = [tests.compilers[0], "-std=c11", *WARNINGS, f"-I{ROOT / 'include'}", str(source)]
         link = ["-o", str(source.with_suffix("")), f"-L{tests.library}", "-llime"]
         tests.step(f"header:manual-program-{number}", [*command, *link])
-    tests.result("header:manual-programs", None if len(programs) == 3 else f"there are {len(programs)}")
+    tests.result("header:manual-programs", None if len(programs) == 4 else f"there are {len(programs)}")
 
 
 # What the piece in the manual is a piece of.
@@ -265,6 +270,34 @@ int32_t verify(const lime_webhook_verifier *verifier, const void *body, size_t l
 }
 
 int main(void) { return verify(NULL, NULL, 0) == LIME_ERROR_INVALID_ARGUMENT ? 0 : 1; }
+"""
+
+
+BINDING = """
+#include <lime.h>
+#include <stddef.h>
+
+static void keep_in_session(const char *id) { (void)id; }
+static void redirect_to(const char *url) { (void)url; }
+static const char *id_of_session(void) { return "br_1"; }
+static void connect(const char *agent_id) { (void)agent_id; }
+
+int32_t bind_agent(const lime_site *site, const char *code) {
+    lime_binding_request *request = NULL;
+    lime_binding_exchange *exchange = NULL;
+    lime_passport *passport = NULL;
+    lime_error *error = NULL;
+    int32_t status = LIME_OK;
+    if (!site) return LIME_ERROR_INVALID_ARGUMENT;
+%s
+    lime_error_free(error);
+    lime_passport_free(passport);
+    lime_binding_exchange_free(exchange);
+    lime_binding_request_free(request);
+    return status;
+}
+
+int main(void) { return bind_agent(NULL, NULL) == LIME_ERROR_INVALID_ARGUMENT ? 0 : 1; }
 """
 
 
@@ -336,6 +369,9 @@ def calls(tests: Tests) -> None:
     program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        exchanged = {"ok": True, "data": {"passport": "a.b.c"}}
+        rule = {"route": "exchange_binding", "status": 200, "body": exchanged, "count": 0}
+        sandbox.control("POST", "/faults", rule)
         tests.run("calls", [str(program)], expected=ids, environment=sandbox.environment)
 
 
@@ -513,6 +549,47 @@ def request_expires(sandbox: Sandbox) -> None:
     ]
     for request in pending:
         sandbox.control("POST", f"/login-requests/{request['login_request_id']}/expire")
+
+
+def bindings(tests: Tests) -> None:
+    """The story of an agent that is connected with an account, and of agents that are not let in."""
+    program = tests.compile(HERE / "bindings.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        story(tests, "bindings", program, sandbox, PERSON)
+
+
+def completes(sandbox: Sandbox, binding_id: str) -> str:
+    return sandbox.control("POST", f"/bindings/{binding_id}/complete", {})["binding_code"]
+
+
+def agent_is(what: str) -> Callable[[Sandbox], None]:
+    def change(sandbox: Sandbox) -> None:
+        first = sandbox.control("GET", "/info")["agent_id"]
+        sandbox.control("POST", f"/agents/{first}/{what}")
+
+    return change
+
+
+def settings_are(settings: dict) -> Callable[[Sandbox], None]:
+    def change(sandbox: Sandbox) -> None:
+        sandbox.control("PATCH", "/settings", settings)
+
+    return change
+
+
+def loses_an_answer(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/faults", {"route": "exchange_binding", "action": "drop_after"})
+
+
+# Where the person comes in, and what the platform then does with agents and tokens.
+PERSON = {
+    "complete": completes,
+    "lose-answer": loses_an_answer,
+    "bare-keys-no-issuer": settings_are({"jwks_form": "bare", "issuer": False}),
+    "suspend-user": agent_is("suspend-user"),
+    "deactivate": agent_is("deactivate"),
+    "no-auth": settings_are({"auth_unavailable": True}),
+}
 
 
 def sesame(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
@@ -850,6 +927,7 @@ GROUPS = (
         guest,
         transport,
         login,
+        bindings,
         sesame,
         examples,
     ),
@@ -857,8 +935,20 @@ GROUPS = (
 )
 # With a library that was built for them, and with the feature test-panic.
 SANITIZED = {
-    "address": (vectors, boundary, calls, lifecycle, transport, login, sesame, examples, panics, faults),
-    "thread": (boundary, calls, lifecycle, transport, login, sesame, panics, faults),
+    "address": (
+        vectors,
+        boundary,
+        calls,
+        lifecycle,
+        transport,
+        login,
+        bindings,
+        sesame,
+        examples,
+        panics,
+        faults,
+    ),
+    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, panics, faults),
 }
 
 

@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-FILES = ("pow", "passports", "sse", "envelopes", "timestamps", "webhooks")
+FILES = ("pow", "passports", "bindings", "sse", "envelopes", "timestamps", "webhooks")
 
 STRUCTS = """\
 /* Made by tests/c/tables.py. */
@@ -23,6 +23,15 @@ struct passport_case {
     const char *id, *jwt, *jwks;
     size_t jwks_length;
     const char *api_root, *expected_request_id;
+    int32_t require_issuer;
+    double now;
+    int32_t error;
+    const char *contains;
+};
+struct binding_case {
+    const char *id, *jwt, *jwks;
+    size_t jwks_length;
+    const char *api_root, *expected_binding_id;
     int32_t require_issuer;
     double now;
     int32_t error;
@@ -124,7 +133,7 @@ class Vectors:
         self.files = {name: json.loads((folder / f"{name}.json").read_text()) for name in FILES}
         self.ids = [f"{name}.json:{case['id']}" for name in FILES for case in self.files[name]["cases"]]
         self.outcomes: dict[str, object] = {}
-        for name in ("passports", "envelopes"):
+        for name in ("passports", "bindings", "envelopes"):
             for case in self.files[name]["cases"]:
                 expect = case["expect"]
                 if "error" not in expect:
@@ -157,22 +166,26 @@ class Vectors:
         )
 
     def _passports(self, file: dict) -> str:
-        documents = {name: json.dumps(document).encode() for name, document in file["jwks"].items()}
-        numbers = {name: number for number, name in enumerate(documents)}
-        lines = [
-            f"static const char jwks_{numbers[name]}[] = {literal(text)};" for name, text in documents.items()
-        ]
+        return self._tokens("passports", "expected_request_id", file)
+
+    def _bindings(self, file: dict) -> str:
+        return self._tokens("bindings", "expected_binding_id", file)
+
+    def _tokens(self, name: str, expected: str, file: dict) -> str:
+        documents = {key: json.dumps(document).encode() for key, document in file["jwks"].items()}
+        numbers = {key: f"{name}_jwks_{number}" for number, key in enumerate(documents)}
+        lines = [f"static const char {numbers[key]}[] = {literal(text)};" for key, text in documents.items()]
         rows = []
         for case in file["cases"]:
-            jwks = f"jwks_{numbers[case['jwks']]}"
+            jwks = numbers[case["jwks"]]
             expect = case["expect"]
             rows.append(
-                f"{{{literal('passports.json:' + case['id'])}, {literal(case['jwt'])}, {jwks}, sizeof {jwks} - 1, "
-                f"{literal(case['api_root'])}, {literal(case.get('expected_request_id'))}, "
+                f"{{{literal(f'{name}.json:' + case['id'])}, {literal(case['jwt'])}, {jwks}, sizeof {jwks} - 1, "
+                f"{literal(case['api_root'])}, {literal(case.get(expected))}, "
                 f"{int(case.get('require_issuer', False))}, {float(case['now'])!r}, {status(expect.get('error'))}, "
                 f"{literal(expect.get('message_contains'))}}}"
             )
-        return "\n".join(lines) + "\n" + self._table("passports", rows)
+        return "\n".join(lines) + "\n" + self._table(name, rows)
 
     def _sse(self, file: dict) -> str:
         lines, rows = [], []

@@ -55,6 +55,28 @@ static void passport_vectors(void) {
     }
 }
 
+static void binding_vectors(void) {
+    for (size_t at = 0; at < COUNT(binding_cases); at++) {
+        const struct binding_case *test = &binding_cases[at];
+        check_begin(test->id);
+        lime_passport *passport = NULL;
+        lime_error *error = NULL;
+        int32_t status = lime_passport_verify_binding(test->jwt, test->jwks, test->jwks_length, test->api_root,
+                                              test->expected_binding_id, test->require_issuer, test->now, &passport, &error);
+        if (test->error == LIME_OK) {
+            CHECK(status == LIME_OK && passport && !error);
+            if (passport) printf("json %s\t%s\n", test->id, lime_passport_claims_json(passport));
+        } else {
+            check_error(status, error, test->error, test->contains);
+            CHECK(!passport);
+            check_end();
+        }
+        if (check_failures) check_failed++;
+        lime_passport_free(passport);
+        lime_error_free(error);
+    }
+}
+
 struct collected {
     const struct sse_case *test;
     size_t count;
@@ -226,6 +248,7 @@ static void webhook_sign_vectors(void) {
 int main(void) {
     pow_vectors();
     passport_vectors();
+    binding_vectors();
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();

@@ -49,8 +49,12 @@ void every_status_has_its_class() {
         CHECK_EQ(error.status(), status);
         CHECK_EQ(error.kind(), static_cast<lime::ErrorKind>(is_known ? status : LIME_ERROR_API));
         if (!is_known) CHECK(raises<lime::ApiError>(error));
+        CHECK_EQ(lime::status_parent(lime::status_parent(status)), lime::status_parent(status));
     }
-    CHECK_EQ(known, 20);
+    CHECK_EQ(known, 24);
+    CHECK_EQ(lime::status_parent(LIME_OK), LIME_OK);
+    CHECK_EQ(lime::status_parent(LIME_ERROR_AGENT_INACTIVE), LIME_ERROR_AUTHENTICATION);
+    CHECK_EQ(lime::status_parent(4711), LIME_ERROR_API);
     CHECK(raises<lime::InvalidArgumentError>({LIME_ERROR_INVALID_ARGUMENT, "why"}));
     CHECK(raises<lime::ClosedError>({LIME_ERROR_CLOSED, "why"}));
     CHECK(raises<lime::CancelledError>({LIME_ERROR_CANCELLED, "why"}));
@@ -66,11 +70,20 @@ void every_status_has_its_class() {
     CHECK(raises<lime::AuthenticationError>({LIME_ERROR_AUTHENTICATION, "why"}));
     CHECK(raises<lime::ApiError>({LIME_ERROR_API, "why"}));
     CHECK(raises<lime::NotFoundError>({LIME_ERROR_NOT_FOUND, "why"}));
+    CHECK(raises<lime::AgentInactiveError>({LIME_ERROR_AGENT_INACTIVE, "why"}));
+    CHECK(raises<lime::AuthenticationError>({LIME_ERROR_AGENT_INACTIVE, "why"}));
+    CHECK(raises<lime::AgentUserSuspendedError>({LIME_ERROR_AGENT_USER_SUSPENDED, "why"}));
+    CHECK(raises<lime::AuthenticationError>({LIME_ERROR_AGENT_USER_SUSPENDED, "why"}));
+    CHECK(raises<lime::AuthUnavailableError>({LIME_ERROR_AUTH_UNAVAILABLE, "why"}));
+    CHECK(raises<lime::ApiError>({LIME_ERROR_AUTH_UNAVAILABLE, "why"}));
+    CHECK(raises<lime::SiteAuthUnavailableError>({LIME_ERROR_SITE_AUTH_UNAVAILABLE, "why"}));
+    CHECK(raises<lime::ApiError>({LIME_ERROR_SITE_AUTH_UNAVAILABLE, "why"}));
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_INVALID_PASSPORT, "why"}));
     CHECK(raises<lime::PassportExpiredError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
     CHECK(raises<lime::PowTimeoutError>({LIME_ERROR_POW_TIMEOUT, "why"}));
     CHECK(raises<lime::PowDifficultyError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
+    CHECK(raises<lime::PowTimeoutError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
     CHECK(raises<lime::ApprovalDeniedError>({LIME_ERROR_APPROVAL_DENIED, "why"}));
     CHECK(raises<lime::WebhookError>({LIME_ERROR_WEBHOOK, "why"}));
 }
@@ -206,6 +219,8 @@ void options_are_checked() {
     refuses<Site>(changed<SiteOptions>([](auto &o) { o.timeout = -1ms; }), "timeout is negative");
     refuses<Site>(changed<SiteOptions>([](auto &o) { o.sse_backoff_base = -1ms; }), "sse_backoff_base");
     refuses<Site>(changed<SiteOptions>([](auto &o) { o.post_retry = static_cast<lime::PostRetry>(7); }), "post_retry");
+    refuses<Site>(changed<SiteOptions>([](auto &o) { o.platform = static_cast<lime::Platform>(7); }), "platform");
+    refuses<Site>(changed<SiteOptions>([](auto &o) { o.jwks_form = static_cast<lime::JwksForm>(7); }), "jwks_form");
     refuses<Site>(changed<SiteOptions>([](auto &o) {
                       o.log = [](lime::LogLevel, std::string_view) {};
                       o.log_level = static_cast<lime::LogLevel>(7);

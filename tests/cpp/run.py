@@ -79,6 +79,8 @@ def story(tests: c.Tests) -> None:
     with c.Receiver() as receiver:
         places = {
             **c.BROKER,
+            **c.PERSON,
+            "auth": all_is_well,
             "another-agent": another_agent,
             "before-expiry": c.request_expires,
             "before-second-login": c.keys_rotate,
@@ -101,6 +103,12 @@ def another_agent(sandbox: c.Sandbox) -> str:
         "agent_reputation": -7,
     }
     return sandbox.control("POST", "/agents", agent)["agent_token"]
+
+
+def all_is_well(sandbox: c.Sandbox) -> None:
+    sandbox.control("PATCH", "/settings", {"auth_unavailable": False, "platform": "both"})
+    c.agent_is("activate")(sandbox)
+    c.agent_is("resume-user")(sandbox)
 
 
 def units(tests: c.Tests) -> None:

@@ -123,6 +123,87 @@ void a_request_expires() {
     CHECK_THROWS(lime::ApiError, agent->login(id));
 }
 
+void an_agent_is_connected() {
+    const std::string uri = "https://shop.example/bind?step=2";
+    for (const bool with_futures : {false, true}) {
+        const lime::BindingRequest request =
+            with_futures ? site->create_binding_request_start(uri).get() : site->create_binding_request(uri);
+        const std::string id = request.binding_id();
+        CHECK_EQ(request.status(), std::string("PENDING"));
+        CHECK(request.expires_at().time > autumn_2023);
+        CHECK(request.connect_url().find(id) != std::string::npos);
+        const std::string code = at("complete " + id);
+        const lime::BindingExchange exchange =
+            with_futures ? site->exchange_binding_code_start(code).get() : site->exchange_binding_code(code);
+        const std::string jwt = exchange.passport();
+        const lime::Passport passport = with_futures ? site->verify_binding_passport_start(jwt, id).get()
+                                                     : site->verify_binding_passport(jwt, id);
+        CHECK_EQ(passport.binding_id(), id);
+        CHECK(passport.agent_id() && passport.owner_id() == passport.text_claim("user_id"));
+        CHECK_EQ(site->verify_binding_passport_cached(jwt, std::nullopt)->binding_id(), id);
+        CHECK_THROWS(lime::InvalidPassportError, site->verify_binding_passport(jwt, "br_other"));
+        CHECK_THROWS(lime::InvalidPassportError, site->verify_passport(jwt, std::nullopt));
+        CHECK_EQ(CHECK_THROWS(lime::ApiError, site->exchange_binding_code(code)).code(), std::string("INVALID_BINDING_CODE"));
+    }
+    Mailbox<std::string> ids;
+    site->create_binding_request_start(uri, [&](lime::Result<lime::BindingRequest> request) {
+        ids.put(request->binding_id());
+    });
+    const std::string id = ids.take(), code = at("complete " + id);
+    Mailbox<std::string> passports;
+    site->exchange_binding_code_start(code, [&](lime::Result<lime::BindingExchange> exchange) {
+        passports.put(exchange->passport());
+    });
+    site->verify_binding_passport_start(passports.take(), id, lime::PassportCheck{true},
+                                        [&](lime::Result<lime::Passport> passport) {
+                                            ids.put(passport->binding_id().value_or("?"));
+                                        });
+    CHECK_EQ(ids.take(), id);
+    CHECK_THROWS(lime::ApiError, site->create_binding_request("http://shop.example/"));
+    CHECK(site->try_create_binding_request(std::string("a\0b", 3)).status() == LIME_ERROR_INVALID_ARGUMENT);
+    CHECK(site->try_exchange_binding_code("bc_nobody").status() == LIME_ERROR_API);
+}
+
+/// Whether a site for a platform takes a passport without an issuer, by bare keys.
+bool takes(const std::string &jwt, lime::Platform platform, std::optional<lime::JwksForm> jwks_form = {},
+           std::optional<bool> require_issuer = {}) {
+    lime::SiteOptions options;
+    options.platform = platform;
+    options.jwks_form = jwks_form;
+    options.require_issuer = require_issuer;
+    return lime::Site(options).try_verify_binding_passport(jwt, std::nullopt).has_value();
+}
+
+void platforms_of_other_times() {
+    at("bare-keys-no-issuer");
+    const std::string id = site->create_binding_request("https://shop.example/").binding_id();
+    const std::string jwt = site->exchange_binding_code(at("complete " + id)).passport();
+    CHECK(takes(jwt, lime::Platform::automatic));
+    CHECK(!takes(jwt, lime::Platform::automatic, lime::JwksForm::envelope));
+    CHECK(!takes(jwt, lime::Platform::seed) && takes(jwt, lime::Platform::seed, lime::JwksForm::bare));
+    CHECK(!takes(jwt, lime::Platform::today) && takes(jwt, lime::Platform::today, std::nullopt, false));
+    lime::AgentOptions options;
+    options.platform = lime::Platform::today;
+    CHECK(!lime::Agent(options).get_profile().agent_id().empty());
+}
+
+void agents_and_tokens_of_today() {
+    lime::AgentOptions agent_options;
+    agent_options.max_retries = 0;
+    const lime::Agent impatient(agent_options);
+    lime::SiteOptions site_options;
+    site_options.max_retries = 0;
+    at("suspend-user");
+    CHECK_THROWS(lime::AgentUserSuspendedError, impatient.get_profile());
+    at("deactivate");
+    CHECK_THROWS(lime::AgentInactiveError, impatient.get_profile());
+    CHECK_THROWS(lime::AuthenticationError, impatient.get_profile());
+    at("no-auth");
+    CHECK_THROWS(lime::AuthUnavailableError, impatient.get_profile());
+    CHECK_THROWS(lime::SiteAuthUnavailableError, lime::Site(site_options).create_login_request());
+    at("auth");
+}
+
 void the_profile() {
     const lime::AgentProfile profile = agent->get_profile();
     CHECK(!profile.agent_id().empty() && !profile.owner_id().empty());
@@ -335,6 +416,9 @@ int main() {
     LOGIN(through_rotated_keys);
     LOGIN(a_passport_without_issuer);
     LOGIN(a_request_expires);
+    LOGIN(an_agent_is_connected);
+    LOGIN(platforms_of_other_times);
+    LOGIN(agents_and_tokens_of_today);
     LOGIN(the_profile);
     LOGIN(everything_is_dropped);
     sesame.emplace();

@@ -55,6 +55,24 @@ void passport_vectors() {
     }
 }
 
+void binding_vectors() {
+    for (const binding_case &test : binding_cases) {
+        check_begin(test.id);
+        lime::PassportCheck check;
+        check.require_issuer = test.require_issuer == 1;
+        const auto passport =
+            lime::try_verify_binding_passport(test.jwt, {test.jwks, test.jwks_length}, test.api_root,
+                                      maybe(test.expected_binding_id), check, at_seconds(test.now));
+        CHECK_EQ(passport.status(), test.error);
+        if (passport) {
+            json(test.id, passport->claims_json());
+        } else {
+            check_error(passport.error(), test.error, test.contains);
+            check_end();
+        }
+    }
+}
+
 void check_frame(const sse_frame &expected, const std::string &data) {
     const lime::LoginFrame frame = lime::parse_login_frame(data);
     CHECK_EQ(frame.kind(), static_cast<lime::FrameKind>(expected.kind));
@@ -173,6 +191,7 @@ void webhook_sign_vectors() {
 int main() {
     pow_vectors();
     passport_vectors();
+    binding_vectors();
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();

@@ -76,6 +76,24 @@ vectors('passports.json', async (vector, document) => {
   }
 });
 
+vectors('bindings.json', async (vector, document) => {
+  const options = {
+    jwks: document.jwks[vector.jwks],
+    apiRoot: vector.api_root,
+    expectedBindingId: vector.expected_binding_id,
+    requireIssuer: vector.require_issuer,
+    now: vector.now * 1000,
+  };
+  const verify = () => lime.verifyBindingPassport(vector.jwt, options);
+  if (vector.expect.error) {
+    const error = await thrown(verify);
+    assert(error instanceof lime.InvalidPassportError);
+    expectError(error, vector.expect);
+  } else {
+    assert.deepEqual(verify().claims, vector.expect.claims);
+  }
+});
+
 vectors('sse.json', (vector) => {
   const data = raw(vector, 'input');
   for (const size of [Math.max(data.length, 1), 1, 2]) {

@@ -87,6 +87,26 @@ def test_passports(case: dict[str, Any]) -> None:
         assert lime_sdk.verify_passport(case["jwt"], **arguments) == case["expect"]["claims"]
 
 
+BINDINGS = load("bindings.json")
+
+
+@cases("bindings.json")
+def test_bindings(case: dict[str, Any]) -> None:
+    arguments = {
+        "jwks": BINDINGS["jwks"][case["jwks"]],
+        "api_root": case["api_root"],
+        "expected_binding_id": case.get("expected_binding_id"),
+        "require_issuer": case.get("require_issuer", False),
+        "now": case["now"],
+    }
+    if "error" in case["expect"]:
+        with pytest.raises(lime_sdk.InvalidPassportError) as caught:
+            lime_sdk.verify_binding_passport(case["jwt"], **arguments)
+        assert_error(caught.value, case["expect"])
+    else:
+        assert lime_sdk.verify_binding_passport(case["jwt"], **arguments) == case["expect"]["claims"]
+
+
 @cases("sse.json")
 def test_sse(case: dict[str, Any]) -> None:
     data = raw(case, "input")
@@ -185,7 +205,8 @@ def test_every_kind_has_a_class_and_a_negative_vector() -> None:
     names = {name for _, name, _ in _native.ERROR_KINDS}
     assert {*_errors._CLASSES, *exceptions._CLASSES} <= names
     pure = {"rate_limit", "authentication", "api", "bad_response", "invalid_passport", "passport_expired"}
-    pure |= {"pow_timeout", "pow_difficulty"}
+    pure |= {"pow_timeout", "pow_difficulty", "agent_inactive", "agent_user_suspended"}
+    pure |= {"auth_unavailable", "site_auth_unavailable"}
     seen = {case.get("error") for case in load("pow.json")["cases"]}
     seen |= {case["expect"].get("error") for case in load("passports.json")["cases"]}
     seen |= {

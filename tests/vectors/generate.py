@@ -414,9 +414,13 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def verify_by_the_rules(case: dict, document: dict) -> dict:
+LOGIN, BINDING = ("lime-site-login", 120), ("lime-binding", 60)
+
+
+def verify_by_the_rules(case: dict, document: dict, kind: tuple[str, int] = LOGIN) -> dict:
     """The rules of the protocol, plainly; the signature is PyJWT's affair."""
     bad = "invalid_passport"
+    audience, longest_life = kind
     token = case["jwt"]
     if len(token.encode()) > 8192:
         raise Refused(bad, "too long")
@@ -468,7 +472,7 @@ def verify_by_the_rules(case: dict, document: dict) -> dict:
         raise Refused(bad, "payload is not JSON") from exc
     if not isinstance(claims, dict):
         raise Refused(bad, "payload must be an object")
-    if claims.get("aud") != "lime-site-login":
+    if claims.get("aud") != audience:
         raise Refused(bad, "Invalid audience")
     if "iss" in claims:
         iss = claims["iss"]
@@ -488,7 +492,7 @@ def verify_by_the_rules(case: dict, document: dict) -> dict:
         raise Refused(bad, "JWT missing exp or iat")
     if exp <= now:
         raise Refused("passport_expired", "JWT has expired")
-    if exp - iat > 120:
+    if exp - iat > longest_life:
         raise Refused(bad, "JWT TTL exceeds")
     if iat > now + 30:
         raise Refused(bad, "iat in the future")
@@ -499,6 +503,12 @@ def verify_by_the_rules(case: dict, document: dict) -> dict:
         claim = claims.get("request_id")
         if not isinstance(claim, str) or claim != case["expected_request_id"]:
             raise Refused(bad, "JWT request_id claim does not match")
+    if kind == BINDING:
+        claim = claims.get("binding_id")
+        if not isinstance(claim, str) or not claim.strip():
+            raise Refused(bad, "JWT missing binding_id claim")
+        if claim != case.get("expected_binding_id", claim):
+            raise Refused(bad, "JWT binding_id claim does not match")
     out = dict(claims)
     sub = out.pop("sub", None)
     if sub is not None and "agent_id" not in out:
@@ -1139,6 +1149,210 @@ def make_passports() -> dict:
     }
 
 
+# --------------------------------------------------------------------------- bindings.json
+
+
+def make_bindings() -> dict:
+    keys = Keys()
+    c = Cases()
+    jwks = {
+        "bare": {"keys": [keys.public("main")]},
+        "envelope": {"ok": True, "data": {"keys": [keys.public("main")]}},
+        "other-key-same-kid": {"keys": [keys.public("second")]},
+        "rsa-1024": {"keys": [keys.public("rsa1024")]},
+        "empty": {"keys": []},
+    }
+    head = {"alg": "RS256", "kid": KID, "typ": "JWT"}
+    minimal = {"aud": "lime-binding", "exp": NOW + 60, "iat": NOW, "binding_id": "br_1"}
+    base = {"iss": "https://lime.pics", **minimal}
+
+    def with_claims(**changed: object) -> dict:
+        return {k: v for k, v in {**base, **changed}.items() if v is not ...}
+
+    def token(payload: object = base, header: object = head, key: str = "main", sign=sign_rs256) -> str:
+        raw = payload if isinstance(payload, bytes) else compact(payload).encode()
+        message = b64u(compact(header).encode()) + "." + b64u(raw)
+        return message + "." + b64u(sign(keys, key, message.encode()))
+
+    def put(case_id: str, text: str, expect: dict, set_name: str = "bare", **options: object) -> None:
+        case = {"jwt": text, "jwks": set_name, "now": NOW, "api_root": ROOT, **options, "expect": expect}
+        try:
+            got: object = verify_by_the_rules(case, jwks[set_name], BINDING)
+        except Refused as exc:
+            assert expect.get("error") == exc.kind, f"{case_id}: expected {expect}, rules say {exc}"
+            assert expect.get("message_contains", "") in exc.message, f"{case_id}: {expect} but {exc}"
+        else:
+            assert got == expect.get("claims"), f"{case_id}: expected {expect}, the rules accept {got}"
+        c.add(case_id, **case)
+
+    def good(case_id: str, payload: dict = base, claims: dict | None = None, **options: object) -> None:
+        put(case_id, token(payload), {"claims": payload if claims is None else claims}, **options)
+
+    def bad(
+        case_id: str, text: str, contains: str = "", kind: str = "invalid_passport", **options: object
+    ) -> None:
+        put(case_id, text, {"error": kind, **({"message_contains": contains} if contains else {})}, **options)
+
+    # --- accepted
+    good("minimal", minimal)
+    good("with-issuer")
+    good("with-issuer-that-is-required", require_issuer=True)
+    good("enveloped-jwks", set_name="envelope")
+    full = {
+        "iss": "https://lime.pics",
+        "sub": "agt_1",
+        "aud": "lime-binding",
+        "iat": NOW,
+        "nbf": NOW,
+        "exp": NOW + 60,
+        "jti": "5d1c",
+        "binding_id": "br_42",
+        "site_id": "site_7",
+        "user_id": "usr_3",
+        "passport_version": "5",
+        "display_name": "Zo\u00eb \U0001f34b",
+    }
+    named = {**{k: v for k, v in full.items() if k != "sub"}, "agent_id": "agt_1"}
+    good("all-claims-sub-becomes-agent-id", full, named)
+    good("all-claims-for-the-expected-binding", full, named, expected_binding_id="br_42", require_issuer=True)
+    good(
+        "agent-id-wins-and-sub-is-dropped",
+        with_claims(sub="agt_1", agent_id="agt_2"),
+        with_claims(agent_id="agt_2"),
+    )
+    good("binding-id-is-not-trimmed", with_claims(binding_id=" br_1 "), expected_binding_id=" br_1 ")
+    good(
+        "binding-id-beyond-ascii",
+        with_claims(binding_id="br_\u00fc\U0001f34b"),
+        expected_binding_id="br_\u00fc\U0001f34b",
+    )
+    good("request-id-does-not-matter", with_claims(request_id="lr_1"))
+    good("life-of-60-seconds")
+    good("life-of-60-seconds-in-floats", with_claims(exp=NOW + 60.25, iat=NOW + 0.25))
+    good("life-of-one-second", with_claims(exp=NOW + 1))
+    good("last-moment", now=NOW + 59.5)
+    good("iat-30-seconds-ahead", with_claims(iat=NOW + 30, exp=NOW + 90))
+    good("nbf-30-seconds-ahead", with_claims(nbf=NOW + 30))
+    good(
+        "issuer-with-another-api-root",
+        with_claims(iss="http://127.0.0.1:8080"),
+        api_root="http://127.0.0.1:8080/api/v1",
+    )
+
+    # --- of another kind
+    bad("login-passport", token(with_claims(aud="lime-site-login", request_id="lr_1")), "audience")
+    bad(
+        "login-passport-without-binding-id",
+        token(with_claims(aud="lime-site-login", binding_id=...)),
+        "audience",
+    )
+    bad("mcp-token", token(with_claims(aud="mcp", domain="example.com")), "audience")
+    for name, value in (
+        ("missing", ...),
+        ("null", None),
+        ("empty", ""),
+        ("upper-case", "LIME-BINDING"),
+        ("with-a-space", "lime-binding "),
+        ("list", ["lime-binding"]),
+        ("list-of-both", ["lime-site-login", "lime-binding"]),
+        ("number", 1),
+        ("object", {"lime-binding": True}),
+    ):
+        bad(f"audience-{name}", token(with_claims(aud=value)), "audience")
+
+    # --- binding_id
+    for name, value in (
+        ("missing", ...),
+        ("null", None),
+        ("empty", ""),
+        ("blank", "   "),
+        ("white-space", "\t\r\n\u00a0\u2003\u3000"),
+        ("number", 7),
+        ("true", True),
+        ("list", ["br_1"]),
+        ("object", {"id": "br_1"}),
+    ):
+        bad(f"binding-id-{name}", token(with_claims(binding_id=value)), "binding_id")
+        bad(
+            f"binding-id-{name}-where-one-is-expected",
+            token(with_claims(binding_id=value)),
+            "binding_id",
+            expected_binding_id="br_1",
+        )
+    for name, expected in (
+        ("another", "br_2"),
+        ("longer", "br_11"),
+        ("shorter", "br_"),
+        ("upper-case", "BR_1"),
+        ("with-a-space", "br_1 "),
+    ):
+        bad(f"expected-binding-{name}", token(), "does not match", expected_binding_id=expected)
+
+    # --- time
+    gone = {"kind": "passport_expired", "contains": "expired"}
+    bad("expired", token(with_claims(exp=NOW - 1, iat=NOW - 61)), **gone)
+    bad("expired-this-moment", token(), now=NOW + 60, **gone)
+    bad("expired-by-a-fraction", token(), now=NOW + 60.25, **gone)
+    bad("life-of-61-seconds", token(with_claims(exp=NOW + 61)), "TTL")
+    bad("life-of-a-fraction-too-long", token(with_claims(exp=NOW + 60.5)), "TTL")
+    bad("life-of-a-login-passport", token(with_claims(exp=NOW + 120)), "TTL")
+    bad("life-of-61-seconds-most-of-it-over", token(with_claims(exp=NOW + 1, iat=NOW - 60)), "TTL")
+    bad("iat-31-seconds-ahead", token(with_claims(iat=NOW + 31, exp=NOW + 91)), "iat")
+    bad("nbf-31-seconds-ahead", token(with_claims(nbf=NOW + 31)), "nbf")
+    bad("nbf-text", token(with_claims(nbf="soon")), "nbf")
+    for name in ("exp", "iat"):
+        for what, value in (("missing", ...), ("text", str(NOW + 60)), ("null", None), ("true", True)):
+            bad(f"{name}-{what}", token(with_claims(**{name: value})), "exp or iat")
+
+    # --- issuer
+    bad("issuer-missing-where-required", token(minimal), "iss", require_issuer=True)
+    for name, value in (
+        ("another", "https://evil.example"),
+        ("prefix", "https://lime.pics.evil.example"),
+        ("http", "http://lime.pics"),
+        ("with-a-path", "https://lime.pics/api/v1"),
+        ("empty", ""),
+        ("number", 5),
+    ):
+        bad(f"issuer-{name}", token(with_claims(iss=value)), "issuer")
+
+    # --- signature
+    bad("signed-by-an-attacker", token(key="attacker"), "signature")
+    bad("another-key-with-our-kid", token(), "signature", set_name="other-key-same-kid")
+    bad("key-too-short", token(key="rsa1024"), "Unknown JWT kid", set_name="rsa-1024")
+    bad("no-keys", token(), "Unknown JWT kid", set_name="empty")
+    bad("unknown-kid", token(header={**head, "kid": "nobody"}), "Unknown JWT kid: nobody")
+    bad("without-kid", token(header={"alg": "RS256"}), "kid")
+    bad("alg-none", token(header={**head, "alg": "none"}))
+    bad("ps256", token(header={**head, "alg": "PS256"}, sign=sign_ps256))
+    bad("crit", token(header={**head, "crit": ["exp"]}))
+    signed, _, signature = token().rpartition(".")
+    other = token(with_claims(binding_id="br_2")).rpartition(".")[0]
+    bad("signature-of-another-passport", f"{other}.{signature}", "signature")
+    bad("without-signature", f"{signed}.")
+    bad("not-a-jwt", "bc_code", "")
+    bad("empty", "", "")
+    bad("duplicate-binding-id", token(compact(base)[:-1].encode() + b',"binding_id":"br_2"}'))
+    bad("payload-is-a-list", token([base]))
+
+    # --- which of several faults is told
+    worst = {"iss": "https://evil.example", "binding_id": "", "exp": NOW - 500, "iat": NOW - 1000}
+    bad("order-signature-before-audience", token(with_claims(aud="x", **worst), key="attacker"), "signature")
+    bad("order-audience-before-issuer", token(with_claims(aud="x", **worst)), "audience")
+    bad("order-issuer-before-expiry", token(with_claims(**worst)), "issuer")
+    worst["iss"] = "https://lime.pics"
+    bad("order-expiry-before-ttl", token(with_claims(**worst)), **gone)
+    bad("order-ttl-before-binding-id", token(with_claims(exp=NOW + 61, binding_id="")), "TTL")
+    bad("order-nbf-before-binding-id", token(with_claims(nbf=NOW + 99, binding_id="")), "nbf")
+
+    return {
+        "about": "Binding passports: RS256 JWT + key set + clock -> claims or error. jwks holds the key documents by "
+        "name. Signed with the TEST ONLY keys of keys.json; accepted signatures are checked with PyJWT. See README.md.",
+        "jwks": jwks,
+        "cases": c.items,
+    }
+
+
 # --------------------------------------------------------------------------- sse.json
 
 
@@ -1576,6 +1790,14 @@ AUTH_CODES = (
 )
 
 
+OWN_KINDS = {
+    "AGENT_INACTIVE": "agent_inactive",
+    "AGENT_USER_SUSPENDED": "agent_user_suspended",
+    "AUTH_UNAVAILABLE": "auth_unavailable",
+    "SITE_TOKEN_AUTH_UNAVAILABLE": "site_auth_unavailable",
+}
+
+
 def parse_envelope(status: int, body: bytes) -> dict:
     def failure(kind: str, message: str, code: str | None = None, detail: dict | None = None) -> dict:
         return {
@@ -1602,6 +1824,8 @@ def parse_envelope(status: int, body: bytes) -> dict:
     detail = error.get("detail") if isinstance(error.get("detail"), dict) else None
     if status == 429 or code == "RATE_LIMIT_EXCEEDED":
         kind = "rate_limit"
+    elif code in OWN_KINDS:
+        kind = OWN_KINDS[code]
     elif status == 401 or code in AUTH_CODES:
         kind = "authentication"
     else:
@@ -1847,6 +2071,44 @@ def make_envelopes() -> dict:
         fail("rate_limit_exceeded"),
         "api",
         "rate_limit_exceeded",
+        "Nope",
+    )
+    # --- 2. codes with a kind of their own
+    for code, usual, kind in (
+        ("AGENT_INACTIVE", 403, "agent_inactive"),
+        ("AGENT_USER_SUSPENDED", 403, "agent_user_suspended"),
+        ("AUTH_UNAVAILABLE", 503, "auth_unavailable"),
+        ("SITE_TOKEN_AUTH_UNAVAILABLE", 503, "site_auth_unavailable"),
+    ):
+        name = kind.replace("_", "-")
+        put(f"own-kind-{name}", usual, fail(code, f"m {code}"), kind, code, f"m {code}")
+        put(f"own-kind-{name}-before-auth-status", 401, fail(code), kind, code, "Nope")
+        put(f"own-kind-{name}-whatever-the-status", 200, fail(code), kind, code, "Nope")
+        put(f"own-kind-{name}-after-rate-limit-status", 429, fail(code), "rate_limit", code, "Nope")
+        put(
+            f"own-kind-{name}-with-detail",
+            usual,
+            fail(code, detail={"until": None}),
+            kind,
+            code,
+            "Nope",
+            {"until": None},
+        )
+        put(f"own-kind-{name}-in-lower-case-is-api", usual, fail(code.lower()), "api", code.lower(), "Nope")
+        put(
+            f"own-kind-{name}-in-lower-case-at-401",
+            401,
+            fail(code.lower()),
+            "authentication",
+            code.lower(),
+            "Nope",
+        )
+    put(
+        "own-kind-part-of-a-code-is-api",
+        503,
+        fail("TOKEN_AUTH_UNAVAILABLE"),
+        "api",
+        "TOKEN_AUTH_UNAVAILABLE",
         "Nope",
     )
     # --- 3. authentication
@@ -2959,6 +3221,7 @@ def make_webhooks() -> dict:
 FILES = {
     "pow.json": make_pow,
     "passports.json": make_passports,
+    "bindings.json": make_bindings,
     "sse.json": make_sse,
     "envelopes.json": make_envelopes,
     "timestamps.json": make_timestamps,

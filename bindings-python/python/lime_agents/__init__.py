@@ -18,8 +18,11 @@ if TYPE_CHECKING:
         ApprovalResult,
     )
     from lime_sdk._errors import (
+        AgentInactiveError,
+        AgentUserSuspendedError,
         ApiError,
         AuthenticationError,
+        AuthUnavailableError,
         LimeError,
         OutcomeUnknownError,
         PowTimeoutError,
@@ -34,7 +37,10 @@ _MODULES = {
     "SyncLimeAgent": "lime_agents._sync",
     "AgentProfile": "lime_agents._types",
     "ApprovalResult": "lime_agents._types",
+    "AgentInactiveError": "lime_sdk._errors",
+    "AgentUserSuspendedError": "lime_sdk._errors",
     "ApiError": "lime_sdk._errors",
+    "AuthUnavailableError": "lime_sdk._errors",
     "AuthenticationError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
     "OutcomeUnknownError": "lime_sdk._errors",
@@ -45,9 +51,12 @@ _MODULES = {
 }
 
 __all__ = [
+    "AgentInactiveError",
     "AgentProfile",
+    "AgentUserSuspendedError",
     "ApiError",
     "ApprovalResult",
+    "AuthUnavailableError",
     "AuthenticationError",
     "LimeAgent",
     "LimeError",

@@ -47,9 +47,10 @@ class LimeAgent:
         max_retries: int = 3,
         pow_timeout: float = 10.0,
         http_client: httpx.AsyncClient | None = None,
-        pow_digest: Literal["auto", "seed", "today"] = "auto",
+        platform: Literal["auto", "seed", "today"] = "auto",
+        pow_digest: Literal["auto", "seed", "today"] | None = None,
         pow_threads: int = 1,
-        post_retry: Literal["seed", "today"] = "seed",
+        post_retry: Literal["auto", "seed", "today"] | None = None,
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -62,10 +63,13 @@ class LimeAgent:
             max_retries: Further attempts on transport errors and HTTP 408, 429, 500, 502, 503, 504.
             pow_timeout: Seconds that a proof of work may take.
             http_client: Your own client; every byte goes through it, and it stays yours to close.
+            platform: What differs between the platform's times, all at once; ``pow_digest`` and ``post_retry``
+                change it. ``"auto"`` works with all of them.
             pow_digest: ``"auto"`` tries the seed's digest first, then today's, and remembers per API
                 root which one the platform took.
             pow_threads: Threads that search for a proof of work.
-            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
+                first releases did not have.
 
         Raises:
             AuthenticationError: There is no agent token.
@@ -78,8 +82,9 @@ class LimeAgent:
             timeout=timeout,
             max_retries=max_retries,
             pow_timeout=pow_timeout,
-            pow_digest=pow_digest,
             pow_threads=pow_threads,
+            platform=platform,
+            pow_digest=pow_digest,
             post_retry=post_retry,
             transport=self._carrier.native if self._carrier is not None else None,
         )

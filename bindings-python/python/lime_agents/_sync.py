@@ -39,9 +39,10 @@ class SyncLimeAgent:
         timeout: float = 30.0,
         max_retries: int = 3,
         pow_timeout: float = 10.0,
-        pow_digest: Literal["auto", "seed", "today"] = "auto",
+        platform: Literal["auto", "seed", "today"] = "auto",
+        pow_digest: Literal["auto", "seed", "today"] | None = None,
         pow_threads: int = 1,
-        post_retry: Literal["seed", "today"] = "seed",
+        post_retry: Literal["auto", "seed", "today"] | None = None,
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -52,10 +53,13 @@ class SyncLimeAgent:
             timeout: Seconds that one attempt of a request may take.
             max_retries: Further attempts on transport errors and HTTP 408, 429, 500, 502, 503, 504.
             pow_timeout: Seconds that a proof of work may take.
+            platform: What differs between the platform's times, all at once; ``pow_digest`` and ``post_retry``
+                change it. ``"auto"`` works with all of them.
             pow_digest: ``"auto"`` tries the seed's digest first, then today's, and remembers per API
                 root which one the platform took.
             pow_threads: Threads that search for a proof of work.
-            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
+                first releases did not have.
 
         Raises:
             AuthenticationError: There is no agent token.
@@ -67,8 +71,9 @@ class SyncLimeAgent:
             timeout=timeout,
             max_retries=max_retries,
             pow_timeout=pow_timeout,
-            pow_digest=pow_digest,
             pow_threads=pow_threads,
+            platform=platform,
+            pow_digest=pow_digest,
             post_retry=post_retry,
             transport=None,
         )

@@ -68,8 +68,13 @@ class AgentProfile:
     display_name: str | None
     avatar_url: str | None
     description: str | None
-    owner_kyc_level: int | None
-    agent_reputation: int | None
+    owner_kyc_level: int | None = None
+    agent_reputation: int | None = None
+
+    @property
+    def user_id(self) -> str:
+        """The owner by the name that today's platform has for it."""
+        return self.owner_id
 
     @classmethod
     def from_api(cls, data: dict[str, Any]) -> AgentProfile:

@@ -12,8 +12,11 @@ from lime_sdk._lazy import loader
 TYPE_CHECKING = False  # typing itself would be most of what this import costs
 if TYPE_CHECKING:
     from lime_sdk._errors import (
+        AgentInactiveError,
+        AgentUserSuspendedError,
         ApiError,
         AuthenticationError,
+        AuthUnavailableError,
         InvalidPassportError,
         LimeError,
         LoginTimeoutError,
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
         PowTimeoutError,
         RateLimitError,
         RequestExpiredError,
+        SiteAuthUnavailableError,
     )
     from lime_sdk._native import VERSION as __version__
     from lime_sdk._sans_io import (
@@ -30,12 +34,16 @@ if TYPE_CHECKING:
         parse_frame,
         parse_timestamp,
         solve_pow,
+        verify_binding_passport,
         verify_passport,
     )
 
 # Importing the package loads nothing; the first use of a name loads the module that has it.
 _MODULES = {
+    "AgentInactiveError": "lime_sdk._errors",
+    "AgentUserSuspendedError": "lime_sdk._errors",
     "ApiError": "lime_sdk._errors",
+    "AuthUnavailableError": "lime_sdk._errors",
     "AuthenticationError": "lime_sdk._errors",
     "InvalidPassportError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
@@ -45,17 +53,22 @@ _MODULES = {
     "PowTimeoutError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
     "RequestExpiredError": "lime_sdk._errors",
+    "SiteAuthUnavailableError": "lime_sdk._errors",
     "__version__": "lime_sdk._native:VERSION",
     "EventParser": "lime_sdk._sans_io",
     "open_envelope": "lime_sdk._sans_io",
     "parse_frame": "lime_sdk._sans_io",
     "parse_timestamp": "lime_sdk._sans_io",
     "solve_pow": "lime_sdk._sans_io",
+    "verify_binding_passport": "lime_sdk._sans_io",
     "verify_passport": "lime_sdk._sans_io",
 }
 
 __all__ = [
+    "AgentInactiveError",
+    "AgentUserSuspendedError",
     "ApiError",
+    "AuthUnavailableError",
     "AuthenticationError",
     "EventParser",
     "InvalidPassportError",
@@ -66,11 +79,13 @@ __all__ = [
     "PowTimeoutError",
     "RateLimitError",
     "RequestExpiredError",
+    "SiteAuthUnavailableError",
     "__version__",
     "open_envelope",
     "parse_frame",
     "parse_timestamp",
     "solve_pow",
+    "verify_binding_passport",
     "verify_passport",
 ]
 

@@ -59,6 +59,14 @@ class AuthenticationError(LimeError):
     """The token is missing or refused."""
 
 
+class AgentInactiveError(AuthenticationError):
+    """The agent was switched off by its owner (``AGENT_INACTIVE``)."""
+
+
+class AgentUserSuspendedError(AuthenticationError):
+    """The account of the agent's owner is suspended (``AGENT_USER_SUSPENDED``)."""
+
+
 class RequestExpiredError(LimeError):
     """A login request, or the passport made for it, has expired."""
 
@@ -116,6 +124,14 @@ class ApiError(LimeError):
         )
 
 
+class AuthUnavailableError(ApiError):
+    """The platform cannot look at agents' tokens at the moment (``AUTH_UNAVAILABLE``); try again later."""
+
+
+class SiteAuthUnavailableError(ApiError):
+    """The platform cannot look at sites' tokens at the moment (``SITE_TOKEN_AUTH_UNAVAILABLE``); try again later."""
+
+
 class OutcomeUnknownError(LimeError):
     """An approval was sent and its answer got lost: the site may have let the agent in.
 
@@ -133,6 +149,10 @@ _CLASSES: dict[str, type[LimeError]] = {
     "rate_limit": RateLimitError,
     "authentication": AuthenticationError,
     "api": ApiError,
+    "agent_inactive": AgentInactiveError,
+    "agent_user_suspended": AgentUserSuspendedError,
+    "auth_unavailable": AuthUnavailableError,
+    "site_auth_unavailable": SiteAuthUnavailableError,
     "invalid_passport": InvalidPassportError,
     "passport_expired": PassportExpiredError,
     "pow_timeout": PowTimeoutError,

@@ -21,6 +21,7 @@ __all__ = [
     "set_log_level",
     "sign_webhook",
     "solve_pow",
+    "verify_binding_passport",
     "verify_passport",
     "verify_webhook",
 ]
@@ -65,8 +66,10 @@ class Site:
         sse_backoff_base: float,
         event_queue_limit: int,
         jwks_cache_ttl: float | None,
-        require_issuer: bool,
-        post_retry: str,
+        platform: str,
+        require_issuer: bool | None,
+        post_retry: str | None,
+        jwks_form: str | None,
         transport: HostTransport | None,
     ) -> Site: ...
     def start_events(self, queue: Queue) -> None: ...
@@ -77,6 +80,19 @@ class Site:
     def verify_passport_cached(self, jwt: str, expected_request_id: str | None) -> dict[str, Any] | None: ...
     def verify_passport(self, queue: Queue, token: int, jwt: str, expected_request_id: str | None) -> int: ...
     def wait_for_login(self, queue: Queue, token: int, request_id: str, timeout: float) -> int: ...
+    def create_binding_request(self, queue: Queue, token: int, redirect_uri: str) -> int: ...
+    def exchange_binding_code(self, queue: Queue, token: int, code: str) -> int: ...
+    def verify_binding_passport_cached(
+        self, jwt: str, expected_binding_id: str | None
+    ) -> dict[str, Any] | None: ...
+    def verify_binding_passport(
+        self, queue: Queue, token: int, jwt: str, expected_binding_id: str | None
+    ) -> int: ...
+    def create_binding_request_blocking(self, redirect_uri: str) -> tuple[str, str, str, _Stamp]: ...
+    def exchange_binding_code_blocking(self, code: str) -> str: ...
+    def verify_binding_passport_blocking(
+        self, jwt: str, expected_binding_id: str | None
+    ) -> dict[str, Any]: ...
     def create_login_request_blocking(self) -> tuple[str, str, _Stamp]: ...
     def read_login_request_blocking(self, request_id: str) -> tuple[str, str, _Stamp | None]: ...
     def verify_passport_blocking(self, jwt: str, expected_request_id: str | None) -> dict[str, Any]: ...
@@ -95,9 +111,10 @@ class Agent:
         timeout: float,
         max_retries: int,
         pow_timeout: float,
-        pow_digest: str,
         pow_threads: int,
-        post_retry: str,
+        platform: str,
+        pow_digest: str | None,
+        post_retry: str | None,
         transport: HostTransport | None,
     ) -> Agent: ...
     def progress(self) -> Progress: ...
@@ -172,6 +189,14 @@ def verify_passport(
     jwks: bytes,
     api_root: str,
     expected_request_id: str | None,
+    require_issuer: bool,
+    now: float,
+) -> dict[str, Any]: ...
+def verify_binding_passport(
+    jwt: str,
+    jwks: bytes,
+    api_root: str,
+    expected_binding_id: str | None,
     require_issuer: bool,
     now: float,
 ) -> dict[str, Any]: ...

@@ -20,6 +20,7 @@ __all__ = [
     "parse_frame",
     "parse_timestamp",
     "solve_pow",
+    "verify_binding_passport",
     "verify_passport",
 ]
 
@@ -73,6 +74,36 @@ def verify_passport(
     document = jwks if isinstance(jwks, bytes) else json.dumps(jwks).encode()
     moment = time.time() if now is None else now
     return _native.verify_passport(jwt, document, api_root, expected_request_id, require_issuer, moment)
+
+
+def verify_binding_passport(
+    jwt: str,
+    *,
+    jwks: Mapping[str, Any] | bytes,
+    api_root: str = "https://lime.pics/api/v1",
+    expected_binding_id: str | None = None,
+    require_issuer: bool = False,
+    now: float | None = None,
+) -> dict[str, Any]:
+    """Verify a binding passport with keys that are at hand, and return its claims.
+
+    Args:
+        jwt: The passport.
+        jwks: The platform's key document, bare or in its envelope, parsed or as bytes.
+        api_root: The API root that the passport must come from.
+        expected_binding_id: The binding that it must be for.
+        require_issuer: Refuse a passport without an ``iss`` claim.
+        now: Unix time in seconds; the current time if left out.
+
+    Raises:
+        InvalidPassportError: It must not be trusted.
+        PassportExpiredError: It has expired.
+    """
+    document = jwks if isinstance(jwks, bytes) else json.dumps(jwks).encode()
+    moment = time.time() if now is None else now
+    return _native.verify_binding_passport(
+        jwt, document, api_root, expected_binding_id, require_issuer, moment
+    )
 
 
 def open_envelope(http_status: int, body: bytes) -> dict[str, Any]:

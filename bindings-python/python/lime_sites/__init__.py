@@ -13,9 +13,11 @@ if TYPE_CHECKING:
         InvalidPassportError,
         LimeError,
         LoginTimeoutError,
+        OutcomeUnknownError,
         PassportExpiredError,
         RateLimitError,
         RequestExpiredError,
+        SiteAuthUnavailableError,
     )
     from lime_sdk._native import VERSION as __version__
     from lime_sdk._progress import WaitProgress
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         SyncLimeSite,
     )
     from lime_sites._types import (
+        BindingRequestResult,
         LoginRequestResult,
         LoginRequestStatus,
         LoginResult,
@@ -40,13 +43,16 @@ _MODULES = {
     "InvalidPassportError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
     "LoginTimeoutError": "lime_sdk._errors",
+    "OutcomeUnknownError": "lime_sdk._errors",
     "PassportExpiredError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
     "RequestExpiredError": "lime_sdk._errors",
+    "SiteAuthUnavailableError": "lime_sdk._errors",
     "WaitProgress": "lime_sdk._progress",
     "__version__": "lime_sdk._native:VERSION",
     "LimeSite": "lime_sites._site",
     "SyncLimeSite": "lime_sites._sync",
+    "BindingRequestResult": "lime_sites._types",
     "LoginRequestResult": "lime_sites._types",
     "LoginRequestStatus": "lime_sites._types",
     "LoginResult": "lime_sites._types",
@@ -57,6 +63,7 @@ _MODULES = {
 __all__ = [
     "ApiError",
     "AuthenticationError",
+    "BindingRequestResult",
     "InvalidPassportError",
     "LimeError",
     "LimeSite",
@@ -64,10 +71,12 @@ __all__ = [
     "LoginRequestStatus",
     "LoginResult",
     "LoginTimeoutError",
+    "OutcomeUnknownError",
     "PassportExpiredError",
     "PassportVerificationResult",
     "RateLimitError",
     "RequestExpiredError",
+    "SiteAuthUnavailableError",
     "StreamStatus",
     "SyncLimeSite",
     "WaitProgress",

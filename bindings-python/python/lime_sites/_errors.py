@@ -7,6 +7,7 @@ from lime_sdk._errors import (
     LimeError,
     RateLimitError,
     RequestExpiredError,
+    SiteAuthUnavailableError,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "LimeError",
     "RateLimitError",
     "RequestExpiredError",
+    "SiteAuthUnavailableError",
 ]

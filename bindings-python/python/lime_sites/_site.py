@@ -11,6 +11,7 @@ from lime_sdk import _bridge, _native
 from lime_sdk._client import call, carrier_for
 from lime_sdk._times import from_native
 from lime_sites._types import (
+    BindingRequestResult,
     LoginRequestResult,
     LoginRequestStatus,
     PassportVerificationResult,
@@ -70,8 +71,10 @@ class LimeSite:
         http_client: httpx.AsyncClient | None = None,
         event_queue_limit: int = 1024,
         jwks_cache_ttl: float | None = None,
-        require_issuer: bool = False,
-        post_retry: Literal["seed", "today"] = "seed",
+        platform: Literal["auto", "seed", "today"] = "auto",
+        require_issuer: bool | None = None,
+        post_retry: Literal["auto", "seed", "today"] | None = None,
+        jwks_form: Literal["auto", "envelope", "bare"] | None = None,
     ) -> None:
         """Make the client and start its event stream.
 
@@ -87,8 +90,12 @@ class LimeSite:
             event_queue_limit: Events that may wait for handlers before the stream is read no further.
             jwks_cache_ttl: Seconds that signing keys are kept; else ``LIME_JWKS_CACHE_TTL_SECONDS``,
                 else 300.
+            platform: What differs between the platform's times, all at once; the next three change it.
+                ``"auto"`` works with all of them.
             require_issuer: Refuse passports without an ``iss`` claim.
-            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
+                first releases did not have.
+            jwks_form: Which key documents are taken.
 
         Raises:
             AuthenticationError: There is no site token.
@@ -106,8 +113,10 @@ class LimeSite:
             sse_backoff_base=sse_backoff_base,
             event_queue_limit=event_queue_limit,
             jwks_cache_ttl=jwks_cache_ttl,
+            platform=platform,
             require_issuer=require_issuer,
             post_retry=post_retry,
+            jwks_form=jwks_form,
             transport=self._carrier.native if self._carrier is not None else None,
         )
         try:
@@ -266,6 +275,83 @@ class LimeSite:
         claims = self._native.verify_passport_cached(jwt, expected_request_id)
         if claims is None:
             claims = await self._call(self._native.verify_passport, jwt, expected_request_id)
+        return PassportVerificationResult(valid=True, claims=claims)
+
+    async def create_binding_request(self, *, redirect_uri: str) -> BindingRequestResult:
+        """Ask for a binding: a person is to connect one of their agents with their account at this site.
+
+        Keep its ``binding_id`` beside the person's session, then send their browser to its ``connect_url``.
+        They come back to ``redirect_uri`` with ``?binding_code=`` in the query.
+
+        Args:
+            redirect_uri: An absolute ``https`` URL of the site.
+
+        Raises:
+            ApiError: The platform does not take the ``redirect_uri``, or another error that it reports.
+            AuthenticationError: The platform does not take the token.
+            RateLimitError: Too many requests.
+            LimeError: The platform could not be reached or understood.
+
+        Example::
+
+            request = await site.create_binding_request(redirect_uri="https://shop.example/bind")
+            session["binding_id"] = request.binding_id
+            return redirect(request.connect_url)
+
+            # the page at https://shop.example/bind
+            passport = await site.exchange_binding_code(query["binding_code"])
+            verified = await site.verify_binding_passport(
+                passport, expected_binding_id=session.pop("binding_id")
+            )
+            account.agent_id = verified.claims["agent_id"]
+        """
+        binding_id, connect_url, status, expires_at = await self._call(
+            self._native.create_binding_request, redirect_uri
+        )
+        return BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
+
+    async def exchange_binding_code(self, code: str) -> str:
+        """Exchange the code that a person came back with for the binding passport, which counts once.
+
+        Args:
+            code: The value of ``binding_code`` in the query that the person came back with.
+
+        Returns:
+            The passport, not verified yet: give it to :meth:`verify_binding_passport`.
+
+        Raises:
+            ApiError: The code is unknown, used or expired, or another error that the platform reports.
+            OutcomeUnknownError: The code was sent and the answer got lost. It may be used up: let the person
+                start again.
+            AuthenticationError: The platform does not take the token.
+            LimeError: The platform could not be reached or understood.
+        """
+        return await self._call(self._native.exchange_binding_code, code)  # type: ignore[no-any-return]
+
+    async def verify_binding_passport(
+        self,
+        jwt: str,
+        *,
+        expected_binding_id: str | None = None,
+    ) -> PassportVerificationResult:
+        """Verify a binding passport with the platform's signing keys.
+
+        Its claims ``binding_id`` and ``agent_id`` say which agent is the person's.
+
+        Args:
+            jwt: The passport, from :meth:`exchange_binding_code`.
+            expected_binding_id: The binding that it must be for, which was kept beside the session of the
+                person who came back. Always pass it, or compare the claim yourself: a person could be sent back
+                with a stranger's code.
+
+        Raises:
+            InvalidPassportError: It must not be trusted.
+            PassportExpiredError: It has expired.
+            LimeError: The signing keys could not be had.
+        """
+        claims = self._native.verify_binding_passport_cached(jwt, expected_binding_id)
+        if claims is None:
+            claims = await self._call(self._native.verify_binding_passport, jwt, expected_binding_id)
         return PassportVerificationResult(valid=True, claims=claims)
 
     async def aclose(self) -> None:

@@ -9,6 +9,7 @@ import os
 from lime_sdk import _bridge, _native
 from lime_sdk._times import from_native
 from lime_sites._types import (
+    BindingRequestResult,
     LoginRequestResult,
     LoginRequestStatus,
     PassportVerificationResult,
@@ -62,8 +63,10 @@ class SyncLimeSite:
         sse_backoff_base: float = 0.5,
         event_queue_limit: int = 1024,
         jwks_cache_ttl: float | None = None,
-        require_issuer: bool = False,
-        post_retry: Literal["seed", "today"] = "seed",
+        platform: Literal["auto", "seed", "today"] = "auto",
+        require_issuer: bool | None = None,
+        post_retry: Literal["auto", "seed", "today"] | None = None,
+        jwks_form: Literal["auto", "envelope", "bare"] | None = None,
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -77,8 +80,12 @@ class SyncLimeSite:
             event_queue_limit: Events that may wait for handlers before the stream is read no further.
             jwks_cache_ttl: Seconds that signing keys are kept; else ``LIME_JWKS_CACHE_TTL_SECONDS``,
                 else 300.
+            platform: What differs between the platform's times, all at once; the next three change it.
+                ``"auto"`` works with all of them.
             require_issuer: Refuse passports without an ``iss`` claim.
-            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504.
+            post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
+                first releases did not have.
+            jwks_form: Which key documents are taken.
 
         Raises:
             AuthenticationError: There is no site token.
@@ -94,8 +101,10 @@ class SyncLimeSite:
             sse_backoff_base=sse_backoff_base,
             event_queue_limit=event_queue_limit,
             jwks_cache_ttl=jwks_cache_ttl,
+            platform=platform,
             require_issuer=require_issuer,
             post_retry=post_retry,
+            jwks_form=jwks_form,
             transport=None,
         )
         self._handlers: list[LoginHandler] = []
@@ -258,6 +267,86 @@ class SyncLimeSite:
         if claims is None:
             _bridge.set_log_level()
             claims = self._native.verify_passport_blocking(jwt, expected_request_id)
+        return PassportVerificationResult(valid=True, claims=claims)
+
+    def create_binding_request(self, *, redirect_uri: str) -> BindingRequestResult:
+        """Ask for a binding: a person is to connect one of their agents with their account at this site.
+
+        Keep its ``binding_id`` beside the person's session, then send their browser to its ``connect_url``.
+        They come back to ``redirect_uri`` with ``?binding_code=`` in the query.
+
+        Args:
+            redirect_uri: An absolute ``https`` URL of the site.
+
+        Raises:
+            ApiError: The platform does not take the ``redirect_uri``, or another error that it reports.
+            AuthenticationError: The platform does not take the token.
+            RateLimitError: Too many requests.
+            LimeError: The platform could not be reached or understood.
+
+        Example::
+
+            request = site.create_binding_request(redirect_uri="https://shop.example/bind")
+            session["binding_id"] = request.binding_id
+            return redirect(request.connect_url)
+
+            # the page at https://shop.example/bind
+            passport = site.exchange_binding_code(query["binding_code"])
+            verified = site.verify_binding_passport(
+                passport, expected_binding_id=session.pop("binding_id")
+            )
+            account.agent_id = verified.claims["agent_id"]
+        """
+        _bridge.set_log_level()
+        binding_id, connect_url, status, expires_at = self._native.create_binding_request_blocking(
+            redirect_uri
+        )
+        return BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
+
+    def exchange_binding_code(self, code: str) -> str:
+        """Exchange the code that a person came back with for the binding passport, which counts once.
+
+        Args:
+            code: The value of ``binding_code`` in the query that the person came back with.
+
+        Returns:
+            The passport, not verified yet: give it to :meth:`verify_binding_passport`.
+
+        Raises:
+            ApiError: The code is unknown, used or expired, or another error that the platform reports.
+            OutcomeUnknownError: The code was sent and the answer got lost. It may be used up: let the person
+                start again.
+            AuthenticationError: The platform does not take the token.
+            LimeError: The platform could not be reached or understood.
+        """
+        _bridge.set_log_level()
+        return self._native.exchange_binding_code_blocking(code)
+
+    def verify_binding_passport(
+        self,
+        jwt: str,
+        *,
+        expected_binding_id: str | None = None,
+    ) -> PassportVerificationResult:
+        """Verify a binding passport with the platform's signing keys.
+
+        Its claims ``binding_id`` and ``agent_id`` say which agent is the person's.
+
+        Args:
+            jwt: The passport, from :meth:`exchange_binding_code`.
+            expected_binding_id: The binding that it must be for, which was kept beside the session of the
+                person who came back. Always pass it, or compare the claim yourself: a person could be sent back
+                with a stranger's code.
+
+        Raises:
+            InvalidPassportError: It must not be trusted.
+            PassportExpiredError: It has expired.
+            LimeError: The signing keys could not be had.
+        """
+        claims = self._native.verify_binding_passport_cached(jwt, expected_binding_id)
+        if claims is None:
+            _bridge.set_log_level()
+            claims = self._native.verify_binding_passport_blocking(jwt, expected_binding_id)
         return PassportVerificationResult(valid=True, claims=claims)
 
     def close(self) -> None:

@@ -95,6 +95,41 @@ class LoginResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BindingRequestResult:
+    """A binding that was just asked for.
+
+    Attributes:
+        binding_id: To be kept beside the person's session before their browser is sent on.
+        connect_url: Where the browser is to be sent, as it is.
+        status: ``PENDING``.
+        expires_at: When it expires, with its time zone, unless the person has picked an agent.
+    """
+
+    binding_id: str
+    connect_url: str
+    status: str
+    expires_at: datetime
+
+    @classmethod
+    def from_api(cls, data: dict[str, Any]) -> BindingRequestResult:
+        """Read the platform's ``data`` object.
+
+        Args:
+            data: The object, as the platform sends it.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: ``expires_at`` is no point in time.
+        """
+        return cls(
+            binding_id=str(data["binding_id"]),
+            connect_url=str(data["connect_url"]),
+            status=str(data["status"]),
+            expires_at=_times.parse(str(data["expires_at"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PassportVerificationResult:
     """A verified passport.
 

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Api, Call, Doubt};
+use crate::api::{self, Api, Call, Doubt};
 use crate::client::Lease;
 use crate::config::{self, AGENT_TOKEN_VARIABLE, AgentConfig, PowChoice};
 use crate::operation::Operation;
@@ -132,14 +132,14 @@ impl LimeAgent {
                 token_header: TOKEN_HEADER,
                 timeout: config::checked_timeout(config.timeout)?,
                 max_retries: config.max_retries,
-                post_retry: config.post_retry,
+                post_retry: config.platform.post_retry,
                 transport: config.transport,
                 logger: config.logger,
                 clock: config.clock,
             },
             lease: Lease::default(),
             pow_timeout: config.pow_timeout,
-            pow_choice: config.pow_digest,
+            pow_choice: config.platform.pow_digest,
             pow_threads: config.pow_threads.max(1),
         })))
     }
@@ -319,14 +319,5 @@ fn leaves_it_open(doubt: Doubt, error: &Error) -> bool {
 }
 
 fn outcome_unknown(cause: &Error) -> Error {
-    let message =
-        format!("The approval was sent, but whether it took effect is not known: {}", cause.message());
-    let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
-        .with_code(cause.code().unwrap_or("OUTCOME_UNKNOWN"))
-        .with_detail(cause.detail().cloned())
-        .with_retry_after(cause.retry_after());
-    if let Some(status) = cause.http_status() {
-        error = error.with_http_status(status);
-    }
-    error
+    api::outcome_unknown("The approval was sent, but whether it took effect is not known", cause)
 }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::api::{Api, Call, Reply};
+use crate::config::JwksForm;
 use crate::log;
 use crate::process::PerProcess;
 use crate::runtime::WeakRuntime;
@@ -111,6 +112,7 @@ fn usable(entry: &Value) -> Option<(String, ParsedPublicKey)> {
 /// The keys of one client.
 pub(crate) struct KeyCache {
     ttl: Duration,
+    form: JwksForm,
     held: ArcSwapOption<Held>,
     /// Held over a fetch: one is under way at a time, the others wait for what it brings.
     fetching: PerProcess<Mutex<Fetching>>,
@@ -132,8 +134,8 @@ struct Fetching {
 }
 
 impl KeyCache {
-    pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: ArcSwapOption::empty(), fetching: PerProcess::default() }
+    pub(crate) fn new(ttl: Duration, form: JwksForm) -> Self {
+        Self { ttl, form, held: ArcSwapOption::empty(), fetching: PerProcess::default() }
     }
 
     /// The keys, if they are fresh and hold `kid`.
@@ -175,7 +177,8 @@ impl KeyCache {
         // With old keys at hand there is no reason to insist.
         let retries = u32::from(held.is_none());
         let fetched =
-            tokio::time::timeout(FETCH_LIMIT, fetch(api, runtime, retries, &mut fetching.path)).await;
+            tokio::time::timeout(FETCH_LIMIT, fetch(api, runtime, retries, self.form, &mut fetching.path))
+                .await;
         let fetched = fetched.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::TransportTimeout, "Fetching the signing keys took too long"))
         });
@@ -219,6 +222,7 @@ async fn fetch(
     api: &Api,
     runtime: &WeakRuntime,
     retries: u32,
+    form: JwksForm,
     known_path: &mut Option<&'static str>,
 ) -> Result<KeySet> {
     let versioned = api.base_url.as_str().ends_with("/api/v1");
@@ -230,7 +234,7 @@ async fn fetch(
     let mut last = None;
     for path in candidates {
         let reply = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result?;
-        match key_set(&reply) {
+        match key_set(&reply, form) {
             Ok(keys) => {
                 *known_path = Some(path);
                 return Ok(keys);
@@ -241,10 +245,18 @@ async fn fetch(
     Err(last.unwrap_or_else(|| Error::internal("no path for the keys")))
 }
 
-fn key_set(reply: &Reply) -> Result<KeySet> {
+fn key_set(reply: &Reply, form: JwksForm) -> Result<KeySet> {
     let document = envelope::object(reply.http_status, &reply.body)?;
-    if document.contains_key("keys") && reply.http_status == 200 {
-        return KeySet::parse(&document);
+    let bare = document.contains_key("keys") && reply.http_status == 200;
+    let missing = |form| {
+        let message = format!("JWKS response missing keys array: it is not {form}");
+        Err(Error::new(ErrorKind::InvalidPassport, message))
+    };
+    match form {
+        JwksForm::Auto | JwksForm::Bare if bare => KeySet::parse(&document),
+        // Another status has the platform's error in an envelope, whatever form its keys have.
+        JwksForm::Bare if reply.http_status == 200 => missing("a bare key document"),
+        JwksForm::Envelope if bare && !document.contains_key("data") => missing("in an envelope"),
+        _ => KeySet::parse(&reply.data()?),
     }
-    KeySet::parse(&reply.data()?)
 }

@@ -1,5 +1,6 @@
 //! The site's side of LIME: create login requests, receive passports, verify them.
 
+pub mod binding;
 pub mod events;
 pub mod frame;
 pub mod jwks;
@@ -27,7 +28,7 @@ use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields, log};
 use events::{Delivery, Events, StreamState, StreamStatus};
 use jwks::KeyCache;
-use passport::{Passport, PassportCheck, Unverified};
+use passport::{Check, Passport, PassportCheck, Unverified};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-site-token");
 const REQUESTS: &str = "/modules/agent-login/requests";
@@ -166,7 +167,7 @@ impl LimeSite {
             token_header: TOKEN_HEADER,
             timeout: config::checked_timeout(config.timeout)?,
             max_retries: config.max_retries,
-            post_retry: config.post_retry,
+            post_retry: config.platform.post_retry,
             transport: config.transport,
             logger: config.logger,
             clock: config.clock,
@@ -181,8 +182,8 @@ impl LimeSite {
             Inner {
                 api,
                 lease: Lease::default(),
-                keys: Arc::new(KeyCache::new(ttl)),
-                require_issuer: config.require_issuer,
+                keys: Arc::new(KeyCache::new(ttl, config.platform.jwks_form)),
+                require_issuer: config.platform.require_issuer,
                 backoff_base: config.sse_backoff_base,
                 events: Arc::new(Events::new(config.event_queue_limit, sink)),
                 handlers,
@@ -215,7 +216,16 @@ impl LimeSite {
     /// Fails with [`ErrorKind::InvalidPassport`] or [`ErrorKind::PassportExpired`] for a passport that
     /// must not be trusted, and with a transport or API kind when the keys cannot be had.
     pub fn verify_passport(&self, jwt: &str, check: PassportCheck) -> Operation<Passport> {
-        if let Some(result) = self.verify_passport_cached(jwt, &check) {
+        self.verify(jwt, check.into())
+    }
+
+    /// Verifies a passport on the calling thread if its key is at hand and fresh, else `None`.
+    pub fn verify_passport_cached(&self, jwt: &str, check: &PassportCheck) -> Option<Result<Passport>> {
+        self.verify_cached(jwt, &check.clone().into())
+    }
+
+    fn verify(&self, jwt: &str, check: Check) -> Operation<Passport> {
+        if let Some(result) = self.verify_cached(jwt, &check) {
             return match result {
                 Ok(passport) => self.0.lease.operation(&self.0, |_, _| async move { Ok(passport) }),
                 Err(error) => Operation::failed(error),
@@ -225,12 +235,11 @@ impl LimeSite {
         self.0.lease.operation(&self.0, |site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
             let keys = site.keys(&runtime, &token.kid).await?;
-            site.check(&token, &keys, check)
+            site.check(&token, &keys, &check)
         })
     }
 
-    /// Verifies a passport on the calling thread if its key is at hand and fresh, else `None`.
-    pub fn verify_passport_cached(&self, jwt: &str, check: &PassportCheck) -> Option<Result<Passport>> {
+    fn verify_cached(&self, jwt: &str, check: &Check) -> Option<Result<Passport>> {
         if self.0.lease.is_closed() {
             return Some(Err(Error::closed()));
         }
@@ -239,7 +248,7 @@ impl LimeSite {
             Err(error) => return Some(Err(error)),
         };
         let keys = self.0.keys.fresh(&token.kid, self.0.api.clock.monotonic())?;
-        Some(self.0.check(&token, &keys, check.clone()))
+        Some(self.0.check(&token, &keys, check))
     }
 
     /// Waits until this login request ends, for at most `timeout`; starts the event stream if it is
@@ -432,9 +441,8 @@ impl Inner {
         found.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 
-    fn check(&self, token: &Unverified<'_>, keys: &jwks::KeySet, check: PassportCheck) -> Result<Passport> {
-        let check = if self.require_issuer { check.require_issuer(true) } else { check };
-        token.verify(keys, self.api.base_url.as_str(), &check, self.api.clock.unix())
+    fn check(&self, token: &Unverified<'_>, keys: &jwks::KeySet, check: &Check) -> Result<Passport> {
+        token.verify(keys, self.api.base_url.as_str(), check, self.require_issuer, self.api.clock.unix())
     }
 
     async fn wait(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {

@@ -1,4 +1,5 @@
-//! Passports: what an agent shows to a site. RS256 JSON Web Tokens with a life of two minutes.
+//! Passports: what an agent shows to a site, and what says which agent a person has connected. RS256 JSON Web
+//! Tokens with a life of two minutes, and of one.
 //!
 //! The claims are checked here on the plain JSON rather than by a JWT library's validator: the rules
 //! (an exact audience, no leeway for `exp`, a longest life, an issuer by origin) are the protocol's own,
@@ -15,8 +16,6 @@ use url::Url;
 use super::jwks::KeySet;
 use crate::{Error, ErrorKind, Result, json};
 
-const AUDIENCE: &str = "lime-site-login";
-const LONGEST_LIFE_SECONDS: f64 = 120.0;
 const SKEW_SECONDS: f64 = 30.0;
 const LONGEST_TOKEN: usize = 8192;
 
@@ -25,6 +24,14 @@ const LONGEST_TOKEN: usize = 8192;
 pub struct Passport {
     /// Its claims; `sub` is called `agent_id`.
     pub claims: Map<String, Value>,
+}
+
+impl Passport {
+    /// The LIME user who owns the agent: today's platform says `user_id`, the seed's `owner_id`.
+    pub fn owner_id(&self) -> Option<&str> {
+        let text = |name| self.claims.get(name).and_then(Value::as_str);
+        text("owner_id").or_else(|| text("user_id"))
+    }
 }
 
 /// What a passport must meet beyond the protocol's own rules.
@@ -52,6 +59,100 @@ impl PassportCheck {
     pub fn require_issuer(mut self, required: bool) -> Self {
         self.require_issuer = required;
         self
+    }
+}
+
+/// What a binding passport must meet beyond the protocol's own rules.
+///
+/// ```
+/// use lime_core::BindingCheck;
+/// let check = BindingCheck::default().expected_binding_id("br_1");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct BindingCheck {
+    expected_binding_id: Option<String>,
+    require_issuer: bool,
+}
+
+impl BindingCheck {
+    /// The passport must be for this binding: the one that was kept beside the session of the person who came
+    /// back. Without it, or a comparison of one's own, somebody could be sent back with a stranger's code.
+    #[must_use]
+    pub fn expected_binding_id(mut self, binding_id: impl Into<String>) -> Self {
+        self.expected_binding_id = Some(binding_id.into());
+        self
+    }
+
+    /// The passport must name its issuer. One that is named is checked in any case.
+    #[must_use]
+    pub fn require_issuer(mut self, required: bool) -> Self {
+        self.require_issuer = required;
+        self
+    }
+}
+
+/// Of which kind a passport is, and what it must meet. What is right for one kind is wrong for the other.
+#[derive(Debug, Clone)]
+pub(crate) enum Check {
+    Login(PassportCheck),
+    Binding(BindingCheck),
+}
+
+impl From<PassportCheck> for Check {
+    fn from(check: PassportCheck) -> Self {
+        Self::Login(check)
+    }
+}
+
+impl From<BindingCheck> for Check {
+    fn from(check: BindingCheck) -> Self {
+        Self::Binding(check)
+    }
+}
+
+impl Check {
+    fn audience(&self) -> &'static str {
+        match self {
+            Self::Login(_) => "lime-site-login",
+            Self::Binding(_) => "lime-binding",
+        }
+    }
+
+    fn longest_life_seconds(&self) -> f64 {
+        match self {
+            Self::Login(_) => 120.0,
+            Self::Binding(_) => 60.0,
+        }
+    }
+
+    fn requires_issuer(&self) -> bool {
+        match self {
+            Self::Login(check) => check.require_issuer,
+            Self::Binding(check) => check.require_issuer,
+        }
+    }
+
+    /// The claims that only one kind has.
+    fn check_own_claims(&self, claims: &Map<String, Value>) -> Result<()> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        match self {
+            Self::Login(PassportCheck { expected_request_id: Some(expected), .. })
+                if text("request_id") != Some(expected) =>
+            {
+                Err(invalid("JWT request_id claim does not match expected request"))
+            }
+            Self::Login(_) => Ok(()),
+            Self::Binding(check) => {
+                let binding_id = text("binding_id").filter(|id| !id.trim().is_empty());
+                let binding_id = binding_id.ok_or_else(|| invalid("JWT missing binding_id claim"))?;
+                match &check.expected_binding_id {
+                    Some(expected) if expected != binding_id => {
+                        Err(invalid("JWT binding_id claim does not match expected binding"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 }
 
@@ -90,12 +191,14 @@ impl<'a> Unverified<'a> {
         Ok(Self { signed, payload, signature, kid })
     }
 
-    /// Checks the signature, then the claims. `now` is Unix time; `api_root` gives the issuer.
+    /// Checks the signature, then the claims. `now` is Unix time; `api_root` gives the issuer, which
+    /// `require_issuer` or the check asks for.
     pub(crate) fn verify(
         &self,
         keys: &KeySet,
         api_root: &str,
-        check: &PassportCheck,
+        check: &Check,
+        require_issuer: bool,
         now: Duration,
     ) -> Result<Passport> {
         let key = keys
@@ -106,7 +209,7 @@ impl<'a> Unverified<'a> {
             URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
         let claims = json::strict_object(&payload)
             .ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))?;
-        check_claims(&claims, api_root, check, now.as_secs_f64())?;
+        check_claims(&claims, api_root, check, require_issuer, now.as_secs_f64())?;
         Ok(Passport { claims: renamed(claims) })
     }
 
@@ -128,18 +231,39 @@ pub fn verify(
     check: &PassportCheck,
     now: Duration,
 ) -> Result<Passport> {
-    Unverified::parse(jwt)?.verify(keys, api_root, check, now)
+    Unverified::parse(jwt)?.verify(keys, api_root, &check.clone().into(), false, now)
 }
 
-fn check_claims(claims: &Map<String, Value>, api_root: &str, check: &PassportCheck, now: f64) -> Result<()> {
+/// Like [`verify`], for a binding passport.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_binding(
+    jwt: &str,
+    keys: &KeySet,
+    api_root: &str,
+    check: &BindingCheck,
+    now: Duration,
+) -> Result<Passport> {
+    Unverified::parse(jwt)?.verify(keys, api_root, &check.clone().into(), false, now)
+}
+
+fn check_claims(
+    claims: &Map<String, Value>,
+    api_root: &str,
+    check: &Check,
+    require_issuer: bool,
+    now: f64,
+) -> Result<()> {
+    let wanted = check.audience();
     match claims.get("aud") {
-        Some(Value::String(audience)) if audience == AUDIENCE => {}
+        Some(Value::String(audience)) if audience == wanted => {}
         other => {
             let got = other.map_or_else(|| "none".to_owned(), |value| printable(&value.to_string()));
-            return Err(invalid(format!("Invalid audience: expected '{AUDIENCE}', got {got}")));
+            return Err(invalid(format!("Invalid audience: expected '{wanted}', got {got}")));
         }
     }
-    check_issuer(claims.get("iss"), api_root, check.require_issuer)?;
+    check_issuer(claims.get("iss"), api_root, require_issuer || check.requires_issuer())?;
     let number = |name: &str| claims.get(name).and_then(Value::as_f64);
     let (Some(exp), Some(iat)) = (number("exp"), number("iat")) else {
         return Err(invalid("JWT missing exp or iat"));
@@ -147,8 +271,9 @@ fn check_claims(claims: &Map<String, Value>, api_root: &str, check: &PassportChe
     if exp <= now {
         return Err(Error::new(ErrorKind::PassportExpired, "JWT has expired"));
     }
-    if exp - iat > LONGEST_LIFE_SECONDS {
-        return Err(invalid(format!("JWT TTL exceeds platform maximum ({LONGEST_LIFE_SECONDS}s)")));
+    let longest = check.longest_life_seconds();
+    if exp - iat > longest {
+        return Err(invalid(format!("JWT TTL exceeds platform maximum ({longest}s)")));
     }
     if iat > now + SKEW_SECONDS {
         return Err(invalid("JWT is not yet valid (iat in the future)"));
@@ -159,12 +284,7 @@ fn check_claims(claims: &Map<String, Value>, api_root: &str, check: &PassportChe
             return Err(invalid("JWT is not yet valid (nbf in the future)"));
         }
     }
-    if let Some(expected) = &check.expected_request_id
-        && claims.get("request_id").and_then(Value::as_str) != Some(expected)
-    {
-        return Err(invalid("JWT request_id claim does not match expected request"));
-    }
-    Ok(())
+    check.check_own_claims(claims)
 }
 
 /// The issuer is the origin of the API root: compared as URLs, since a prefix comparison would take

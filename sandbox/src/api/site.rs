@@ -18,7 +18,7 @@ use crate::settings::JwksForm;
 use crate::sse;
 use crate::state::Core;
 
-const SITE_TOKEN: &str = "x-site-token";
+pub(super) const SITE_TOKEN: &str = "x-site-token";
 
 pub(super) async fn create_request(
     State(core): State<Arc<Core>>,

@@ -59,6 +59,34 @@ pub(super) async fn add_agent(State(core): State<Arc<Core>>, body: Bytes) -> Res
     Ok(show(&core.add_agent(profile)))
 }
 
+pub(super) async fn deactivate(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Response, ControlError> {
+    Ok(show(&core.change_agent(&id, |agent| agent.inactive = true)?))
+}
+
+pub(super) async fn activate(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Response, ControlError> {
+    Ok(show(&core.change_agent(&id, |agent| agent.inactive = false)?))
+}
+
+pub(super) async fn suspend_user(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Response, ControlError> {
+    Ok(show(&core.change_agent(&id, |agent| agent.user_suspended = true)?))
+}
+
+pub(super) async fn resume_user(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Response, ControlError> {
+    Ok(show(&core.change_agent(&id, |agent| agent.user_suspended = false)?))
+}
+
 pub(super) async fn api_keys(State(core): State<Arc<Core>>) -> Response {
     let keys: Vec<ApiKey> = core.read(|state| state.broker.keys.iter().cloned().collect());
     ok(&json!({"api_keys": keys}))

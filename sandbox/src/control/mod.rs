@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approvals;
+mod bindings;
 mod clock;
 mod faults;
 mod logins;
@@ -47,11 +48,19 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/sites/{id}/suspend", post(accounts::suspend))
         .route("/sites/{id}/resume", post(accounts::resume))
         .route("/agents", get(accounts::agents).post(accounts::add_agent))
+        .route("/agents/{id}/deactivate", post(accounts::deactivate))
+        .route("/agents/{id}/activate", post(accounts::activate))
+        .route("/agents/{id}/suspend-user", post(accounts::suspend_user))
+        .route("/agents/{id}/resume-user", post(accounts::resume_user))
         .route("/settings", get(settings::read).put(settings::patch).patch(settings::patch))
         .route("/login-requests", get(logins::all))
         .route("/login-requests/{id}", get(logins::one))
         .route("/login-requests/{id}/expire", post(logins::expire))
         .route("/login-requests/{id}/approve", post(logins::approve))
+        .route("/bindings", get(bindings::all))
+        .route("/bindings/{id}", get(bindings::one))
+        .route("/bindings/{id}/complete", post(bindings::complete))
+        .route("/bindings/{id}/expire", post(bindings::expire))
         .route("/keys/rotate", post(logins::rotate))
         .route("/api-keys", get(accounts::api_keys).post(accounts::add_api_key))
         .route("/approvals", get(approvals::list))

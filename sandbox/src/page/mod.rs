@@ -1,9 +1,10 @@
-//! The inbox: one page at `/`, for the people who decide.
+//! The inbox: one page at `/`, for the people who decide; and the connect page (`connect`).
 //!
-//! The page is one file without anything from outside. It is told of changes over an event stream
+//! Each page is one file without anything from outside. It is told of changes over an event stream
 //! and decides through the control API, which takes writes from a browser only with a token that
 //! stands nowhere but in the page.
 
+pub(crate) mod connect;
 mod feed;
 mod snapshot;
 
@@ -36,10 +37,15 @@ impl Identity {
     }
 }
 
-/// The page, with a policy that lets nothing run but what stands in it.
+/// The inbox.
 pub(crate) fn page(core: &Core) -> Response {
+    secured(&PAGE.replace("{{token}}", &core.page.token))
+}
+
+/// A page, with a policy that lets nothing run but what stands in it.
+fn secured(page: &str) -> Response {
     let nonce = ids::base64url(&ids::random::<18>());
-    let body = PAGE.replace("{{nonce}}", &nonce).replace("{{token}}", &core.page.token);
+    let body = page.replace("{{nonce}}", &nonce);
     let mut response = Response::new(Body::from(body));
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \

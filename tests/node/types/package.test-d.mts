@@ -8,6 +8,7 @@ import {
   type Approval,
   ApprovalDeniedError,
   type ApprovalResult,
+  type BindingRequest,
   type ErrorKind,
   LimeAgent,
   LimeError,
@@ -44,6 +45,9 @@ const sesame = new Sesame({ apiKey: undefined });
 new LimeSite({ sitetoken: 'st_1' });
 // @ts-expect-error no such digest
 new LimeAgent({ powDigest: 'md5' });
+new LimeSite({ platform: 'today', requireIssuer: false, postRetry: 'auto', jwksForm: 'bare' });
+// @ts-expect-error no such platform
+new LimeAgent({ platform: 'both' });
 // @ts-expect-error milliseconds are a number
 new Sesame({ timeout: '30s' });
 
@@ -61,6 +65,13 @@ expect<unknown>()((await site.verifyPassport('jwt')).claims.iss);
 expect<ApprovalResult>()(await agent.login('lr_1', { signal, onProgress: ({ stage, expected }) => [stage, expected] }));
 expect<AgentProfile>()(await agent.getProfile());
 expect<Date | undefined>()((await site.readLoginRequest('lr_1')).expiresAt);
+const binding = await site.createBindingRequest({ redirectUri: 'https://shop.example/bind', signal });
+expect<BindingRequest>()(binding);
+expect<string>()(await site.exchangeBindingCode('bc_1', { signal }));
+expect<Passport>()(await site.verifyBindingPassport('jwt', { expectedBindingId: binding.bindingId, signal }));
+expect<string | undefined>()((await site.verifyBindingPassport('jwt')).claims.binding_id);
+// @ts-expect-error where they come back to is required
+await site.createBindingRequest();
 // @ts-expect-error the request's id is required
 await site.waitForLogin();
 // @ts-expect-error results cannot be changed

@@ -29,6 +29,7 @@ const SOURCES: &[&str] = &[
     "site_options",
     "site",
     "passport",
+    "binding",
     "agent_options",
     "progress",
     "agent",

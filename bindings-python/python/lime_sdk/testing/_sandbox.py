@@ -387,8 +387,24 @@ class LimeSandbox:
         self._only_a_sandbox()
         self.control("POST", f"/login-requests/{_id(request)}/approve", {})
 
+    def complete_binding(self, request: Any) -> str:
+        """Do what the person at the connect page does: pick the first agent.
+
+        Args:
+            request: What ``create_binding_request`` gave, or its id.
+
+        Returns:
+            Where their browser is sent then: the ``redirect_uri``, with ``binding_code`` in the query.
+
+        Raises:
+            SandboxError: There is no such binding, or it is not pending; or as :meth:`auto_approve`.
+        """
+        self._only_a_sandbox()
+        url: str = self.control("POST", f"/bindings/{_id(request)}/complete", {})["redirect_url"]
+        return url
+
     def expire(self, what: Any) -> None:
-        """Let an approval or a login request expire ahead of time.
+        """Let an approval, a login request or a binding expire ahead of time.
 
         Args:
             what: It, or its id.
@@ -396,12 +412,16 @@ class LimeSandbox:
         Raises:
             SandboxError: There is no such thing, or it is not pending.
         """
-        try:
-            self.control("POST", f"/approvals/{_id(what)}/expire")
-        except SandboxError as error:
-            if error.http_status != 404:
-                raise
-            self.control("POST", f"/login-requests/{_id(what)}/expire", {})
+        *others, last = ("approvals", "login-requests", "bindings")
+        for kind in others:
+            try:
+                self.control("POST", f"/{kind}/{_id(what)}/expire", {})
+            except SandboxError as error:
+                if error.http_status != 404:
+                    raise
+            else:
+                return
+        self.control("POST", f"/{last}/{_id(what)}/expire", {})
 
     def approvals(
         self, status: str | None = None, *, at_least: int = 0, timeout: float = _TIMEOUT
@@ -587,8 +607,9 @@ class LimeSandbox:
 
 
 def _id(what: Any) -> str:
-    """An approval's or a login request's id, fit for a path."""
-    found = getattr(what, "approval_id", None) or getattr(what, "request_id", None) or what
+    """An approval's, a login request's or a binding's id, fit for a path."""
+    names = ("approval_id", "request_id", "binding_id")
+    found = next((found for name in names if (found := getattr(what, name, None))), what)
     return quote(str(found), safe="")
 
 

@@ -211,6 +211,18 @@ mod tests {
         }
     }
 
+    /// With as many digits as there can be, they lie in up to three groups of four words.
+    #[test]
+    fn long_nonces_are_found_wherever_they_begin() {
+        for length in 0..BLOCK {
+            let prefix = vec![b'p'; length];
+            for first in [10_u64.pow(17), 10_u64.pow(18), 10_u64.pow(19)] {
+                let expected = portable(&mut Layout::new(&prefix), first, 100, 4);
+                assert_eq!(search(&mut Layout::new(&prefix), first, 100, 4), expected, "{length} {first}");
+            }
+        }
+    }
+
     #[test]
     fn digests_are_those_of_the_message() {
         for length in 0..130 {

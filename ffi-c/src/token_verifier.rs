@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lime_core::site::jwks::KeySet;
 use lime_core::token_verifier::{bearer, domain, token};
-use lime_core::{TokenCheck, TokenVerifier, VerifiedToken, is_library_thread};
+use lime_core::{Error, ErrorKind, TokenCheck, TokenVerifier, VerifiedToken, is_library_thread};
 use serde_json::Value;
 
 use crate::error::{LIME_OK, lime_error};
@@ -429,31 +429,44 @@ pub unsafe extern "C" fn lime_bearer_token(
     })
 }
 
-/// The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 503 when it cannot be
-/// told, 500 for a fault of the server's own.
+/// The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 400 for several, 503
+/// when it cannot be told, 500 for a fault of the server's own.
 ///
-/// Parameters: `failure`: the error of lime_bearer_token() or of a verification; it stays the caller's.
-/// `resource_metadata`: the URL of the server's own metadata (RFC 9728), which tells clients whom to ask for a token;
-/// or NULL. `refusal`: gets the answer, to be freed with lime_token_refusal_free(). `error`: NULL, or gets the error.
+/// Parameters: `failure_status`, `code`, `message`, `retry_after_ms`: the failure of lime_bearer_token() or of a
+/// verification, as lime_error_status(), lime_error_code() (or NULL), lime_error_message() and
+/// lime_error_retry_after_ms() tell it. `resource_metadata`: the URL of the server's own metadata (RFC 9728), which
+/// tells clients whom to ask for a token; or NULL. `refusal`: gets the answer, to be freed with
+/// lime_token_refusal_free(). `error`: NULL, or gets the error.
 ///
-/// Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT.
+/// Returns: LIME_OK; LIME_ERROR_INVALID_ARGUMENT, also when `failure_status` is that of no error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_token_refusal_new(
-    failure: *const lime_error,
+    failure_status: i32,
+    code: *const c_char,
+    message: *const c_char,
+    retry_after_ms: i64,
     resource_metadata: *const c_char,
     refusal: *mut *mut lime_token_refusal,
     error: *mut *mut lime_error,
 ) -> i32 {
     panic::call(error, || {
         // SAFETY: pointers are NULL or valid, as the header asks.
-        let (place, failure, resource_metadata) = unsafe {
+        let (place, code, message, resource_metadata) = unsafe {
             (
                 Out::new(refusal, "refusal")?,
-                borrow(failure, "failure")?,
+                optional_text(code, "code")?,
+                text(message, "message")?,
                 optional_text(resource_metadata, "resource_metadata")?,
             )
         };
-        let refusal = bearer::Refusal::of(&failure.error, resource_metadata);
+        let kind = ErrorKind::ALL.iter().find(|kind| kind.number() == failure_status);
+        let kind = kind.ok_or_else(|| invalid("failure_status is that of no error"))?;
+        let wait = u64::try_from(retry_after_ms).ok().map(Duration::from_millis);
+        let mut failure = Error::new(*kind, message).with_retry_after(wait);
+        if let Some(code) = code {
+            failure = failure.with_code(code);
+        }
+        let refusal = bearer::Refusal::of(&failure, resource_metadata);
         place.write(give(lime_token_refusal {
             http_status: i32::from(refusal.http_status),
             www_authenticate: c_optional(refusal.www_authenticate.as_deref()),

@@ -115,7 +115,7 @@ static void make_token(void) {
     live.lime_token_verifier_options = lime_token_verifier_options_new();
     CHECK(lime_token_verifier_new(NULL, &live.lime_token_verifier, NULL) == LIME_OK);
     CHECK(lime_token_verifier_verify(live.lime_token_verifier, getenv("MCP_TOKEN"), &live.lime_verified_token, NULL) == LIME_OK);
-    CHECK(lime_token_refusal_new(live.lime_error, NULL, &live.lime_token_refusal, NULL) == LIME_OK);
+    CHECK(lime_token_refusal_new(LIME_ERROR_INVALID_TOKEN, NULL, "x", -1, NULL, &live.lime_token_refusal, NULL) == LIME_OK);
 }
 
 static void make_all(void) {

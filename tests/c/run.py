@@ -480,9 +480,7 @@ def token_verifier(tests: Tests) -> None:
     program = tests.compile(HERE / "token_verifier.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
     with Sandbox(tests.sandbox) as sandbox:
         places = {
-            "token": lambda sandbox, domain: sandbox.control("POST", "/mcp-tokens", {"domain": domain})[
-                "access_token"
-            ],
+            "token": issued,
             "rotate": lambda sandbox: sandbox.control("POST", "/keys/rotate", {})["kid"],
             "down": lambda sandbox: str(
                 sandbox.control("POST", "/faults", {"route": "mcp_metadata", "status": 503, "count": 0})[
@@ -514,6 +512,10 @@ def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> N
         tests.result(
             f"{prefix}login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}"
         )
+
+
+def issued(sandbox: Sandbox, domain: str) -> str:
+    return sandbox.control("POST", "/mcp-tokens", {"domain": domain})["access_token"]
 
 
 def first_login_goes_wrong(sandbox: Sandbox) -> None:

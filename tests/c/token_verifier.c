@@ -80,8 +80,15 @@ static void started(const char *good) {
     lime_error_free(error);
 }
 
+static lime_token_refusal *answer_to(const lime_error *error, const char *resource_metadata) {
+    lime_token_refusal *refusal = NULL;
+    CHECK(lime_token_refusal_new(lime_error_status(error), lime_error_code(error), lime_error_message(error),
+                                 lime_error_retry_after_ms(error), resource_metadata, &refusal, NULL) == LIME_OK);
+    return refusal;
+}
+
 static void answers(const char *good) {
-    lime_error *error = NULL, *none = NULL;
+    lime_error *error = NULL;
     lime_token_refusal *refusal = NULL;
     char *token = NULL, header[8200];
     snprintf(header, sizeof header, "bearer  %s", good);
@@ -91,7 +98,7 @@ static void answers(const char *good) {
     lime_string_free(token);
 
     CHECK(lime_bearer_token(other, 1, &token, &error) == LIME_ERROR_INVALID_TOKEN);
-    CHECK(lime_token_refusal_new(error, "https://tools.example.com/m", &refusal, &none) == LIME_OK);
+    CHECK((refusal = answer_to(error, "https://tools.example.com/m")) != NULL);
     CHECK(lime_token_refusal_http_status(refusal) == 401 && lime_token_refusal_retry_after_seconds(refusal) == -1);
     CHECK_TEXT(lime_token_refusal_www_authenticate(refusal), "Bearer resource_metadata=\"https://tools.example.com/m\"");
     CHECK(strstr(lime_token_refusal_body_json(refusal), "\"invalid_token\""));
@@ -100,7 +107,7 @@ static void answers(const char *good) {
 
     CHECK(lime_bearer_token(two, 2, &token, &error) == LIME_ERROR_INVALID_TOKEN);
     CHECK_TEXT(lime_error_code(error), LIME_TOKEN_AMBIGUOUS_TOKEN);
-    CHECK(lime_token_refusal_new(error, NULL, &refusal, &none) == LIME_OK);
+    CHECK((refusal = answer_to(error, NULL)) != NULL);
     CHECK(lime_token_refusal_http_status(refusal) == 400);
     lime_token_refusal_free(refusal);
     lime_error_free(error);
@@ -122,7 +129,7 @@ static void without_the_platform(const char *good) {
     lime_token_verifier_forget_keys(verifier);
     lime_clock_advance_ms(keeper, 5000);
     CHECK(lime_token_verifier_verify(verifier, good, &token, &error) == LIME_ERROR_API);
-    CHECK(lime_token_refusal_new(error, NULL, &refusal, NULL) == LIME_OK);
+    CHECK((refusal = answer_to(error, NULL)) != NULL);
     CHECK(lime_token_refusal_http_status(refusal) == 503 && lime_token_refusal_retry_after_seconds(refusal) > 0);
     CHECK(!lime_token_refusal_www_authenticate(refusal));
     lime_token_refusal_free(refusal);

@@ -3038,7 +3038,7 @@ def verify_access_token_by_the_rules(case: dict, document: dict) -> dict:
         raise bad("wrong_issuer")
     audience = case.get("audience", "mcp")
     named = claims.get("aud")
-    if named in (None, False, "", []):
+    if not named:
         raise bad("invalid_claim")
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not all(isinstance(one, str) for one in named) or audience not in named:
@@ -3257,7 +3257,15 @@ def make_access_tokens() -> dict:
         "list": ["https://lime.pics"],
     }.items():
         bad(f"iss-{name}", "wrong_issuer", token(claims_with(iss=value)))
-    for name, value in {"missing": ..., "null": None, "empty": "", "empty-list": [], "false": False}.items():
+    for name, value in {
+        "missing": ...,
+        "null": None,
+        "empty": "",
+        "empty-list": [],
+        "false": False,
+        "zero": 0,
+        "empty-object": {},
+    }.items():
         bad(f"aud-{name}", "invalid_claim", token(claims_with(aud=value)))
     for name, value in {
         "passport": "lime-site-login",

@@ -173,7 +173,7 @@ pub(crate) fn verify_parsed(
     now: Duration,
 ) -> Result<VerifiedToken> {
     let Some(key) = keys.get(&token.kid) else {
-        return Err(Reason::UnknownKey.error(format!("no jwks key for kid={}", printable(&token.kid))));
+        return Err(Reason::UnknownKey.error(format!("no jwks key for kid='{}'", printable(&token.kid))));
     };
     token.verify_signature(key).map_err(|error| Reason::BadSignature.error(error.message()))?;
     let claims = token.claims().map_err(malformed)?;
@@ -218,17 +218,27 @@ fn check_parties(claims: &Map<String, Value>, issuer: &str, audience: &str) -> R
         Some(_) => return Err(Reason::WrongIssuer.error("Invalid issuer")),
     }
     let fits = match claims.get("aud") {
-        Some(Value::String(named)) if !named.is_empty() => named == audience,
-        Some(Value::Array(named)) if !named.is_empty() => {
+        None => return Err(missing("aud")),
+        Some(value) if says_nothing(value) => return Err(missing("aud")),
+        Some(Value::String(named)) => named == audience,
+        Some(Value::Array(named)) => {
             named.iter().all(Value::is_string) && named.iter().any(|named| named.as_str() == Some(audience))
-        }
-        // What says as little as nothing.
-        None | Some(Value::Null | Value::Bool(false) | Value::String(_) | Value::Array(_)) => {
-            return Err(missing("aud"));
         }
         Some(_) => false,
     };
     if fits { Ok(()) } else { Err(Reason::WrongAudience.error("Invalid audience")) }
+}
+
+/// What is as good as a claim that is not there.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
 }
 
 fn check_binding(claims: &Map<String, Value>, expected_domain: &str) -> Result<()> {

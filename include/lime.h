@@ -3688,18 +3688,23 @@ int32_t lime_bearer_token(const char *const *authorization,
                           struct lime_error **error);
 
 /**
- * The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 503 when it cannot be
- * told, 500 for a fault of the server's own.
+ * The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 400 for several, 503
+ * when it cannot be told, 500 for a fault of the server's own.
  *
- * @param failure  the error of lime_bearer_token() or of a verification; it stays the caller's.
+ * @param failure_status,code,message,retry_after_ms  the failure of lime_bearer_token() or of a verification,
+ *   as lime_error_status(), lime_error_code() (or NULL), lime_error_message() and lime_error_retry_after_ms()
+ *   tell it.
  * @param resource_metadata  the URL of the server's own metadata (RFC 9728), which tells clients whom to ask
  *   for a token; or NULL.
  * @param[out] refusal  gets the answer, to be freed with lime_token_refusal_free().
  * @param[out] error  NULL, or gets the error.
  *
- * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT.
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT, also when `failure_status` is that of no error.
  */
-int32_t lime_token_refusal_new(const struct lime_error *failure,
+int32_t lime_token_refusal_new(int32_t failure_status,
+                               const char *code,
+                               const char *message,
+                               int64_t retry_after_ms,
                                const char *resource_metadata,
                                struct lime_token_refusal **refusal,
                                struct lime_error **error);

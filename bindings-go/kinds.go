@@ -51,6 +51,8 @@ const (
 	KindInvalidPassport Kind = C.LIME_ERROR_INVALID_PASSPORT
 	// KindPassportExpired: a passport that was good once and has expired.
 	KindPassportExpired Kind = C.LIME_ERROR_PASSPORT_EXPIRED
+	// KindInvalidToken: an access token that an MCP server must not trust; the error's Code says why.
+	KindInvalidToken Kind = C.LIME_ERROR_INVALID_TOKEN
 	// KindPowTimeout: the proof of work was not solved within its budget.
 	KindPowTimeout Kind = C.LIME_ERROR_POW_TIMEOUT
 	// KindPowDifficulty: a proof of work that nobody can solve was asked for.
@@ -84,6 +86,7 @@ var (
 	ErrSiteAuthUnavailable error = sentinel(KindSiteAuthUnavailable)
 	ErrInvalidPassport     error = sentinel(KindInvalidPassport)
 	ErrPassportExpired     error = sentinel(KindPassportExpired)
+	ErrInvalidToken        error = sentinel(KindInvalidToken)
 	ErrPowTimeout          error = sentinel(KindPowTimeout)
 	ErrPowDifficulty       error = sentinel(KindPowDifficulty)
 	ErrApprovalDenied      error = sentinel(KindApprovalDenied)
@@ -112,6 +115,7 @@ var kinds = map[Kind]error{
 	KindSiteAuthUnavailable: ErrSiteAuthUnavailable,
 	KindInvalidPassport:     ErrInvalidPassport,
 	KindPassportExpired:     ErrPassportExpired,
+	KindInvalidToken:        ErrInvalidToken,
 	KindPowTimeout:          ErrPowTimeout,
 	KindPowDifficulty:       ErrPowDifficulty,
 	KindApprovalDenied:      ErrApprovalDenied,

@@ -99,6 +99,7 @@ impl Core {
             owner_id: ids::uuid(),
             inactive: false,
             user_suspended: false,
+            mcp_access: true,
             profile,
         };
         self.change(|state| state.insert_agent(agent.clone()));

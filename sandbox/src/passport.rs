@@ -1,7 +1,7 @@
 //! Passports: the RS256 JWTs that tell a site which agent has logged in, or which one a person has connected.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::ids;
 use crate::keys::SigningKey;
@@ -41,7 +41,7 @@ pub(crate) fn mint(
     if settings.profile_form != ProfileForm::Seed {
         claims.insert("user_id".into(), agent.owner_id.as_str().into());
     }
-    Some(Passport { jwt: signed(key, claims)?, exp })
+    Some(Passport { jwt: key.jwt(&Value::Object(claims))?, exp })
 }
 
 /// Mints a passport for one binding. `None` when the library refuses to sign.
@@ -61,7 +61,7 @@ pub(crate) fn mint_binding(
     claims.insert("site_id".into(), site_id.into());
     // There were no bindings when owners were called by the other name.
     claims.insert("user_id".into(), agent.owner_id.as_str().into());
-    signed(key, claims)
+    key.jwt(&Value::Object(claims))
 }
 
 /// The claims that all passports have.
@@ -85,17 +85,4 @@ fn common(
     claims.insert("exp".into(), exp.into());
     claims.insert("jti".into(), ids::uuid().into());
     claims
-}
-
-fn signed(key: &SigningKey, claims: Map<String, Value>) -> Option<String> {
-    let header = json!({"alg": "RS256", "typ": "JWT", "kid": key.kid});
-    let mut jwt = format!(
-        "{}.{}",
-        ids::base64url(header.to_string().as_bytes()),
-        ids::base64url(Value::Object(claims).to_string().as_bytes()),
-    );
-    let signature = key.sign(jwt.as_bytes())?;
-    jwt.push('.');
-    jwt.push_str(&ids::base64url(&signature));
-    Some(jwt)
 }

@@ -31,12 +31,15 @@ pub(crate) const CREATE_BINDING: Route =
     route("create_binding", Method::POST, "/api/v1/modules/bindings/requests");
 pub(crate) const EXCHANGE_BINDING: Route =
     route("exchange_binding", Method::POST, "/api/v1/modules/bindings/exchange");
+pub(crate) const MCP_METADATA: Route =
+    route("mcp_metadata", Method::GET, "/api/v1/modules/oauth/.well-known/oauth-authorization-server");
+pub(crate) const MCP_TOKEN: Route = route("mcp_token", Method::POST, "/api/v1/modules/oauth/token");
 
 pub(crate) const TRIGGER_APPROVAL: Route = route("trigger_approval", Method::POST, "/v1/approvals");
 pub(crate) const READ_APPROVAL: Route = route("read_approval", Method::GET, "/v1/approvals/{id}");
 
 /// All endpoints of the LIME platform.
-pub(crate) const LIME: [&Route; 9] = [
+pub(crate) const LIME: [&Route; 11] = [
     &CREATE_REQUEST,
     &READ_REQUEST,
     &EVENTS,
@@ -46,6 +49,8 @@ pub(crate) const LIME: [&Route; 9] = [
     &PROFILE,
     &CREATE_BINDING,
     &EXCHANGE_BINDING,
+    &MCP_METADATA,
+    &MCP_TOKEN,
 ];
 
 /// All endpoints of the Sesame broker.

@@ -59,6 +59,16 @@ pub enum ProfileForm {
     Both,
 }
 
+/// How the endpoint for MCP access tokens tells of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum McpFailureForm {
+    /// `{"error":"…","error_description":"…"}`, as RFC 6749 has it.
+    Oauth,
+    /// The platform's envelope.
+    Envelope,
+}
+
 /// How dates are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -101,6 +111,10 @@ pub struct Settings {
     pub binding_code_ttl_seconds: f64,
     /// `exp − iat` of a binding passport. Above 60 clients must refuse it.
     pub binding_passport_ttl_seconds: i64,
+    /// Life of an MCP access token: its `expires_in`, and `exp − iat` inside.
+    pub mcp_token_ttl_seconds: i64,
+    /// How the endpoint for MCP access tokens tells of a failure.
+    pub mcp_failure_form: McpFailureForm,
     /// Real time between two keepalives of an event stream.
     pub keepalive_seconds: f64,
     /// Life of an approval.
@@ -134,6 +148,8 @@ impl Settings {
             binding_ttl_seconds: 600.0,
             binding_code_ttl_seconds: 60.0,
             binding_passport_ttl_seconds: 60,
+            mcp_token_ttl_seconds: 300,
+            mcp_failure_form: McpFailureForm::Oauth,
             keepalive_seconds: 15.0,
             approval_ttl_seconds: 3600.0,
             long_poll_seconds: 25.0,
@@ -220,8 +236,13 @@ impl Settings {
                 return Err(ControlError::invalid(format!("{name} must be between 0.01 and a year")));
             }
         }
-        if self.passport_ttl_seconds.abs() > 366 * 86_400 {
-            return Err(ControlError::invalid("passport_ttl_seconds must be within a year"));
+        for (name, value) in [
+            ("passport_ttl_seconds", self.passport_ttl_seconds),
+            ("mcp_token_ttl_seconds", self.mcp_token_ttl_seconds),
+        ] {
+            if value.abs() > 366 * 86_400 {
+                return Err(ControlError::invalid(format!("{name} must be within a year")));
+            }
         }
         Ok(())
     }
@@ -273,6 +294,8 @@ mod tests {
             json!({"webhook_retry_seconds": [1, -1]}),
             json!({"webhook_retry_seconds": 1}),
             json!({"webhook_timeout_seconds": 0}),
+            json!({"mcp_token_ttl_seconds": 40_000_000}),
+            json!({"mcp_failure_form": "xml"}),
             json!({"platform": "tomorrow"}),
             json!([]),
         ] {

@@ -52,6 +52,8 @@ pub struct Agent {
     /// Whether its token answers `AGENT_USER_SUSPENDED`: its owner's account is suspended.
     #[serde(default)]
     pub user_suspended: bool,
+    /// Whether it may have MCP access tokens.
+    pub mcp_access: bool,
     /// The rest of its profile.
     #[serde(flatten)]
     pub profile: NewAgent,
@@ -163,6 +165,7 @@ impl State {
             owner_id: start.owner_id.clone(),
             inactive: false,
             user_suspended: false,
+            mcp_access: true,
             profile: NewAgent {
                 display_name: Some("Sandbox agent".into()),
                 avatar_url: None,

@@ -177,6 +177,8 @@ class Sandbox:
         self.info = json.loads(self.process.stdout.readline())
         self.environment = {
             "LIME_API_BASE": self.info["lime_api_base"],
+            "LIME_BASE_URL": self.info["lime_base_url"],
+            "LIME_EXPECTED_DOMAIN": "tools.example.com",
             "LIME_SITE_TOKEN": self.info["site_token"],
             "LIME_AGENT_TOKEN": self.info["agent_token"],
             "SESAME_BROKER_URL": self.info["sesame_url"],
@@ -369,10 +371,11 @@ def calls(tests: Tests) -> None:
     program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
+        token = sandbox.control("POST", "/mcp-tokens", {"domain": "tools.example.com"})["access_token"]
         exchanged = {"ok": True, "data": {"passport": "a.b.c"}}
         rule = {"route": "exchange_binding", "status": 200, "body": exchanged, "count": 0}
         sandbox.control("POST", "/faults", rule)
-        tests.run("calls", [str(program)], expected=ids, environment=sandbox.environment)
+        tests.run("calls", [str(program)], expected=ids, environment={**sandbox.environment, "MCP_TOKEN": token})
 
 
 def lifecycle(tests: Tests) -> None:
@@ -507,6 +510,25 @@ def faults(tests: Tests) -> None:
             tests.result(f"faults:{fault}", None if good else why)
 
 
+def token_verifier(tests: Tests) -> None:
+    """An MCP server's side: tokens that are good and bad, keys that rotate, a platform that is away."""
+    program = tests.compile(HERE / "token_verifier.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        places = {
+            "token": issued,
+            "rotate": lambda sandbox: sandbox.control("POST", "/keys/rotate", {})["kid"],
+            "down": lambda sandbox: str(
+                sandbox.control("POST", "/faults", {"route": "mcp_metadata", "status": 503, "count": 0})[
+                    "ids"
+                ]
+            ),
+        }
+        story(tests, "token_verifier", program, sandbox, places)
+        asked = [request["route"] for request in sandbox.control("GET", "/received")["received"]]
+        wrong = asked[:2] != ["mcp_metadata", "jwks"] or asked.count("jwks") != 3
+        tests.result("token_verifier:keys-were-fetched-three-times", str(asked) if wrong else None)
+
+
 def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a login with faults."""
     program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", include=include)
@@ -525,6 +547,10 @@ def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> N
         tests.result(
             f"{prefix}login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}"
         )
+
+
+def issued(sandbox: Sandbox, domain: str) -> str:
+    return sandbox.control("POST", "/mcp-tokens", {"domain": domain})["access_token"]
 
 
 def first_login_goes_wrong(sandbox: Sandbox) -> None:
@@ -929,6 +955,7 @@ GROUPS = (
         login,
         bindings,
         sesame,
+        token_verifier,
         examples,
     ),
     faults,
@@ -944,6 +971,7 @@ SANITIZED = {
         login,
         bindings,
         sesame,
+        token_verifier,
         examples,
         panics,
         faults,

@@ -1,6 +1,6 @@
-"""The native library under ``lime_sites`` and ``lime_agents``.
+"""The native library under ``lime_sites``, ``lime_agents`` and ``lime_mcp_server``.
 
-Programs import those two; what is here serves programs that do part of the work themselves:
+Programs import those; what is here serves programs that do part of the work themselves:
 
 >>> import lime_sdk
 >>> lime_sdk.solve_pow("challenge", 0)
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         AuthenticationError,
         AuthUnavailableError,
         InvalidPassportError,
+        InvalidTokenError,
         LimeError,
         LoginTimeoutError,
         OutcomeUnknownError,
@@ -46,6 +47,7 @@ _MODULES = {
     "AuthUnavailableError": "lime_sdk._errors",
     "AuthenticationError": "lime_sdk._errors",
     "InvalidPassportError": "lime_sdk._errors",
+    "InvalidTokenError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
     "LoginTimeoutError": "lime_sdk._errors",
     "OutcomeUnknownError": "lime_sdk._errors",
@@ -72,6 +74,7 @@ __all__ = [
     "AuthenticationError",
     "EventParser",
     "InvalidPassportError",
+    "InvalidTokenError",
     "LimeError",
     "LoginTimeoutError",
     "OutcomeUnknownError",

@@ -2,6 +2,7 @@
 
 mod agent;
 mod binding;
+mod mcp;
 mod site;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ type Id = Result<Path<String>, PathRejection>;
 
 pub(crate) fn router(core: Arc<Core>) -> Router {
     let mut router = Router::new();
-    let table: [(&Route, MethodRouter<Arc<Core>>); 11] = [
+    let table: [(&Route, MethodRouter<Arc<Core>>); 13] = [
         (&routes::CREATE_REQUEST, on(MethodFilter::POST, site::create_request)),
         (&routes::READ_REQUEST, on(MethodFilter::GET, site::read_request)),
         (&routes::EVENTS, on(MethodFilter::GET, site::events)),
@@ -33,6 +34,8 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         (&routes::PROFILE, on(MethodFilter::GET, agent::profile)),
         (&routes::CREATE_BINDING, on(MethodFilter::POST, binding::create)),
         (&routes::EXCHANGE_BINDING, on(MethodFilter::POST, binding::exchange)),
+        (&routes::MCP_METADATA, on(MethodFilter::GET, mcp::metadata)),
+        (&routes::MCP_TOKEN, on(MethodFilter::POST, mcp::token)),
         (&routes::TRIGGER_APPROVAL, on(MethodFilter::POST, sesame::trigger_approval)),
         (&routes::READ_APPROVAL, on(MethodFilter::GET, sesame::read_approval)),
     ];

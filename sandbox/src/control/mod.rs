@@ -6,6 +6,7 @@ mod bindings;
 mod clock;
 mod faults;
 mod logins;
+mod mcp;
 mod received;
 mod rules;
 mod settings;
@@ -52,6 +53,9 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/agents/{id}/activate", post(accounts::activate))
         .route("/agents/{id}/suspend-user", post(accounts::suspend_user))
         .route("/agents/{id}/resume-user", post(accounts::resume_user))
+        .route("/agents/{id}/grant-mcp", post(mcp::grant))
+        .route("/agents/{id}/revoke-mcp", post(mcp::revoke))
+        .route("/mcp-tokens", post(mcp::issue))
         .route("/settings", get(settings::read).put(settings::patch).patch(settings::patch))
         .route("/login-requests", get(logins::all))
         .route("/login-requests/{id}", get(logins::one))

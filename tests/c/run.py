@@ -375,7 +375,9 @@ def calls(tests: Tests) -> None:
         exchanged = {"ok": True, "data": {"passport": "a.b.c"}}
         rule = {"route": "exchange_binding", "status": 200, "body": exchanged, "count": 0}
         sandbox.control("POST", "/faults", rule)
-        tests.run("calls", [str(program)], expected=ids, environment={**sandbox.environment, "MCP_TOKEN": token})
+        tests.run(
+            "calls", [str(program)], expected=ids, environment={**sandbox.environment, "MCP_TOKEN": token}
+        )
 
 
 def lifecycle(tests: Tests) -> None:

@@ -25,9 +25,9 @@ __all__ = [
     "set_log_level",
     "sign_webhook",
     "solve_pow",
-    "verify_binding_passport",
     "token_refusal",
     "verify_access_token",
+    "verify_binding_passport",
     "verify_passport",
     "verify_webhook",
 ]

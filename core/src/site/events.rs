@@ -205,14 +205,13 @@ impl Events {
         let queue = Arc::clone(&self.queue.get());
         let mut batch = Vec::with_capacity(arrived.len());
         for event in arrived {
-            let place = match Arc::clone(&queue).try_acquire_owned() {
-                Ok(place) => place,
-                Err(_) => {
-                    self.hand_on(std::mem::take(&mut batch));
-                    let Ok(place) = Arc::clone(&queue).acquire_owned().await else { return };
-                    place
-                }
-            };
+            let mut place = Arc::clone(&queue).try_acquire_owned().ok();
+            if place.is_none() {
+                // Handlers have to be done with some before there is a place: they must have them all first.
+                self.hand_on(std::mem::take(&mut batch));
+                place = Arc::clone(&queue).acquire_owned().await.ok();
+            }
+            let Some(place) = place else { return };
             batch.push(Delivery { event, _place: place });
         }
         self.hand_on(batch);

@@ -127,7 +127,8 @@ func TestLoginIsShown(t *testing.T) {
 	})
 	ok(t, err)
 	equal(t, "status", result.Status, "APPROVED")
-	if len(seen) == 0 || seen[0].Left != 10*time.Second || seen[0].Hashes != 0 {
+	// The search does not wait to be looked at: it may be over by the first time.
+	if len(seen) == 0 || seen[0].Left <= 9*time.Second || seen[0].Left > 10*time.Second || seen[0].Difficulty == 0 {
 		t.Errorf("saw %+v", seen)
 	}
 

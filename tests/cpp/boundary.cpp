@@ -51,7 +51,7 @@ void every_status_has_its_class() {
         if (!is_known) CHECK(raises<lime::ApiError>(error));
         CHECK_EQ(lime::status_parent(lime::status_parent(status)), lime::status_parent(status));
     }
-    CHECK_EQ(known, 24);
+    CHECK_EQ(known, 25);
     CHECK_EQ(lime::status_parent(LIME_OK), LIME_OK);
     CHECK_EQ(lime::status_parent(LIME_ERROR_AGENT_INACTIVE), LIME_ERROR_AUTHENTICATION);
     CHECK_EQ(lime::status_parent(4711), LIME_ERROR_API);

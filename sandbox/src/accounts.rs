@@ -82,8 +82,13 @@ impl Core {
     }
 
     pub(crate) fn add_agent(&self, profile: NewAgent) -> Agent {
-        let agent =
-            Agent { agent_id: ids::uuid(), agent_token: ids::agent_token(), owner_id: ids::uuid(), profile };
+        let agent = Agent {
+            agent_id: ids::uuid(),
+            agent_token: ids::agent_token(),
+            owner_id: ids::uuid(),
+            mcp_access: true,
+            profile,
+        };
         self.change(|state| state.insert_agent(agent.clone()));
         agent
     }

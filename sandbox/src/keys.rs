@@ -46,6 +46,20 @@ impl SigningKey {
         self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
     }
+
+    /// A JWT with these claims, or nothing when the library refuses to sign.
+    pub(crate) fn jwt(&self, claims: &Value) -> Option<String> {
+        let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.kid});
+        let mut jwt = format!(
+            "{}.{}",
+            ids::base64url(header.to_string().as_bytes()),
+            ids::base64url(claims.to_string().as_bytes()),
+        );
+        let signature = self.sign(jwt.as_bytes())?;
+        jwt.push('.');
+        jwt.push_str(&ids::base64url(&signature));
+        Some(jwt)
+    }
 }
 
 struct State {

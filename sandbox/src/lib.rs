@@ -39,6 +39,8 @@ mod ids;
 mod inject;
 mod keys;
 mod login;
+mod mcp_domain;
+mod mcp_token;
 mod options;
 mod page;
 mod passport;
@@ -58,11 +60,12 @@ pub use events::{SiteStreams, Streams};
 pub use fault::{Fault, FaultAction};
 pub use faults::FaultState;
 pub use login::{LoginRequest, LoginStatus};
+pub use mcp_token::{McpToken, NewMcpToken};
 pub use options::{Options, OptionsError};
 pub use received::{Answer, Received, Unanswered};
 pub use sandbox::{Info, Sandbox};
 pub use sesame::{
     ApiKey, Approval, ApprovalStatus, Decision, Rule, RuleState, Undelivered, Webhook, WebhookStatus,
 };
-pub use settings::{DateForm, JwksForm, Platform, PowDigest, ProfileForm, Settings};
+pub use settings::{DateForm, JwksForm, McpFailureForm, Platform, PowDigest, ProfileForm, Settings};
 pub use state::{Agent, NewAgent, Site};

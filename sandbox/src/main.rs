@@ -134,6 +134,7 @@ fn announce(info: &Info, json: bool) -> io::Result<()> {
             out,
             "LIME sandbox {} – an emulation for tests, not the platform\n\n\
              export LIME_API_BASE={}\n\
+             export LIME_BASE_URL={}\n\
              export LIME_SITE_TOKEN={}\n\
              export LIME_AGENT_TOKEN={}\n\
              export SESAME_BROKER_URL={}\n\
@@ -143,6 +144,7 @@ fn announce(info: &Info, json: bool) -> io::Result<()> {
              Control API: {}   (Ctrl-C ends the sandbox)",
             info.version,
             info.lime_api_base,
+            info.lime_base_url,
             info.site_token,
             info.agent_token,
             info.sesame_url,

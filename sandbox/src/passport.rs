@@ -1,7 +1,7 @@
 //! Passports: the RS256 JWTs that tell a site which agent has logged in.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::ids;
 use crate::keys::SigningKey;
@@ -49,14 +49,6 @@ pub(crate) fn mint(
     if settings.profile_form != ProfileForm::Seed {
         claims.insert("user_id".into(), agent.owner_id.as_str().into());
     }
-    let header = json!({"alg": "RS256", "typ": "JWT", "kid": key.kid});
-    let mut jwt = format!(
-        "{}.{}",
-        ids::base64url(header.to_string().as_bytes()),
-        ids::base64url(Value::Object(claims).to_string().as_bytes()),
-    );
-    let signature = key.sign(jwt.as_bytes())?;
-    jwt.push('.');
-    jwt.push_str(&ids::base64url(&signature));
+    let jwt = key.jwt(&Value::Object(claims))?;
     Some(Passport { jwt, exp })
 }

@@ -27,13 +27,25 @@ pub(crate) const CHALLENGE: Route = route("challenge", Method::GET, "/api/v1/aut
 pub(crate) const APPROVE: Route =
     route("approve", Method::POST, "/api/v1/modules/agent-login/requests/{id}/approve");
 pub(crate) const PROFILE: Route = route("profile", Method::GET, "/api/v1/core/agents/me/profile");
+pub(crate) const MCP_METADATA: Route =
+    route("mcp_metadata", Method::GET, "/api/v1/modules/oauth/.well-known/oauth-authorization-server");
+pub(crate) const MCP_TOKEN: Route = route("mcp_token", Method::POST, "/api/v1/modules/oauth/token");
 
 pub(crate) const TRIGGER_APPROVAL: Route = route("trigger_approval", Method::POST, "/v1/approvals");
 pub(crate) const READ_APPROVAL: Route = route("read_approval", Method::GET, "/v1/approvals/{id}");
 
 /// All endpoints of the LIME platform.
-pub(crate) const LIME: [&Route; 7] =
-    [&CREATE_REQUEST, &READ_REQUEST, &EVENTS, &JWKS, &CHALLENGE, &APPROVE, &PROFILE];
+pub(crate) const LIME: [&Route; 9] = [
+    &CREATE_REQUEST,
+    &READ_REQUEST,
+    &EVENTS,
+    &JWKS,
+    &CHALLENGE,
+    &APPROVE,
+    &PROFILE,
+    &MCP_METADATA,
+    &MCP_TOKEN,
+];
 
 /// All endpoints of the Sesame broker.
 pub(crate) const SESAME: [&Route; 2] = [&TRIGGER_APPROVAL, &READ_APPROVAL];

@@ -19,6 +19,7 @@ use crate::events::{End, Streams};
 use crate::fault::Fault;
 use crate::faults::FaultState;
 use crate::login::{LoginRequest, LoginStatus};
+use crate::mcp_token::{McpToken, NewMcpToken};
 use crate::options::Options;
 use crate::received::{Answer, Received, Unanswered};
 use crate::server::App;
@@ -31,6 +32,8 @@ use crate::state::{Agent, Core, NewAgent, Site};
 pub struct Info {
     /// The root of the LIME API, for `LIME_API_BASE`.
     pub lime_api_base: String,
+    /// The platform's origin, for `LIME_BASE_URL`, which MCP servers verify tokens against.
+    pub lime_base_url: String,
     /// The first site's token, for `LIME_SITE_TOKEN`.
     pub site_token: String,
     /// The first agent's token, for `LIME_AGENT_TOKEN`.
@@ -59,6 +62,7 @@ impl Info {
     pub(crate) fn of(core: &Core) -> Self {
         Self {
             lime_api_base: format!("{}/api/v1", core.origin),
+            lime_base_url: core.origin.clone(),
             site_token: core.start.site_token.clone(),
             agent_token: core.start.agent_token.clone(),
             sesame_url: core.origin.clone(),
@@ -244,6 +248,25 @@ impl Sandbox {
     /// Makes another agent.
     pub fn add_agent(&self, profile: NewAgent) -> Agent {
         self.core.add_agent(profile)
+    }
+
+    /// Grants an agent the right to MCP access tokens, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// There is no such agent.
+    pub fn set_mcp_access(&self, agent_id: &str, granted: bool) -> Result<Agent, ControlError> {
+        self.core.set_mcp_access(agent_id, granted)
+    }
+
+    /// Issues an MCP access token past the rules of the platform: for any host name, with any claims.
+    ///
+    /// # Errors
+    ///
+    /// There is no such agent.
+    pub fn mcp_token(&self, new: &NewMcpToken) -> Result<McpToken, ControlError> {
+        let key = self.core.keys.current_blocking();
+        self.core.force_mcp_token(&key, new)
     }
 
     /// The settings.

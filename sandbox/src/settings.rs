@@ -59,6 +59,16 @@ pub enum ProfileForm {
     Both,
 }
 
+/// How the endpoint for MCP access tokens tells of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum McpFailureForm {
+    /// `{"error":"…","error_description":"…"}`, as RFC 6749 has it.
+    Oauth,
+    /// The platform's envelope.
+    Envelope,
+}
+
 /// How dates are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,6 +102,10 @@ pub struct Settings {
     pub request_ttl_seconds: f64,
     /// `exp − iat` of a passport. Above 120 clients must refuse it.
     pub passport_ttl_seconds: i64,
+    /// Life of an MCP access token: its `expires_in`, and `exp − iat` inside.
+    pub mcp_token_ttl_seconds: i64,
+    /// How the endpoint for MCP access tokens tells of a failure.
+    pub mcp_failure_form: McpFailureForm,
     /// Real time between two keepalives of an event stream.
     pub keepalive_seconds: f64,
     /// Life of an approval.
@@ -119,6 +133,8 @@ impl Settings {
             pow_difficulty: 15,
             request_ttl_seconds: 300.0,
             passport_ttl_seconds: 120,
+            mcp_token_ttl_seconds: 300,
+            mcp_failure_form: McpFailureForm::Oauth,
             keepalive_seconds: 15.0,
             approval_ttl_seconds: 3600.0,
             long_poll_seconds: 25.0,
@@ -194,8 +210,13 @@ impl Settings {
                 return Err(ControlError::invalid(format!("{name} must be between 0.01 and a year")));
             }
         }
-        if self.passport_ttl_seconds.abs() > 366 * 86_400 {
-            return Err(ControlError::invalid("passport_ttl_seconds must be within a year"));
+        for (name, value) in [
+            ("passport_ttl_seconds", self.passport_ttl_seconds),
+            ("mcp_token_ttl_seconds", self.mcp_token_ttl_seconds),
+        ] {
+            if value.abs() > 366 * 86_400 {
+                return Err(ControlError::invalid(format!("{name} must be within a year")));
+            }
         }
         Ok(())
     }
@@ -247,6 +268,8 @@ mod tests {
             json!({"webhook_retry_seconds": [1, -1]}),
             json!({"webhook_retry_seconds": 1}),
             json!({"webhook_timeout_seconds": 0}),
+            json!({"mcp_token_ttl_seconds": 40_000_000}),
+            json!({"mcp_failure_form": "xml"}),
             json!({"platform": "tomorrow"}),
             json!([]),
         ] {

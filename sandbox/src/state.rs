@@ -45,6 +45,8 @@ pub struct Agent {
     pub agent_token: String,
     /// The UUID of the person who owns it.
     pub owner_id: String,
+    /// Whether it may have MCP access tokens.
+    pub mcp_access: bool,
     /// The rest of its profile.
     #[serde(flatten)]
     pub profile: NewAgent,
@@ -141,6 +143,7 @@ impl State {
             agent_id: start.agent_id.clone(),
             agent_token: start.agent_token.clone(),
             owner_id: start.owner_id.clone(),
+            mcp_access: true,
             profile: NewAgent {
                 display_name: Some("Sandbox agent".into()),
                 avatar_url: None,

@@ -67,6 +67,7 @@ fn the_first_line_is_json_and_the_server_is_ready() {
     let info: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
     let port = u16::try_from(info["port"].as_u64().unwrap()).unwrap();
     assert_eq!(info["lime_api_base"], format!("http://127.0.0.1:{port}/api/v1"));
+    assert_eq!(info["lime_base_url"], format!("http://127.0.0.1:{port}"));
     assert_eq!(info["control_url"], format!("http://127.0.0.1:{port}/_sandbox"));
     assert_eq!(info["site_token"], "st_mine");
     assert_eq!(info["sesame_url"], format!("http://127.0.0.1:{port}"));
@@ -123,7 +124,7 @@ fn for_people_it_prints_lines_to_paste_and_a_log_without_tokens() {
     let mut child = start(&["--exit-with-parent"]);
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let mut values = std::collections::HashMap::new();
-    while values.len() < 6 {
+    while values.len() < 7 {
         let mut line = String::new();
         assert_ne!(out.read_line(&mut line).unwrap(), 0);
         if let Some((name, value)) =

@@ -11,7 +11,7 @@ use super::{Id, header, id_in, idempotency_key};
 use crate::envelope::{self, Failure};
 use crate::state::Core;
 
-const AGENT_TOKEN: &str = "x-agent-token";
+pub(super) const AGENT_TOKEN: &str = "x-agent-token";
 
 pub(super) async fn challenge(State(core): State<Arc<Core>>, path: Id) -> Result<Response, Failure> {
     let id = id_in(path)?;

@@ -1,6 +1,7 @@
 //! The LIME platform's HTTP API, and the table of both platforms' endpoints.
 
 mod agent;
+mod mcp;
 mod site;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ type Id = Result<Path<String>, PathRejection>;
 
 pub(crate) fn router(core: Arc<Core>) -> Router {
     let mut router = Router::new();
-    let table: [(&Route, MethodRouter<Arc<Core>>); 9] = [
+    let table: [(&Route, MethodRouter<Arc<Core>>); 11] = [
         (&routes::CREATE_REQUEST, on(MethodFilter::POST, site::create_request)),
         (&routes::READ_REQUEST, on(MethodFilter::GET, site::read_request)),
         (&routes::EVENTS, on(MethodFilter::GET, site::events)),
@@ -30,6 +31,8 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         (&routes::CHALLENGE, on(MethodFilter::GET, agent::challenge)),
         (&routes::APPROVE, on(MethodFilter::POST, agent::approve)),
         (&routes::PROFILE, on(MethodFilter::GET, agent::profile)),
+        (&routes::MCP_METADATA, on(MethodFilter::GET, mcp::metadata)),
+        (&routes::MCP_TOKEN, on(MethodFilter::POST, mcp::token)),
         (&routes::TRIGGER_APPROVAL, on(MethodFilter::POST, sesame::trigger_approval)),
         (&routes::READ_APPROVAL, on(MethodFilter::GET, sesame::read_approval)),
     ];

@@ -5,6 +5,7 @@ mod approvals;
 mod clock;
 mod faults;
 mod logins;
+mod mcp;
 mod received;
 mod rules;
 mod settings;
@@ -47,6 +48,9 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/sites/{id}/suspend", post(accounts::suspend))
         .route("/sites/{id}/resume", post(accounts::resume))
         .route("/agents", get(accounts::agents).post(accounts::add_agent))
+        .route("/agents/{id}/grant-mcp", post(mcp::grant))
+        .route("/agents/{id}/revoke-mcp", post(mcp::revoke))
+        .route("/mcp-tokens", post(mcp::issue))
         .route("/settings", get(settings::read).put(settings::patch).patch(settings::patch))
         .route("/login-requests", get(logins::all))
         .route("/login-requests/{id}", get(logins::one))

@@ -20,6 +20,8 @@ pub(crate) const REQUESTS: &str = "/api/v1/modules/agent-login/requests";
 pub(crate) const EVENTS: &str = "/api/v1/modules/agent-login/events";
 pub(crate) const JWKS: &str = "/api/v1/core/.well-known/jwks.json";
 pub(crate) const PROFILE: &str = "/api/v1/core/agents/me/profile";
+pub(crate) const MCP_METADATA: &str = "/api/v1/modules/oauth/.well-known/oauth-authorization-server";
+pub(crate) const MCP_TOKEN: &str = "/api/v1/modules/oauth/token";
 pub(crate) const APPROVALS: &str = "/v1/approvals";
 
 /// A sandbox with an easy proof of work.

@@ -76,6 +76,12 @@ error_kinds! {
     ApprovalDenied = 60, "approval_denied";
     /// A webhook that must not be trusted; the code says why.
     Webhook = 61, "webhook";
+    /// The platform gives this agent no tokens for MCP servers: it lacks the grant `oauth:mcp`.
+    OAuthCapability = 70, "oauth_capability";
+    /// An MCP server refuses the token, also the new one that was fetched when it refused the first.
+    McpAuthentication = 71, "mcp_authentication";
+    /// An MCP server reports an error, as JSON-RPC or by its HTTP status; the code says which.
+    Mcp = 72, "mcp";
 }
 
 impl ErrorKind {

@@ -58,7 +58,8 @@ pub mod timestamp;
 pub mod transport;
 
 pub use agent::{
-    AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, pow::PowDigest,
+    AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, McpAccessToken,
+    McpCall, McpResult, pow::PowDigest,
 };
 pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig};
 pub use error::{Error, ErrorKind};

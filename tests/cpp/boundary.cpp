@@ -50,7 +50,7 @@ void every_status_has_its_class() {
         CHECK_EQ(error.kind(), static_cast<lime::ErrorKind>(is_known ? status : LIME_ERROR_API));
         if (!is_known) CHECK(raises<lime::ApiError>(error));
     }
-    CHECK_EQ(known, 20);
+    CHECK_EQ(known, 23);
     CHECK(raises<lime::InvalidArgumentError>({LIME_ERROR_INVALID_ARGUMENT, "why"}));
     CHECK(raises<lime::ClosedError>({LIME_ERROR_CLOSED, "why"}));
     CHECK(raises<lime::CancelledError>({LIME_ERROR_CANCELLED, "why"}));
@@ -73,6 +73,9 @@ void every_status_has_its_class() {
     CHECK(raises<lime::PowDifficultyError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
     CHECK(raises<lime::ApprovalDeniedError>({LIME_ERROR_APPROVAL_DENIED, "why"}));
     CHECK(raises<lime::WebhookError>({LIME_ERROR_WEBHOOK, "why"}));
+    CHECK(raises<lime::OAuthCapabilityError>({LIME_ERROR_OAUTH_CAPABILITY, "why"}));
+    CHECK(raises<lime::McpAuthenticationError>({LIME_ERROR_MCP_AUTHENTICATION, "why"}));
+    CHECK(raises<lime::McpError>({LIME_ERROR_MCP, "why"}));
 }
 
 lime::Site without_retries() {

@@ -32,6 +32,8 @@ const SOURCES: &[&str] = &[
     "agent_options",
     "progress",
     "agent",
+    "mcp_token",
+    "mcp",
     "sesame_options",
     "approval_request",
     "approval",
@@ -41,6 +43,7 @@ const SOURCES: &[&str] = &[
     "sse",
     "frame",
     "envelope",
+    "mcp_target",
 ];
 
 fn main() -> ExitCode {

@@ -1,10 +1,11 @@
 //! What a finished call gives, as Python sees it: the same for a loop's queue and for a thread that waits.
 
 use lime_core::{
-    AgentProfile, Approval, ApprovalResult, Error, LoginEvent, LoginRequest, LoginRequestStatus, Passport,
+    AgentProfile, Approval, ApprovalResult, Error, LoginEvent, LoginRequest, LoginRequestStatus,
+    McpAccessToken, McpResult, Passport,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::{convert, error, sesame};
 
@@ -16,6 +17,8 @@ pub(crate) enum Outcome {
     LoginEvent(Result<LoginEvent, Error>),
     Approval(Result<ApprovalResult, Error>),
     Profile(Result<AgentProfile, Error>),
+    McpAccessToken(Result<McpAccessToken, Error>),
+    Mcp(Result<McpResult, Error>),
     SesameApproval(Result<Approval, Error>),
 }
 
@@ -46,6 +49,10 @@ impl Outcome {
             Self::Profile(result) => {
                 lime(py, result, |profile| Ok(convert::dict(py, &profile.data)?.into_any()))
             }
+            Self::McpAccessToken(result) => lime(py, result, |token| {
+                tupled(py, (token.access_token, token.expires_in, token.issued_at.as_secs_f64()))
+            }),
+            Self::Mcp(result) => lime(py, result, |result| Ok(PyString::new(py, result.json()).into_any())),
             Self::SesameApproval(Ok(approval)) => Ok(Ok(sesame::approval(py, approval)?.into_any())),
             Self::SesameApproval(Err(error)) => Ok(Err(error::sesame_exception(py, &error)?)),
         }

@@ -35,7 +35,7 @@ RESULTS = [kind for kind in public_classes() if dataclasses.is_dataclass(kind)]
 
 
 def sample(kind: Any) -> Any:
-    if kind.__name__ == "ApiError":
+    if issubclass(kind, ApiError):
         return kind("CODE", "message", http_status=400, detail={"a": [1]}, request_id="r", retry_after=1.5)
     return kind("message")
 

@@ -20,6 +20,10 @@ lime_go_started lime_go_site_verify_passport(const lime_site *site, const char *
                                              int32_t require_issuer, uintptr_t call);
 lime_go_started lime_go_agent_login(const lime_agent *agent, const char *request_id, uintptr_t call);
 lime_go_started lime_go_agent_get_profile(const lime_agent *agent, uintptr_t call);
+lime_go_started lime_go_agent_get_mcp_access_token(const lime_agent *agent, const char *target, int32_t force_refresh,
+                                                   uintptr_t call);
+lime_go_started lime_go_agent_mcp(const lime_agent *agent, const char *target, const char *method, const char *params_json,
+                                  uintptr_t call);
 lime_go_started lime_go_sesame_trigger(const lime_sesame *sesame, const lime_approval_request *request, uintptr_t call);
 lime_go_started lime_go_sesame_get(const lime_sesame *sesame, const char *approval_id, int32_t wait_for_decision,
                                    uintptr_t call);

@@ -49,55 +49,67 @@ const (
 	KindApprovalDenied Kind = C.LIME_ERROR_APPROVAL_DENIED
 	// KindWebhook: a webhook that must not be trusted; the error's Code says why.
 	KindWebhook Kind = C.LIME_ERROR_WEBHOOK
+	// KindOAuthCapability: the platform gives this agent no tokens for MCP servers, since it lacks the grant.
+	KindOAuthCapability Kind = C.LIME_ERROR_OAUTH_CAPABILITY
+	// KindMCPAuthentication: an MCP server refuses the token, also the new one that was fetched then.
+	KindMCPAuthentication Kind = C.LIME_ERROR_MCP_AUTHENTICATION
+	// KindMCP: an MCP server reports an error; Code is the number of its JSON-RPC error, or HTTP_ and the status.
+	KindMCP Kind = C.LIME_ERROR_MCP
 )
 
 // Sentinels, one for each [Kind], to be compared with by [errors.Is]. They are kinds and never returned: what is
 // returned is an [*Error].
 var (
-	ErrInvalidArgument  error = sentinel(KindInvalidArgument)
-	ErrClosed           error = sentinel(KindClosed)
-	ErrCancelled        error = sentinel(KindCancelled)
-	ErrTimeout          error = sentinel(KindTimeout)
-	ErrWouldDeadlock    error = sentinel(KindWouldDeadlock)
-	ErrInternal         error = sentinel(KindInternal)
-	ErrTransport        error = sentinel(KindTransport)
-	ErrTransportTimeout error = sentinel(KindTransportTimeout)
-	ErrBadResponse      error = sentinel(KindBadResponse)
-	ErrOutcomeUnknown   error = sentinel(KindOutcomeUnknown)
-	ErrRateLimit        error = sentinel(KindRateLimit)
-	ErrAuthentication   error = sentinel(KindAuthentication)
-	ErrAPI              error = sentinel(KindAPI)
-	ErrNotFound         error = sentinel(KindNotFound)
-	ErrInvalidPassport  error = sentinel(KindInvalidPassport)
-	ErrPassportExpired  error = sentinel(KindPassportExpired)
-	ErrPowTimeout       error = sentinel(KindPowTimeout)
-	ErrPowDifficulty    error = sentinel(KindPowDifficulty)
-	ErrApprovalDenied   error = sentinel(KindApprovalDenied)
-	ErrWebhook          error = sentinel(KindWebhook)
+	ErrInvalidArgument   error = sentinel(KindInvalidArgument)
+	ErrClosed            error = sentinel(KindClosed)
+	ErrCancelled         error = sentinel(KindCancelled)
+	ErrTimeout           error = sentinel(KindTimeout)
+	ErrWouldDeadlock     error = sentinel(KindWouldDeadlock)
+	ErrInternal          error = sentinel(KindInternal)
+	ErrTransport         error = sentinel(KindTransport)
+	ErrTransportTimeout  error = sentinel(KindTransportTimeout)
+	ErrBadResponse       error = sentinel(KindBadResponse)
+	ErrOutcomeUnknown    error = sentinel(KindOutcomeUnknown)
+	ErrRateLimit         error = sentinel(KindRateLimit)
+	ErrAuthentication    error = sentinel(KindAuthentication)
+	ErrAPI               error = sentinel(KindAPI)
+	ErrNotFound          error = sentinel(KindNotFound)
+	ErrInvalidPassport   error = sentinel(KindInvalidPassport)
+	ErrPassportExpired   error = sentinel(KindPassportExpired)
+	ErrPowTimeout        error = sentinel(KindPowTimeout)
+	ErrPowDifficulty     error = sentinel(KindPowDifficulty)
+	ErrApprovalDenied    error = sentinel(KindApprovalDenied)
+	ErrWebhook           error = sentinel(KindWebhook)
+	ErrOAuthCapability   error = sentinel(KindOAuthCapability)
+	ErrMCPAuthentication error = sentinel(KindMCPAuthentication)
+	ErrMCP               error = sentinel(KindMCP)
 )
 
 // kinds is every kind that this package has a name for.
 var kinds = map[Kind]error{
-	KindInvalidArgument:  ErrInvalidArgument,
-	KindClosed:           ErrClosed,
-	KindCancelled:        ErrCancelled,
-	KindTimeout:          ErrTimeout,
-	KindWouldDeadlock:    ErrWouldDeadlock,
-	KindInternal:         ErrInternal,
-	KindTransport:        ErrTransport,
-	KindTransportTimeout: ErrTransportTimeout,
-	KindBadResponse:      ErrBadResponse,
-	KindOutcomeUnknown:   ErrOutcomeUnknown,
-	KindRateLimit:        ErrRateLimit,
-	KindAuthentication:   ErrAuthentication,
-	KindAPI:              ErrAPI,
-	KindNotFound:         ErrNotFound,
-	KindInvalidPassport:  ErrInvalidPassport,
-	KindPassportExpired:  ErrPassportExpired,
-	KindPowTimeout:       ErrPowTimeout,
-	KindPowDifficulty:    ErrPowDifficulty,
-	KindApprovalDenied:   ErrApprovalDenied,
-	KindWebhook:          ErrWebhook,
+	KindInvalidArgument:   ErrInvalidArgument,
+	KindClosed:            ErrClosed,
+	KindCancelled:         ErrCancelled,
+	KindTimeout:           ErrTimeout,
+	KindWouldDeadlock:     ErrWouldDeadlock,
+	KindInternal:          ErrInternal,
+	KindTransport:         ErrTransport,
+	KindTransportTimeout:  ErrTransportTimeout,
+	KindBadResponse:       ErrBadResponse,
+	KindOutcomeUnknown:    ErrOutcomeUnknown,
+	KindRateLimit:         ErrRateLimit,
+	KindAuthentication:    ErrAuthentication,
+	KindAPI:               ErrAPI,
+	KindNotFound:          ErrNotFound,
+	KindInvalidPassport:   ErrInvalidPassport,
+	KindPassportExpired:   ErrPassportExpired,
+	KindPowTimeout:        ErrPowTimeout,
+	KindPowDifficulty:     ErrPowDifficulty,
+	KindApprovalDenied:    ErrApprovalDenied,
+	KindWebhook:           ErrWebhook,
+	KindOAuthCapability:   ErrOAuthCapability,
+	KindMCPAuthentication: ErrMCPAuthentication,
+	KindMCP:               ErrMCP,
 }
 
 // String is the kind's name, such as "rate_limit"; "unknown" for a number that the library does not know.

@@ -20,6 +20,11 @@ COMPLETION(on_approval, limeGoApproval, lime_approval)
 COMPLETION(on_pow_nonce, limeGoPowNonce, lime_pow_nonce)
 COMPLETION(on_mcp_access_token, limeGoMCPAccessToken, lime_mcp_access_token)
 COMPLETION(on_mcp_result, limeGoMCPResult, lime_mcp_result)
+COMPLETION(on_verified_token, limeGoVerifiedToken, lime_verified_token)
+
+static void on_warm_up(void *user_data, int32_t status, lime_error *error) {
+    limeGoWarmUp((uintptr_t)user_data, status, error);
+}
 
 /* Starts a call; the arguments before `callback` are given as they stand. */
 #define START(function, callback, ...)                                                                  \
@@ -92,6 +97,14 @@ lime_go_started lime_go_pow_solve(const void *challenge, size_t length, int64_t 
     START(lime_pow_solve_start, on_pow_nonce, challenge, length, difficulty, digest, timeout_ms, threads);
 }
 
+lime_go_started lime_go_token_verifier_verify(const lime_token_verifier *verifier, const char *token, uintptr_t call) {
+    START(lime_token_verifier_verify_start, on_verified_token, verifier, token);
+}
+
+lime_go_started lime_go_token_verifier_warm_up(const lime_token_verifier *verifier, uintptr_t call) {
+    START(lime_token_verifier_warm_up_start, on_warm_up, verifier);
+}
+
 static void on_login_event(void *user_data, lime_login_event *event) { limeGoLoginEvent((uintptr_t)user_data, event); }
 
 int32_t lime_go_site_on_login_event(const lime_site *site, uintptr_t handler, lime_error **error) {
@@ -120,6 +133,10 @@ int32_t lime_go_agent_options_set_log(lime_agent_options *options, uintptr_t sin
 
 int32_t lime_go_sesame_options_set_log(lime_sesame_options *options, uintptr_t sink) {
     return lime_sesame_options_set_log_callback(options, LIME_LOG_DEBUG, on_log, (void *)sink, drop);
+}
+
+int32_t lime_go_token_verifier_options_set_log(lime_token_verifier_options *options, uintptr_t sink) {
+    return lime_token_verifier_options_set_log_callback(options, LIME_LOG_DEBUG, on_log, (void *)sink, drop);
 }
 
 static void on_sse_event(void *user_data, const char *event, const char *data, size_t data_length, const char *id) {
@@ -167,4 +184,15 @@ int32_t lime_go_webhook_verify(const lime_webhook_verifier *verifier, const char
     int32_t status = lime_webhook_verify(verifier, texts, texts + count, count, body, length, webhook, error);
     if (texts != few) free(texts);
     return status;
+}
+
+/* More than one is refused, whatever they are. */
+int32_t lime_go_bearer_token(const char *values, size_t count, char **token, lime_error **error) {
+    const char *texts[2] = {NULL, NULL};
+    if (count > 2) count = 2;
+    for (size_t at = 0; at < count; at++) {
+        texts[at] = values;
+        values += strlen(values) + 1;
+    }
+    return lime_bearer_token(texts, count, token, error);
 }

@@ -24,6 +24,10 @@ lime_go_started lime_go_agent_get_mcp_access_token(const lime_agent *agent, cons
                                                    uintptr_t call);
 lime_go_started lime_go_agent_mcp(const lime_agent *agent, const char *target, const char *method, const char *params_json,
                                   uintptr_t call);
+lime_go_started lime_go_token_verifier_verify(const lime_token_verifier *verifier, const char *token, uintptr_t call);
+lime_go_started lime_go_token_verifier_warm_up(const lime_token_verifier *verifier, uintptr_t call);
+int32_t lime_go_token_verifier_options_set_log(lime_token_verifier_options *options, uintptr_t sink);
+int32_t lime_go_bearer_token(const char *values, size_t count, char **token, lime_error **error);
 lime_go_started lime_go_sesame_trigger(const lime_sesame *sesame, const lime_approval_request *request, uintptr_t call);
 lime_go_started lime_go_sesame_get(const lime_sesame *sesame, const char *approval_id, int32_t wait_for_decision,
                                    uintptr_t call);

@@ -67,7 +67,7 @@ var _ = []any{errors.Is, slog.Default, http.DefaultClient, time.Now}
 
 func refund() error { return nil }
 
-func piece(ctx context.Context, site *lime.Site, sesame *lime.Sesame, secret string) error {
+func piece(ctx context.Context, site *lime.Site, sesame *lime.Sesame, secret string, handler http.Handler) error {
 	var err error
 	%s
 	return err

@@ -17,7 +17,8 @@ type Error struct {
 	// Kind is what programs look at; [errors.Is] with a sentinel compares it.
 	Kind Kind
 	// Code is the platform's own code, such as "SITE_TOKEN_INVALID"; of [ErrApprovalDenied] "denied" or "expired", or why
-	// the approval does not count, "already_used" or "args_changed"; of [ErrWebhook] the reason, a Refusal constant. It is
+	// the approval does not count, "already_used" or "args_changed"; of [ErrWebhook] the reason, a Refusal constant; of
+	// [ErrInvalidToken] a Token constant. It is
 	// empty when there is none.
 	Code string
 	// Message is for people.

@@ -41,6 +41,8 @@ const (
 	KindInvalidPassport Kind = C.LIME_ERROR_INVALID_PASSPORT
 	// KindPassportExpired: a passport that was good once and has expired.
 	KindPassportExpired Kind = C.LIME_ERROR_PASSPORT_EXPIRED
+	// KindInvalidToken: an access token that an MCP server must not trust; the error's Code says why.
+	KindInvalidToken Kind = C.LIME_ERROR_INVALID_TOKEN
 	// KindPowTimeout: the proof of work was not solved within its budget.
 	KindPowTimeout Kind = C.LIME_ERROR_POW_TIMEOUT
 	// KindPowDifficulty: a proof of work that nobody can solve was asked for.
@@ -76,6 +78,7 @@ var (
 	ErrNotFound          error = sentinel(KindNotFound)
 	ErrInvalidPassport   error = sentinel(KindInvalidPassport)
 	ErrPassportExpired   error = sentinel(KindPassportExpired)
+	ErrInvalidToken      error = sentinel(KindInvalidToken)
 	ErrPowTimeout        error = sentinel(KindPowTimeout)
 	ErrPowDifficulty     error = sentinel(KindPowDifficulty)
 	ErrApprovalDenied    error = sentinel(KindApprovalDenied)
@@ -103,6 +106,7 @@ var kinds = map[Kind]error{
 	KindNotFound:          ErrNotFound,
 	KindInvalidPassport:   ErrInvalidPassport,
 	KindPassportExpired:   ErrPassportExpired,
+	KindInvalidToken:      ErrInvalidToken,
 	KindPowTimeout:        ErrPowTimeout,
 	KindPowDifficulty:     ErrPowDifficulty,
 	KindApprovalDenied:    ErrApprovalDenied,

@@ -13,7 +13,7 @@ import (
 	"unsafe"
 )
 
-// client is what a Site, an Agent and a Sesame have in common: a handle of the library, and who is using it.
+// client is what a Site, an Agent, a Sesame and a TokenVerifier have in common: a handle of the library, and who is using it.
 // It knows nothing of its owner, so that the garbage collector can tell when the owner was forgotten.
 type client struct {
 	close func(unsafe.Pointer)

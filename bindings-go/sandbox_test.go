@@ -21,6 +21,7 @@ const root = ".."
 // A sandbox is a platform of a test's own, and its control API.
 type sandbox struct {
 	APIBase       string `json:"lime_api_base"`
+	BaseURL       string `json:"lime_base_url"`
 	SiteToken     string `json:"site_token"`
 	AgentToken    string `json:"agent_token"`
 	SesameURL     string `json:"sesame_url"`
@@ -107,6 +108,7 @@ func TestMain(m *testing.M) {
 	})
 	for name, value := range map[string]string{
 		"LIME_API_BASE":     sharedSandbox.APIBase,
+		"LIME_BASE_URL":     sharedSandbox.BaseURL,
 		"LIME_SITE_TOKEN":   sharedSandbox.SiteToken,
 		"LIME_AGENT_TOKEN":  sharedSandbox.AgentToken,
 		"SESAME_BROKER_URL": sharedSandbox.SesameURL,

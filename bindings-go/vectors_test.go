@@ -30,13 +30,15 @@ func TestVectors(t *testing.T) {
 			continue
 		}
 		run := map[string]func(*testing.T, *vectorFile, vector){
-			"pow.json":         powVector,
-			"passports.json":   passportVector,
-			"sse.json":         sseVector,
-			"envelopes.json":   envelopeVector,
-			"timestamps.json":  timestampVector,
-			"webhooks.json":    webhookVector,
-			"mcp_targets.json": mcpTargetVector,
+			"pow.json":           powVector,
+			"passports.json":     passportVector,
+			"access_tokens.json": accessTokenVector,
+			"mcp_domains.json":   mcpDomainVector,
+			"sse.json":           sseVector,
+			"envelopes.json":     envelopeVector,
+			"timestamps.json":    timestampVector,
+			"webhooks.json":      webhookVector,
+			"mcp_targets.json":   mcpTargetVector,
 		}[name]
 		if run == nil {
 			t.Errorf("%s has no runner", name)
@@ -238,6 +240,40 @@ func passportVector(t *testing.T, file *vectorFile, v vector) {
 	equal(t, "agent", passport.AgentID, expect.object("claims").string("agent_id"))
 	equal(t, "owner", passport.OwnerID, expect.object("claims").string("owner_id"))
 	equal(t, "request", passport.RequestID, expect.object("claims").string("request_id"))
+}
+
+func accessTokenVector(t *testing.T, file *vectorFile, v vector) {
+	keys := TokenKeys{JWKS: file.JWKS[v.string("jwks")], Issuer: v.string("issuer"), Now: v.moment(t, "now")}
+	check := TokenCheck{ExpectedDomain: v.string("expected_domain"), Audience: v.string("audience")}
+	if number, given := v["leeway"].(json.Number); given {
+		seconds, err := number.Int64()
+		ok(t, err)
+		check.Leeway = time.Duration(seconds) * time.Second
+		if seconds == 0 {
+			check.Leeway = -1
+		}
+	}
+	token, err := VerifyAccessToken(v.string("jwt"), keys, check)
+	expect := v.object("expect")
+	if expect.has("error") {
+		equal(t, "code", refused(t, err, expect).Code, expect.string("code"))
+		return
+	}
+	ok(t, err)
+	sameJSON(t, token.ClaimsJSON, expect["claims"])
+	equal(t, "agent", token.AgentID, expect.object("claims").string("sub"))
+	equal(t, "domain", token.Domain, v.string("expected_domain"))
+}
+
+func mcpDomainVector(t *testing.T, _ *vectorFile, v vector) {
+	canonical, err := NormalizeMCPDomain(v.string("domain"))
+	expect := v.object("expect")
+	if expect.has("error") {
+		refused(t, err, expect)
+		return
+	}
+	ok(t, err)
+	equal(t, "domain", canonical, expect.string("canonical"))
 }
 
 func sseVector(t *testing.T, _ *vectorFile, v vector) {

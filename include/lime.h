@@ -262,6 +262,9 @@
 /** A passport that was good once and has expired. */
 #define LIME_ERROR_PASSPORT_EXPIRED 41
 
+/** An access token that an MCP server must not trust; the code says why. */
+#define LIME_ERROR_INVALID_TOKEN 42
+
 /** The proof of work was not solved within its budget. */
 #define LIME_ERROR_POW_TIMEOUT 50
 
@@ -318,6 +321,51 @@
 
 /** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */
 #define LIME_REFUSAL_UNDATABLE "undatable"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: The request shows no token. */
+#define LIME_TOKEN_MISSING_TOKEN "missing_token"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: The request shows several tokens. */
+#define LIME_TOKEN_AMBIGUOUS_TOKEN "ambiguous_token"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It is no RS256 JWT with a key's name, or its JSON is not to be trusted (a name twice, no object). */
+#define LIME_TOKEN_MALFORMED "malformed"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: The platform has no usable key of this name. */
+#define LIME_TOKEN_UNKNOWN_KEY "unknown_key"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: The signature is not the platform's. */
+#define LIME_TOKEN_BAD_SIGNATURE "bad_signature"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: A claim that must be there is not, or is of another type. */
+#define LIME_TOKEN_INVALID_CLAIM "invalid_claim"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: Its time has not come (iat, nbf). */
+#define LIME_TOKEN_NOT_YET_VALID "not_yet_valid"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: Its time has passed (exp). */
+#define LIME_TOKEN_EXPIRED "expired"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: Another platform has issued it (iss). */
+#define LIME_TOKEN_WRONG_ISSUER "wrong_issuer"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It is for something else (aud). */
+#define LIME_TOKEN_WRONG_AUDIENCE "wrong_audience"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It carries what passports carry, so it is another kind of token. */
+#define LIME_TOKEN_FORBIDDEN_CLAIM "forbidden_claim"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It does not say whose it is (sub). */
+#define LIME_TOKEN_MISSING_SUBJECT "missing_subject"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It does not say which host it is for (domain). */
+#define LIME_TOKEN_MISSING_DOMAIN "missing_domain"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: Its host name is not in canonical form. */
+#define LIME_TOKEN_INVALID_DOMAIN "invalid_domain"
+
+/** The code of a LIME_ERROR_INVALID_TOKEN: It is for another host. */
+#define LIME_TOKEN_WRONG_DOMAIN "wrong_domain"
 
 
 /**
@@ -622,10 +670,31 @@ typedef struct lime_site_options lime_site_options;
 typedef struct lime_sse_parser lime_sse_parser;
 
 /**
+ * The HTTP answer to a request that is not let in.
+ */
+typedef struct lime_token_refusal lime_token_refusal;
+
+/**
+ * Verifies the access tokens that agents show to one MCP server. Make one per host name and process; any
+ * number of threads may use it at once. Free it with lime_token_verifier_free().
+ */
+typedef struct lime_token_verifier lime_token_verifier;
+
+/**
+ * How to make a lime_token_verifier. Not to be used by several threads at once.
+ */
+typedef struct lime_token_verifier_options lime_token_verifier_options;
+
+/**
  * The host's HTTP client, as a table of functions. Options that it was set in, the clients made with them and
  * the requests that are under way keep it. Free it with lime_transport_free().
  */
 typedef struct lime_transport lime_transport;
+
+/**
+ * An access token that was verified, with its claims.
+ */
+typedef struct lime_verified_token lime_verified_token;
 
 /**
  * A webhook that can be trusted. Free it with lime_webhook_free().
@@ -784,6 +853,21 @@ typedef void (*lime_sse_callback)(void *user_data,
                                   const char *data,
                                   size_t data_length,
                                   const char *id);
+
+/**
+ * Receives the result of lime_token_verifier_verify_start(). `status` is LIME_OK and `token` is there, or
+ * `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_verified_token_callback)(void *user_data,
+                                             int32_t status,
+                                             struct lime_verified_token *token,
+                                             struct lime_error *error);
+
+/**
+ * Is told how lime_token_verifier_warm_up_start() ended. `status` is LIME_OK, or `error` is there, which
+ * belongs to the callback, which frees it. Runs on the dispatcher thread.
+ */
+typedef void (*lime_warm_up_callback)(void *user_data, int32_t status, struct lime_error *error);
 
 #ifdef __cplusplus
 extern "C" {
@@ -3562,6 +3646,465 @@ int32_t lime_extract_and_normalize_domain(const char *target,
 int32_t lime_resolve_mcp_http_url(const char *target,
                                   char **url,
                                   struct lime_error **error);
+
+/**
+ * A new set of options, with the defaults.
+ *
+ * @return the options, to be freed with lime_token_verifier_options_free(); never NULL.
+ */
+struct lime_token_verifier_options *lime_token_verifier_options_new(void);
+
+/**
+ * Sets the host name that the MCP server is reached by; tokens for any other are refused. Without it the
+ * environment variable LIME_EXPECTED_DOMAIN counts, and without that there is no verifier.
+ *
+ * @param options  the options.
+ * @param expected_domain  copied; NULL or "" goes back to the environment variable. A URL will do, a port
+ *   will not. It is checked when the verifier is made.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_set_expected_domain(struct lime_token_verifier_options *options,
+                                                        const char *expected_domain);
+
+/**
+ * Sets the platform's origin. Without it the environment variable LIME_BASE_URL counts, then
+ * `https://lime.pics`.
+ *
+ * @param options  the options.
+ * @param base_url  copied; NULL or "" goes back to the environment variable. An API root (with `/api/v1`)
+ *   will do, too. It is checked when the verifier is made.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_set_base_url(struct lime_token_verifier_options *options,
+                                                 const char *base_url);
+
+/**
+ * Sets whom tokens must be for. Without it the environment variable LIME_OAUTH_AUDIENCE counts, then `mcp`.
+ *
+ * @param options  the options.
+ * @param audience  copied; NULL or "" goes back to the environment variable.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_set_audience(struct lime_token_verifier_options *options,
+                                                 const char *audience);
+
+/**
+ * Sets how far clocks may be apart when a token's times are looked at. Default: the environment variable
+ * LIME_JWT_VERIFY_LEEWAY_SECONDS, then 120,000 ms.
+ *
+ * @param options  the options.
+ * @param leeway_ms  milliseconds; more than a day counts as a day.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_token_verifier_options_set_leeway_ms(struct lime_token_verifier_options *options,
+                                                  uint64_t leeway_ms);
+
+/**
+ * Sets how long the platform's signing keys are used before they are fetched again. Default: the
+ * environment variable LIME_JWKS_CACHE_TTL_SECONDS, then an hour.
+ *
+ * @param options  the options.
+ * @param jwks_cache_ttl_ms  milliseconds; more than a day counts as a day.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_token_verifier_options_set_jwks_cache_ttl_ms(struct lime_token_verifier_options *options,
+                                                          uint64_t jwks_cache_ttl_ms);
+
+/**
+ * Sets the least time between two fetches of the keys that a token with an unknown key, or a warm-up, can
+ * cause. Default: the environment variable LIME_JWKS_MIN_REFRESH_SECONDS, then 60,000 ms.
+ *
+ * @param options  the options.
+ * @param min_refresh_ms  milliseconds; more than a day counts as a day.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_token_verifier_options_set_min_refresh_ms(struct lime_token_verifier_options *options,
+                                                       uint64_t min_refresh_ms);
+
+/**
+ * Sets what the library calls itself when it fetches keys. Without it the environment variable
+ * LIME_VERIFY_USER_AGENT counts, then what the HTTP client calls itself.
+ *
+ * @param options  the options.
+ * @param user_agent  copied; NULL or "" goes back to the environment variable.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_set_user_agent(struct lime_token_verifier_options *options,
+                                                   const char *user_agent);
+
+/**
+ * Bounds one attempt of a request, from connecting to the last byte. Default: 30,000 ms.
+ *
+ * @param options  the options.
+ * @param timeout_ms  milliseconds, at least 1.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_token_verifier_options_set_timeout_ms(struct lime_token_verifier_options *options,
+                                                   uint64_t timeout_ms);
+
+/**
+ * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
+ *
+ * @param options  the options.
+ * @param level  the least level that is of interest, a LIME_LOG_ constant.
+ * @param callback  see lime_log_callback.
+ * @param user_data  given back in each call.
+ * @param drop_user_data  NULL, or called once when these options and every verifier made with them are gone,
+ *   when another callback is set, or before this function returns an error.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or callback NULL, another level).
+ */
+int32_t lime_token_verifier_options_set_log_callback(struct lime_token_verifier_options *options,
+                                                     int32_t level,
+                                                     lime_log_callback callback,
+                                                     void *user_data,
+                                                     lime_drop_user_data drop_user_data);
+
+/**
+ * Sets the host's own HTTP client; every byte of the verifiers made with these options goes through it.
+ *
+ * @param options  the options.
+ * @param transport  kept; NULL goes back to the library's own client.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_token_verifier_options_set_transport(struct lime_token_verifier_options *options,
+                                                  const struct lime_transport *transport);
+
+/**
+ * Sets where the time comes from, for tests.
+ *
+ * @param options  the options.
+ * @param clock  kept; NULL goes back to the machine's clock.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_token_verifier_options_set_clock(struct lime_token_verifier_options *options,
+                                              const struct lime_clock *clock);
+
+/**
+ * Frees options. NULL is allowed. Verifiers that were made with them live on.
+ *
+ * @param options  the options, or NULL.
+ */
+void lime_token_verifier_options_free(struct lime_token_verifier_options *options);
+
+/**
+ * Makes a verifier. Starts no thread and sends nothing: the first call that needs the platform's keys fetches
+ * them.
+ *
+ * @param options  copied; NULL for the defaults and the environment.
+ * @param[out] verifier  gets the verifier, to be freed with lime_token_verifier_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT, also when no host name is given or it is none.
+ */
+int32_t lime_token_verifier_new(const struct lime_token_verifier_options *options,
+                                struct lime_token_verifier **verifier,
+                                struct lime_error **error);
+
+/**
+ * Verifies a token: its signature with the platform's keys, which are fetched if they are not at hand (that
+ * blocks), its times, its issuer and audience, and that it is for this host name.
+ *
+ * @param verifier  the verifier.
+ * @param token  the JWT alone, without "Bearer", see lime_bearer_token().
+ * @param[out] result  gets the result, to be freed with lime_verified_token_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_TOKEN, the error's code says why (LIME_TOKEN_WRONG_DOMAIN and its
+ *   like); an error of the platform or the network when the keys cannot be had, which says nothing of the
+ *   token; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback (start it there);
+ *   LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_token_verifier_verify(const struct lime_token_verifier *verifier,
+                                   const char *token,
+                                   struct lime_verified_token **result,
+                                   struct lime_error **error);
+
+/**
+ * Verifies a token with the keys that are at hand. Never blocks and sends nothing; in callbacks, too.
+ *
+ * @param verifier  the verifier.
+ * @param token  as in lime_token_verifier_verify().
+ * @param[out] result  gets the result, to be freed with lime_verified_token_free(); NULL when the platform's
+ *   keys are not at hand, which lime_token_verifier_verify_start() fetches.
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK, also when the keys are not at hand; LIME_ERROR_INVALID_TOKEN; LIME_ERROR_CLOSED;
+ *   LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_token_verifier_verify_cached(const struct lime_token_verifier *verifier,
+                                          const char *token,
+                                          struct lime_verified_token **result,
+                                          struct lime_error **error);
+
+/**
+ * The started form of lime_token_verifier_verify(); see "Started calls" in the manual above.
+ *
+ * @param verifier  the verifier.
+ * @param token  copied.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called. A token that cannot be right whatever
+ *   the keys are is refused at once.
+ */
+int32_t lime_token_verifier_verify_start(const struct lime_token_verifier *verifier,
+                                         const char *token,
+                                         lime_verified_token_callback callback,
+                                         void *user_data,
+                                         lime_drop_user_data drop_user_data,
+                                         uint64_t *operation,
+                                         struct lime_error **error);
+
+/**
+ * Fetches the platform's keys ahead of the first token, unless that was done less than the option min_refresh ago.
+ * Blocks.
+ *
+ * @param verifier  the verifier.
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; an error of the platform or the network (keys that are held stay); LIME_ERROR_CLOSED;
+ *   LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_token_verifier_warm_up(const struct lime_token_verifier *verifier,
+                                    struct lime_error **error);
+
+/**
+ * The started form of lime_token_verifier_warm_up(); see "Started calls" in the manual above.
+ *
+ * @param verifier  the verifier.
+ * @param callback  is told how it ended.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_token_verifier_warm_up_start(const struct lime_token_verifier *verifier,
+                                          lime_warm_up_callback callback,
+                                          void *user_data,
+                                          lime_drop_user_data drop_user_data,
+                                          uint64_t *operation,
+                                          struct lime_error **error);
+
+/**
+ * Forgets the platform's keys; the next call that needs them fetches them. NULL is allowed.
+ *
+ * @param verifier  the verifier, or NULL.
+ */
+void lime_token_verifier_forget_keys(const struct lime_token_verifier *verifier);
+
+/**
+ * How many fetches have brought keys.
+ *
+ * @param verifier  the verifier, or NULL.
+ *
+ * @return the number; 0 for NULL.
+ */
+uint64_t lime_token_verifier_fetches(const struct lime_token_verifier *verifier);
+
+/**
+ * The host name that tokens must be for, in canonical form.
+ *
+ * @param verifier  the verifier, or NULL.
+ *
+ * @return text that is valid until the verifier is freed; NULL for NULL.
+ */
+const char *lime_token_verifier_expected_domain(const struct lime_token_verifier *verifier);
+
+/**
+ * Refuses further calls with LIME_ERROR_CLOSED; calls that are under way go on. Does not wait; may be called in a
+ * callback. Closing twice, and NULL, do nothing. The handle still has to be freed.
+ *
+ * @param verifier  the verifier, or NULL.
+ */
+void lime_token_verifier_close(const struct lime_token_verifier *verifier);
+
+/**
+ * Closes and frees the verifier. Started calls still complete. May be called in a callback. NULL is allowed. No
+ * other thread may use the verifier during or after this call.
+ *
+ * @param verifier  the verifier, or NULL.
+ */
+void lime_token_verifier_free(struct lime_token_verifier *verifier);
+
+/**
+ * Verifies an access token with keys that are at hand, without any verifier and at any time.
+ *
+ * @param token  the JWT.
+ * @param jwks_json,jwks_length  the platform's key document, bare or in an envelope.
+ * @param issuer  what `iss` must be, letter by letter, such as "https://lime.pics".
+ * @param expected_domain  the host name that it must be for, in canonical form, see
+ *   lime_mcp_domain_normalize().
+ * @param audience  whom it must be for; NULL for "mcp".
+ * @param leeway_ms  how far clocks may be apart, in milliseconds; 120000 if in doubt.
+ * @param now_unix_seconds  the time that counts as now.
+ * @param[out] result  gets the result, to be freed with lime_verified_token_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_TOKEN, see lime_token_verifier_verify(); LIME_ERROR_INVALID_PASSPORT
+ *   when `jwks_json` is no key document; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_access_token_verify(const char *token,
+                                 const void *jwks_json,
+                                 size_t jwks_length,
+                                 const char *issuer,
+                                 const char *expected_domain,
+                                 const char *audience,
+                                 uint64_t leeway_ms,
+                                 double now_unix_seconds,
+                                 struct lime_verified_token **result,
+                                 struct lime_error **error);
+
+/**
+ * All claims as a JSON object.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return text that is valid until the token is freed; NULL for NULL.
+ */
+const char *lime_verified_token_claims_json(const struct lime_verified_token *token);
+
+/**
+ * The agent that shows the token (its claim `sub`).
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return text that is valid until the token is freed; NULL for NULL.
+ */
+const char *lime_verified_token_agent_id(const struct lime_verified_token *token);
+
+/**
+ * The host name that the token is for.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return text that is valid until the token is freed; NULL for NULL.
+ */
+const char *lime_verified_token_domain(const struct lime_verified_token *token);
+
+/**
+ * One claim that is a text, such as "jti".
+ *
+ * @param token  the token, or NULL.
+ * @param name  the claim's name.
+ *
+ * @return text that is valid until the token is freed; NULL when there is no such claim or it is no text.
+ */
+const char *lime_verified_token_text_claim(const struct lime_verified_token *token, const char *name);
+
+/**
+ * Frees a token. NULL is allowed.
+ *
+ * @param token  the token, or NULL.
+ */
+void lime_verified_token_free(struct lime_verified_token *token);
+
+/**
+ * The canonical form of a host name, as tokens have it: in lower case, without scheme and path. Ports, user names,
+ * addresses and reserved names are refused.
+ *
+ * @param domain  a host name or a URL.
+ * @param[out] canonical  gets the host name, to be freed with lime_string_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_mcp_domain_normalize(const char *domain,
+                                  char **canonical,
+                                  struct lime_error **error);
+
+/**
+ * The token in a request's Authorization headers ("Bearer ..."), of which there should be one.
+ *
+ * @param authorization,count  the values of all such headers; NULL and 0 when there is none.
+ * @param[out] token  gets the token, to be freed with lime_string_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_TOKEN with the code "missing_token", or "ambiguous_token" for several
+ *   headers, since what stands before the server may have looked at another one; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_bearer_token(const char *const *authorization,
+                          size_t count,
+                          char **token,
+                          struct lime_error **error);
+
+/**
+ * The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 400 for several, 503
+ * when it cannot be told, 500 for a fault of the server's own.
+ *
+ * @param failure_status,code,message,retry_after_ms  the failure of lime_bearer_token() or of a verification,
+ *   as lime_error_status(), lime_error_code() (or NULL), lime_error_message() and lime_error_retry_after_ms()
+ *   tell it.
+ * @param resource_metadata  the URL of the server's own metadata (RFC 9728), which tells clients whom to ask
+ *   for a token; or NULL.
+ * @param[out] refusal  gets the answer, to be freed with lime_token_refusal_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT, also when `failure_status` is that of no error.
+ */
+int32_t lime_token_refusal_new(int32_t failure_status,
+                               const char *code,
+                               const char *message,
+                               int64_t retry_after_ms,
+                               const char *resource_metadata,
+                               struct lime_token_refusal **refusal,
+                               struct lime_error **error);
+
+/**
+ * The answer's status.
+ *
+ * @param refusal  the refusal, or NULL.
+ *
+ * @return 400, 401, 500 or 503; 0 for NULL.
+ */
+int32_t lime_token_refusal_http_status(const struct lime_token_refusal *refusal);
+
+/**
+ * The answer's header WWW-Authenticate.
+ *
+ * @param refusal  the refusal, or NULL.
+ *
+ * @return text that is valid until the answer is freed; NULL when the header is not to be sent.
+ */
+const char *lime_token_refusal_www_authenticate(const struct lime_token_refusal *refusal);
+
+/**
+ * The answer's header Retry-After.
+ *
+ * @param refusal  the refusal, or NULL.
+ *
+ * @return seconds; -1 when the header is not to be sent, and for NULL.
+ */
+int64_t lime_token_refusal_retry_after_seconds(const struct lime_token_refusal *refusal);
+
+/**
+ * The answer's body, to be sent as application/json.
+ *
+ * @param refusal  the refusal, or NULL.
+ *
+ * @return text that is valid until the answer is freed; NULL for NULL.
+ */
+const char *lime_token_refusal_body_json(const struct lime_token_refusal *refusal);
+
+/**
+ * Frees an answer. NULL is allowed.
+ *
+ * @param refusal  the refusal, or NULL.
+ */
+void lime_token_refusal_free(struct lime_token_refusal *refusal);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -178,6 +178,7 @@ enum class LIME_HPP_VISIBLE ErrorKind : std::int32_t {
     not_found = LIME_ERROR_NOT_FOUND,
     invalid_passport = LIME_ERROR_INVALID_PASSPORT,
     passport_expired = LIME_ERROR_PASSPORT_EXPIRED,
+    invalid_token = LIME_ERROR_INVALID_TOKEN,
     pow_timeout = LIME_ERROR_POW_TIMEOUT,
     pow_difficulty = LIME_ERROR_POW_DIFFICULTY,
     approval_denied = LIME_ERROR_APPROVAL_DENIED,
@@ -330,6 +331,7 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
         case ErrorKind::not_found:
         case ErrorKind::invalid_passport:
         case ErrorKind::passport_expired:
+        case ErrorKind::invalid_token:
         case ErrorKind::pow_timeout:
         case ErrorKind::pow_difficulty:
         case ErrorKind::approval_denied:
@@ -342,7 +344,8 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
     }
 
     /// @return The platform's own code, such as "SITE_TOKEN_INVALID"; of an ApprovalDeniedError "denied", "expired",
-    /// "already_used" or "args_changed"; of a WebhookError the reason, a LIME_REFUSAL_ constant.
+    /// "already_used" or "args_changed"; of a WebhookError the reason, a LIME_REFUSAL_ constant;
+    /// of an InvalidTokenError the reason, a LIME_TOKEN_ constant.
     std::optional<std::string> code() const { return fields_->code; }
 
     /// @return The HTTP status of the answer that the error was read from.
@@ -444,6 +447,8 @@ using NotFoundError = ErrorOf<ErrorKind::not_found>;
 using InvalidPassportError = ErrorOf<ErrorKind::invalid_passport>;
 /// A passport that was good once and has expired.
 using PassportExpiredError = ErrorOf<ErrorKind::passport_expired, InvalidPassportError>;
+/// An access token that an MCP server must not trust; code() says why.
+using InvalidTokenError = ErrorOf<ErrorKind::invalid_token>;
 /// The proof of work was not solved within its budget.
 using PowTimeoutError = ErrorOf<ErrorKind::pow_timeout>;
 /// The platform asked for a proof of work that nobody can solve.
@@ -474,6 +479,7 @@ inline void Error::raise() const {
     case ErrorKind::not_found: throw NotFoundError(*this);
     case ErrorKind::invalid_passport: throw InvalidPassportError(*this);
     case ErrorKind::passport_expired: throw PassportExpiredError(*this);
+    case ErrorKind::invalid_token: throw InvalidTokenError(*this);
     case ErrorKind::pow_timeout: throw PowTimeoutError(*this);
     case ErrorKind::pow_difficulty: throw PowDifficultyError(*this);
     case ErrorKind::approval_denied: throw ApprovalDeniedError(*this);
@@ -2608,6 +2614,324 @@ inline Result<Sesame> Sesame::try_new(const SesameOptions &options) {
     auto made = detail::call_void([&](lime_error **error) { return lime_sesame_new(native.get(), &sesame, error); });
     if (!made) return made.error();
     return Sesame(sesame, std::move(hooks));
+}
+
+// ---- access tokens for MCP servers
+
+/// An access token that was verified.
+class VerifiedToken {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_verified_token;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit VerifiedToken(lime_verified_token *native) noexcept : native_(native) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_verified_token *native() const noexcept { return native_.get(); }
+
+    /// @return The agent that shows it.
+    std::string agent_id() const { return detail::text(lime_verified_token_agent_id(native())); }
+    /// @return The host name that it is for.
+    std::string domain() const { return detail::text(lime_verified_token_domain(native())); }
+    /// @return All claims as a JSON object.
+    std::string claims_json() const { return detail::text(lime_verified_token_claims_json(native())); }
+    /// @param name The claim's name.
+    /// @return One claim that is a text; nothing when there is no such claim, or it is no text.
+    std::optional<std::string> text_claim(std::string_view name) const {
+        if (name.find('\0') != std::string_view::npos) return std::nullopt; // no claim has such a name
+        return detail::maybe_text(lime_verified_token_text_claim(native(), std::string(name).c_str()));
+    }
+
+  private:
+    detail::Handle<lime_verified_token, lime_verified_token_free> native_;
+};
+
+/// The HTTP answer to a request that is not let in.
+class TokenRefusal {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_token_refusal;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit TokenRefusal(lime_token_refusal *native) noexcept : native_(native) {}
+    /// The answer for this failure of bearer_token() or of a verification.
+    /// @param failure Why the request is not let in.
+    /// @param resource_metadata The URL of the server's own metadata (RFC 9728), which tells clients whom to ask for a token.
+    explicit TokenRefusal(const Error &failure, const std::optional<std::string> &resource_metadata = {})
+        : TokenRefusal(detail::made<TokenRefusal>([&](lime_token_refusal **refusal, lime_error **error) {
+                           const auto code = failure.code();
+                           const auto wait = failure.retry_after();
+                           return lime_token_refusal_new(failure.status(), detail::c_str(code), failure.what(),
+                                                         wait ? wait->count() : -1, detail::c_str(resource_metadata),
+                                                         refusal, error);
+                       }).value()) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_token_refusal *native() const noexcept { return native_.get(); }
+
+    /// @return The status: 401 for a token that is missing or refused, 400 for several, 503 when it cannot be told, 500.
+    std::int32_t http_status() const noexcept { return lime_token_refusal_http_status(native()); }
+    /// @return The header WWW-Authenticate; nothing when it is not to be sent.
+    std::optional<std::string> www_authenticate() const {
+        return detail::maybe_text(lime_token_refusal_www_authenticate(native()));
+    }
+    /// @return The header Retry-After; nothing when it is not to be sent.
+    std::optional<std::chrono::seconds> retry_after() const {
+        const std::int64_t seconds = lime_token_refusal_retry_after_seconds(native());
+        return seconds < 0 ? std::nullopt : std::optional(std::chrono::seconds(seconds));
+    }
+    /// @return The body, to be sent as application/json.
+    std::string body_json() const { return detail::text(lime_token_refusal_body_json(native())); }
+
+  private:
+    detail::Handle<lime_token_refusal, lime_token_refusal_free> native_;
+};
+
+/// How to make a TokenVerifier. What is not set has its default, or is read from the environment.
+struct TokenVerifierOptions {
+    /// The host name that the server is reached by; else LIME_EXPECTED_DOMAIN. A URL will do, a port will not.
+    std::optional<std::string> expected_domain = {};
+    /// The platform's origin, without `/api/v1`; else LIME_BASE_URL, then the platform's own.
+    std::optional<std::string> base_url = {};
+    /// Whom tokens must be for; else LIME_OAUTH_AUDIENCE, then `mcp`.
+    std::optional<std::string> audience = {};
+    /// How far clocks may be apart.
+    std::optional<std::chrono::milliseconds> leeway = {};
+    /// How long the platform's signing keys are used before they are fetched again.
+    std::optional<std::chrono::milliseconds> jwks_cache_ttl = {};
+    /// The least time between two fetches of the keys that a token with an unknown key, or a warm-up, can cause.
+    std::optional<std::chrono::milliseconds> min_refresh = {};
+    /// What the library calls itself when it fetches keys.
+    std::optional<std::string> user_agent = {};
+    /// Bounds one attempt of a request; at least 1 ms.
+    std::optional<std::chrono::milliseconds> timeout = {};
+    /// Where log records go; nowhere if empty.
+    LogFunction log = {};
+    /// The least level of them that is of interest.
+    LogLevel log_level = LogLevel::info;
+    /// Where exceptions go that leave a `then`, see "Handlers" above.
+    ErrorHandler on_error = {};
+    /// The host's own HTTP client, for every byte of this verifier; the library's own if null.
+    const Transport *transport = nullptr;
+    /// Where the time comes from, for tests; the machine's clock if null.
+    const Clock *clock = nullptr;
+};
+
+/// Verifies the access tokens that agents show to one MCP server. Make one per host name and process.
+class TokenVerifier {
+    auto verifying(std::string_view token) const {
+        detail::Arguments arguments;
+        auto jwt = arguments.text("token", token);
+        return detail::call<VerifiedToken>(
+            arguments, lime_token_verifier_verify, lime_token_verifier_verify_start,
+            [this, jwt](auto *call, auto... rest) { return call(native(), jwt.c_str(), rest...); });
+    }
+
+  public:
+    /// Makes a verifier. Starts no thread and sends nothing: the first token fetches the platform's keys, or warm_up(). Throws
+    /// InvalidArgumentError, also when no host name is given or it is none.
+    /// @param options How to make it; copied.
+    explicit TokenVerifier(const TokenVerifierOptions &options = {}) : TokenVerifier(try_new(options).value()) {}
+
+    /// As the constructor.
+    /// @param options How to make it; copied.
+    /// @return The value or the error.
+    static Result<TokenVerifier> try_new(const TokenVerifierOptions &options = {});
+
+    /// @return The object of the C library, which stays this one's.
+    const lime_token_verifier *native() const noexcept { return native_.get(); }
+
+    /// @return The host name that tokens must be for, in canonical form.
+    std::string expected_domain() const { return detail::text(lime_token_verifier_expected_domain(native())); }
+
+    /// @return How many fetches have brought keys.
+    std::uint64_t fetches() const noexcept { return lime_token_verifier_fetches(native()); }
+
+    /// Verifies a token; blocks only while the platform's keys are fetched. Throws InvalidTokenError, and errors of the platform
+    /// or the network when the keys cannot be had, which say nothing of the token.
+    /// @param token The JWT alone, without "Bearer", see bearer_token().
+    /// @return The token, with its claims.
+    VerifiedToken verify(std::string_view token) const { return try_verify(token).value(); }
+    /// As verify().
+    /// @param token The JWT alone.
+    /// @return The value or the error.
+    Result<VerifiedToken> try_verify(std::string_view token) const { return verifying(token).now(); }
+    /// As verify(), started.
+    /// @param token The JWT alone.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<VerifiedToken> verify_start(std::string_view token) const { return verifying(token).start(); }
+    /// As verify(), started.
+    /// @param token The JWT alone.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started verify_start(std::string_view token, std::function<void(Result<VerifiedToken>)> then) const {
+        return verifying(token).start(hooks_, std::move(then));
+    }
+
+    /// Verifies a token with the keys that are at hand. Never blocks and sends nothing; in handlers, too.
+    /// @param token The JWT alone.
+    /// @return The token, nothing when the platform's keys are not at hand, or the error.
+    Result<std::optional<VerifiedToken>> try_verify_cached(std::string_view token) const {
+        detail::Arguments arguments;
+        const std::string jwt = arguments.text("token", token);
+        if (arguments.refused()) return *arguments.refused();
+        lime_verified_token *found = nullptr;
+        const auto done = detail::call_void([&](lime_error **error) {
+            return lime_token_verifier_verify_cached(native(), jwt.c_str(), &found, error);
+        });
+        if (!done) return done.error();
+        if (!found) return std::optional<VerifiedToken>();
+        return std::optional<VerifiedToken>(std::in_place, found);
+    }
+
+    /// Fetches the platform's keys ahead of the first token, unless that was done less than min_refresh ago. Blocks. Throws errors
+    /// of the platform or the network; keys that are held stay.
+    void warm_up() const { try_warm_up().value(); }
+    /// As warm_up().
+    /// @return Nothing or the error.
+    Result<void> try_warm_up() const {
+        return detail::call_void([this](lime_error **error) { return lime_token_verifier_warm_up(native(), error); });
+    }
+
+    /// Forgets the platform's keys; the next token fetches them.
+    void forget_keys() const noexcept { lime_token_verifier_forget_keys(native()); }
+
+    /// @return How many exceptions have left a `then` of this verifier so far.
+    std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
+
+    /// Refuses further calls with ClosedError; calls that are under way go on. Does not wait; may be called in a handler, and
+    /// twice.
+    void close() const noexcept { lime_token_verifier_close(native()); }
+
+  private:
+    TokenVerifier(lime_token_verifier *native, detail::SharedHooks hooks) noexcept
+        : hooks_(std::move(hooks)), native_(native) {}
+
+    detail::SharedHooks hooks_;
+    detail::Handle<lime_token_verifier, lime_token_verifier_free> native_;
+};
+
+inline Result<TokenVerifier> TokenVerifier::try_new(const TokenVerifierOptions &options) {
+    const detail::Handle<lime_token_verifier_options, lime_token_verifier_options_free> native(
+        lime_token_verifier_options_new());
+    auto hooks = std::make_shared<detail::Hooks>(options.on_error, options.log);
+    detail::Setter<lime_token_verifier_options> set(native.get());
+    set.text("expected_domain", lime_token_verifier_options_set_expected_domain, options.expected_domain);
+    set.text("base_url", lime_token_verifier_options_set_base_url, options.base_url);
+    set.text("audience", lime_token_verifier_options_set_audience, options.audience);
+    set.ms("leeway", lime_token_verifier_options_set_leeway_ms, options.leeway);
+    set.ms("jwks_cache_ttl", lime_token_verifier_options_set_jwks_cache_ttl_ms, options.jwks_cache_ttl);
+    set.ms("min_refresh", lime_token_verifier_options_set_min_refresh_ms, options.min_refresh);
+    set.text("user_agent", lime_token_verifier_options_set_user_agent, options.user_agent);
+    set.ms("timeout", lime_token_verifier_options_set_timeout_ms, options.timeout);
+    set.log(lime_token_verifier_options_set_log_callback, hooks, options.log_level);
+    set.object("transport", lime_token_verifier_options_set_transport, options.transport);
+    set.object("clock", lime_token_verifier_options_set_clock, options.clock);
+    if (set.refused()) return *set.refused();
+    lime_token_verifier *verifier = nullptr;
+    auto made = detail::call_void(
+        [&](lime_error **error) { return lime_token_verifier_new(native.get(), &verifier, error); });
+    if (!made) return made.error();
+    return TokenVerifier(verifier, std::move(hooks));
+}
+
+/// How an access token has to be, beside genuine.
+struct TokenCheck {
+    /// What `iss` must be, letter by letter, such as "https://lime.pics".
+    std::string issuer;
+    /// The host name that it must be for, in canonical form, see normalize_mcp_domain().
+    std::string expected_domain;
+    /// Whom it must be for; nothing for `mcp`.
+    std::optional<std::string> audience = {};
+    /// How far clocks may be apart.
+    std::chrono::milliseconds leeway = std::chrono::minutes(2);
+};
+
+/// Verifies an access token with keys that are at hand, without any verifier and at any time. Fails with InvalidTokenError, or
+/// InvalidPassportError when `jwks_json` is no key document.
+/// @param token The JWT.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param check How it has to be.
+/// @param now The time that counts as now.
+/// @return The token, with its claims, or the error.
+inline Result<VerifiedToken> try_verify_access_token(std::string_view token, std::string_view jwks_json,
+                                                     const TokenCheck &check,
+                                                     UnixTime now = std::chrono::system_clock::now()) {
+    detail::Arguments arguments;
+    const std::string jwt = arguments.text("token", token), issuer = arguments.text("issuer", check.issuer);
+    const std::string domain = arguments.text("expected_domain", check.expected_domain);
+    const auto audience = arguments.maybe_text("audience", check.audience);
+    const std::uint64_t leeway = arguments.ms("leeway", check.leeway);
+    if (arguments.refused()) return *arguments.refused();
+    return detail::made<VerifiedToken>([&](lime_verified_token **verified, lime_error **error) {
+        return lime_access_token_verify(jwt.c_str(), jwks_json.data(), jwks_json.size(), issuer.c_str(), domain.c_str(),
+                                        detail::c_str(audience), leeway, now.time_since_epoch().count(), verified, error);
+    });
+}
+
+/// As try_verify_access_token(), but throws.
+/// @param token The JWT.
+/// @param jwks_json The platform's key document, bare or in an envelope.
+/// @param check How it has to be.
+/// @param now The time that counts as now.
+/// @return The token, with its claims.
+inline VerifiedToken verify_access_token(std::string_view token, std::string_view jwks_json, const TokenCheck &check,
+                                         UnixTime now = std::chrono::system_clock::now()) {
+    return try_verify_access_token(token, jwks_json, check, now).value();
+}
+
+/// @cond INTERNAL
+namespace detail {
+
+/// A call of C that gives a text to be freed.
+template <class Function> Result<std::string> owned_text(const Function &function) {
+    char *given = nullptr;
+    const auto done = call_void([&](lime_error **error) { return function(&given, error); });
+    if (!done) return done.error();
+    const Handle<char, lime_string_free> owned(given);
+    return text(given);
+}
+
+} // namespace detail
+/// @endcond
+
+/// The canonical form of a host name, as tokens have it: in lower case, without scheme and path. Fails with
+/// InvalidArgumentError for user names, ports, addresses, reserved names and whatever else is no DNS name.
+/// @param domain A host name or a URL.
+/// @return The host name, or the error.
+inline Result<std::string> try_normalize_mcp_domain(std::string_view domain) {
+    detail::Arguments arguments;
+    const std::string raw = arguments.text("domain", domain);
+    if (arguments.refused()) return *arguments.refused();
+    return detail::owned_text([&](char **canonical, lime_error **error) {
+        return lime_mcp_domain_normalize(raw.c_str(), canonical, error);
+    });
+}
+
+/// As try_normalize_mcp_domain(), but throws.
+/// @param domain A host name or a URL.
+/// @return The host name.
+inline std::string normalize_mcp_domain(std::string_view domain) { return try_normalize_mcp_domain(domain).value(); }
+
+/// The token in a request's Authorization headers, of which there should be one. Fails with InvalidTokenError.
+/// @param authorization The values of all such headers.
+/// @return The token, or the error.
+inline Result<std::string> try_bearer_token(const std::vector<std::string> &authorization) {
+    std::vector<const char *> values;
+    for (const std::string &value : authorization) values.push_back(value.c_str());
+    return detail::owned_text([&](char **token, lime_error **error) {
+        return lime_bearer_token(values.data(), values.size(), token, error);
+    });
+}
+
+/// As try_bearer_token(), but throws.
+/// @param authorization The values of all such headers.
+/// @return The token.
+inline std::string bearer_token(const std::vector<std::string> &authorization) {
+    return try_bearer_token(authorization).value();
 }
 
 // ---- webhooks

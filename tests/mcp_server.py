@@ -256,7 +256,7 @@ def main() -> None:
     arguments = parser.parse_args()
     listening = socket.create_server(("127.0.0.1", 0))
     app = Guarded(tools(arguments), arguments.hostname)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
 
     def until_the_end() -> None:
         sys.stdin.read()

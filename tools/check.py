@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
+PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "lime_mcp_server", "sesame_sdk")
 PYRIGHT = ["node", "tests/typing/node_modules/pyright/index.js", "--pythonpath", str(BIN / "python")]
 # Where pyright looks for a package that it is to verify.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings-python/python")}

@@ -94,8 +94,8 @@ def copy(version: str) -> Path:
 def command(python: Path, folder: Path) -> list[str]:
     """Runs the tests of that folder with that Python, having made sure that it has the wheels' packages."""
     program = (
-        "import sys, lime_sdk._native, lime_sites, lime_agents, sesame_sdk, lime_sandbox\n"
-        "for module in (lime_sdk._native, lime_sites, lime_agents, sesame_sdk, lime_sandbox):\n"
+        "import sys, lime_sdk._native, lime_sites, lime_agents, lime_mcp_server, sesame_sdk, lime_sandbox\n"
+        "for module in (lime_sdk._native, lime_sites, lime_agents, lime_mcp_server, sesame_sdk, lime_sandbox):\n"
         "    assert module.__file__.startswith(sys.prefix), f'{module.__file__} is not from the wheel'\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -25,6 +25,7 @@ mod queue;
 mod sans_io;
 mod sesame;
 mod site;
+mod token_verifier;
 mod webhook;
 
 use napi_derive::napi;

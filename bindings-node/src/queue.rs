@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lime_core::log::{Level, Logger};
-use lime_core::{Delivery, Error, LimeAgent, LimeSite, Operation, OperationId, Sesame, cancel_operation};
+use lime_core::{
+    Delivery, Error, LimeAgent, LimeSite, Operation, OperationId, Sesame, TokenVerifier, cancel_operation,
+};
 use napi::Status;
 use napi::bindgen_prelude::{Env, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
@@ -69,6 +71,12 @@ impl Close for LimeAgent {
 impl Close for Sesame {
     fn close(&self) {
         Sesame::close(self);
+    }
+}
+
+impl Close for TokenVerifier {
+    fn close(&self) {
+        TokenVerifier::close(self);
     }
 }
 

@@ -16,6 +16,7 @@ export type ErrorKind =
   | 'not_found'
   | 'invalid_passport'
   | 'passport_expired'
+  | 'invalid_token'
   | 'pow_timeout'
   | 'pow_difficulty'
   | 'approval_denied'
@@ -169,6 +170,35 @@ export class PassportExpiredError extends InvalidPassportError {
   static override readonly kind: ErrorKind = 'passport_expired';
 }
 
+/** Why an access token is refused; a later version may know more. */
+export type TokenRefusal =
+  | 'missing_token'
+  | 'ambiguous_token'
+  | 'malformed'
+  | 'unknown_key'
+  | 'bad_signature'
+  | 'invalid_claim'
+  | 'not_yet_valid'
+  | 'expired'
+  | 'wrong_issuer'
+  | 'wrong_audience'
+  | 'forbidden_claim'
+  | 'missing_subject'
+  | 'missing_domain'
+  | 'invalid_domain'
+  | 'wrong_domain'
+  | (string & {});
+
+/** An access token that an MCP server must not trust; `reason` (and `code`) says why. */
+export class InvalidTokenError extends LimeError {
+  static override readonly kind: ErrorKind = 'invalid_token';
+
+  /** `missing_token` and `ambiguous_token` are of the request rather than of a token. */
+  get reason(): TokenRefusal {
+    return this.code;
+  }
+}
+
 /** The proof of work was not solved within its budget. */
 export class PowTimeoutError extends LimeError {
   static override readonly kind: ErrorKind = 'pow_timeout';
@@ -274,6 +304,7 @@ const NAMED = {
   NotFoundError,
   InvalidPassportError,
   PassportExpiredError,
+  InvalidTokenError,
   PowTimeoutError,
   PowDifficultyError,
   ApprovalDeniedError,

@@ -1,4 +1,4 @@
-/** `lime-sdk/express`: webhooks for Express, Connect, Polka, or plain `node:http`. */
+/** `lime-sdk/express`: webhooks and access tokens for Express, Connect, Polka, or plain `node:http`. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { InvalidArgumentError, type WebhookVerificationError } from './errors.js';
@@ -9,6 +9,8 @@ import {
   type WebhookPayload,
   type WebhookSecret,
 } from './webhook.js';
+
+export { type RequireTokenOptions, requireToken, type TokenMiddleware, type TokenRequest } from './token_express.js';
 
 /** A request, as Express and its like have it. */
 export interface WebhookRequest extends IncomingMessage {

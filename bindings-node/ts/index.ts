@@ -56,6 +56,15 @@ export {
   type WaitForLoginOptions,
 } from './site.js';
 export {
+  type AccessTokenClaims,
+  normalizeMcpDomain,
+  TokenVerifier,
+  type TokenVerifierOptions,
+  type VerifiedToken,
+  type VerifyAccessTokenOptions,
+  verifyAccessToken,
+} from './token_verifier.js';
+export {
   ReplayGuard,
   type ReplayGuardOptions,
   SIGNATURE_HEADER,

@@ -61,6 +61,16 @@ export interface NativeSesame {
   close(): void;
 }
 
+export interface NativeTokenVerifier {
+  readonly expectedDomain: string;
+  readonly fetches: number;
+  verifyCached(jwt: string): string | null;
+  verify(call: number, jwt: string): number;
+  warmUp(call: number): number;
+  forgetKeys(): void;
+  close(): void;
+}
+
 export interface NativeReplayGuard {
   forget(body: Uint8Array): boolean;
 }
@@ -99,6 +109,24 @@ export interface Native {
     requireIssuer: boolean,
     now: number,
   ): string;
+  verifyAccessToken(
+    jwt: string,
+    jwks: Uint8Array,
+    issuer: string,
+    expectedDomain: string,
+    audience: string,
+    leeway: number,
+    now: number,
+  ): string;
+  normalizeMcpDomain(domain: string): string;
+  bearerToken(authorization: string[]): string;
+  tokenRefusal(
+    kind: string,
+    code: string,
+    message: string,
+    retryAfter: number | undefined,
+    resourceMetadata: string | undefined,
+  ): string;
   webhookConcerns(name: string): boolean;
   verifyWebhook(
     headers: Uint8Array[],
@@ -114,6 +142,12 @@ export interface Native {
   Site: new (queue: NativeQueue, number: number, settings: Settings, transport?: NativeTransport) => NativeSite;
   Agent: new (queue: NativeQueue, number: number, settings: Settings, transport?: NativeTransport) => NativeAgent;
   Sesame: new (queue: NativeQueue, number: number, settings: Settings, transport?: NativeTransport) => NativeSesame;
+  TokenVerifier: new (
+    queue: NativeQueue,
+    number: number,
+    settings: Settings,
+    transport?: NativeTransport,
+  ) => NativeTokenVerifier;
   ReplayGuard: new (horizon: number, capacity: number) => NativeReplayGuard;
   EventParser: new (lastEventId: string) => NativeEventParser;
 }

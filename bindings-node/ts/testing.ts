@@ -106,6 +106,7 @@ export interface WebhookDelivery {
 /** The variables that point every client at a sandbox. */
 export interface SandboxEnvironment extends Record<string, string> {
   LIME_API_BASE: string;
+  LIME_BASE_URL: string;
   LIME_SITE_TOKEN: string;
   LIME_AGENT_TOKEN: string;
   SESAME_BROKER_URL: string;
@@ -115,6 +116,7 @@ export interface SandboxEnvironment extends Record<string, string> {
 
 interface Info {
   lime_api_base: string;
+  lime_base_url: string;
   site_token: string;
   agent_token: string;
   sesame_url: string;
@@ -220,6 +222,8 @@ export class LimeSandbox {
   #restore: (() => void) | undefined;
   /** For `baseUrl` of `LimeSite` and `LimeAgent`. */
   readonly apiBase: string;
+  /** For `baseUrl` of `TokenVerifier`: the same without `/api/v1`. */
+  readonly baseUrl: string;
   /** The first site's token. */
   readonly siteToken: string;
   /** The first agent's token. */
@@ -236,6 +240,7 @@ export class LimeSandbox {
   private constructor(info: Info, running: SandboxProcess | undefined) {
     this.#process = running;
     this.apiBase = info.lime_api_base;
+    this.baseUrl = info.lime_base_url;
     this.siteToken = info.site_token;
     this.agentToken = info.agent_token;
     this.sesameUrl = info.sesame_url;
@@ -317,6 +322,7 @@ export class LimeSandbox {
   get environment(): SandboxEnvironment {
     return {
       LIME_API_BASE: this.apiBase,
+      LIME_BASE_URL: this.baseUrl,
       LIME_SITE_TOKEN: this.siteToken,
       LIME_AGENT_TOKEN: this.agentToken,
       SESAME_BROKER_URL: this.sesameUrl,
@@ -447,6 +453,21 @@ export class LimeSandbox {
   /** Signs passports with a new key from now on. */
   async rotateKeys(options: { keepOld?: boolean | undefined } = {}): Promise<void> {
     await this.control('POST', '/keys/rotate', { keep_old: options.keepOld === true });
+  }
+
+  /**
+   * Issues an access token for MCP servers, past the platform's rules: to test a server with.
+   *
+   * @param domain The host name that it is for, as it is.
+   * @param options Whose it is (the first agent's if left out), and claims over the usual ones; `null` leaves one out.
+   * @returns The JWT.
+   */
+  async mcpToken(
+    domain: string,
+    options: { agentId?: string | undefined; claims?: Readonly<Record<string, unknown>> | undefined } = {},
+  ): Promise<string> {
+    const body = { domain, agent_id: options.agentId, claims: options.claims ?? {} };
+    return ((await this.control('POST', '/mcp-tokens', body)) as { access_token: string }).access_token;
   }
 
   /** Puts the platforms' clock forward by so many milliseconds: what is due by then expires at once. */

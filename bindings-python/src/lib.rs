@@ -23,6 +23,7 @@ mod queue;
 mod sans_io;
 mod sesame;
 mod site;
+mod token_verifier;
 mod webhook;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,6 +56,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<site::Site>()?;
     module.add_class::<agent::Agent>()?;
     module.add_class::<sesame::Sesame>()?;
+    module.add_class::<token_verifier::TokenKeys>()?;
+    module.add_class::<token_verifier::TokenVerifier>()?;
     module.add_class::<webhook::ReplayGuard>()?;
     module.add_class::<host::HostTransport>()?;
     module.add_class::<sans_io::EventParser>()?;
@@ -68,6 +71,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sans_io::parse_timestamp, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::parse_frame, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::verify_passport, module)?)?;
+    module.add_function(wrap_pyfunction!(token_verifier::verify_access_token, module)?)?;
+    module.add_function(wrap_pyfunction!(token_verifier::normalize_mcp_domain, module)?)?;
+    module.add_function(wrap_pyfunction!(token_verifier::bearer_token, module)?)?;
+    module.add_function(wrap_pyfunction!(token_verifier::token_refusal, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::verify_webhook, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::sign_webhook, module)?)?;
     Ok(())

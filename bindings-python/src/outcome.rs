@@ -1,13 +1,16 @@
 //! What a finished call gives, as Python sees it: the same for a loop's queue and for a thread that waits.
 
+use std::sync::Arc;
+
+use lime_core::token_verifier::metadata::Authority;
 use lime_core::{
     AgentProfile, Approval, ApprovalResult, Error, LoginEvent, LoginRequest, LoginRequestStatus,
-    McpAccessToken, McpResult, Passport,
+    McpAccessToken, McpResult, Passport, VerifiedToken,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::{convert, error, sesame};
+use crate::{convert, error, sesame, token_verifier};
 
 /// The result of a call.
 pub(crate) enum Outcome {
@@ -20,6 +23,9 @@ pub(crate) enum Outcome {
     McpAccessToken(Result<McpAccessToken, Error>),
     Mcp(Result<McpResult, Error>),
     SesameApproval(Result<Approval, Error>),
+    VerifiedToken(Result<VerifiedToken, Error>),
+    TokenKeys(Result<Arc<Authority>, Error>),
+    Nothing(Result<(), Error>),
 }
 
 /// A value, or the exception to raise.
@@ -53,6 +59,11 @@ impl Outcome {
                 tupled(py, (token.access_token, token.expires_in, token.issued_at.as_secs_f64()))
             }),
             Self::Mcp(result) => lime(py, result, |result| Ok(PyString::new(py, result.json()).into_any())),
+            Self::VerifiedToken(result) => {
+                lime(py, result, |token| Ok(convert::dict(py, &token.claims)?.into_any()))
+            }
+            Self::TokenKeys(result) => lime(py, result, |keys| token_verifier::document(py, &keys)),
+            Self::Nothing(result) => lime(py, result, |()| Ok(py.None().into_bound(py))),
             Self::SesameApproval(Ok(approval)) => Ok(Ok(sesame::approval(py, approval)?.into_any())),
             Self::SesameApproval(Err(error)) => Ok(Err(error::sesame_exception(py, &error)?)),
         }

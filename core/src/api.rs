@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Map, Value};
 
@@ -46,6 +46,9 @@ pub(crate) struct Call {
     retries: Option<u32>,
     repeat: Repeat,
     limit: Option<Duration>,
+    /// Whether the path begins at the origin instead of the API root.
+    at_origin: bool,
+    user_agent: Option<HeaderValue>,
 }
 
 /// When a call may be sent again.
@@ -69,7 +72,21 @@ impl Call {
             retries: None,
             repeat: Repeat::Configured,
             limit: None,
+            at_origin: false,
+            user_agent: None,
         }
+    }
+
+    /// A path that is whole, whatever the API root's own is.
+    pub(crate) fn at_origin(mut self) -> Self {
+        self.at_origin = true;
+        self
+    }
+
+    /// Calls itself this instead of what the HTTP client calls itself.
+    pub(crate) fn user_agent(mut self, user_agent: Option<HeaderValue>) -> Self {
+        self.user_agent = user_agent;
+        self
     }
 
     pub(crate) fn post(path: impl Into<String>, body: String) -> Self {
@@ -171,7 +188,11 @@ impl Api {
     async fn attempts(&self, runtime: &WeakRuntime, call: &Call, answer: &mut Answer) -> Result<Reply> {
         let doubt = &mut answer.doubt;
         let transport = self.transport(runtime).await?;
-        let url = self.base_url.join(&call.path);
+        let url = if call.at_origin {
+            self.base_url.join_origin(&call.path)
+        } else {
+            self.base_url.join(&call.path)
+        };
         let mut request = self.request(&url, call)?;
         if let Some(limit) = call.limit {
             request.extensions_mut().insert(TimeLimit(limit));
@@ -276,6 +297,9 @@ impl Api {
         *request.uri_mut() = url.parse().map_err(|_| Error::invalid_argument("The URL is not valid"))?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, JSON);
+        if let Some(user_agent) = &call.user_agent {
+            headers.insert(USER_AGENT, user_agent.clone());
+        }
         if call.authenticated {
             headers.insert(self.token_header.clone(), self.token_value()?);
         }

@@ -57,6 +57,13 @@ impl BaseUrl {
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
+
+    /// The URL of `path`, which starts with a slash, below the origin.
+    pub(crate) fn join_origin(&self, path: &str) -> String {
+        let host = self.text.find("://").map_or(0, |at| at + 3);
+        let end = self.text[host..].find('/').map_or(self.text.len(), |at| host + at);
+        format!("{}{path}", &self.text[..end])
+    }
 }
 
 /// A login request's id from outside as one path segment that cannot leave its place.
@@ -101,6 +108,8 @@ mod tests {
         let url = BaseUrl::parse(" https://Lime.Pics/api/v1// ").unwrap();
         assert_eq!(url.as_str(), "https://lime.pics/api/v1");
         assert!(url.http_kind().proxies && url.http_kind().tls);
+        assert_eq!(url.join_origin("/x"), "https://lime.pics/x");
+        assert_eq!(BaseUrl::parse("http://[::1]:80").unwrap().join_origin("/x"), "http://[::1]/x");
         for local in ["http://127.0.0.1:80/api/v1", "http://[::1]:8080", "http://localhost"] {
             let kind = BaseUrl::parse(local).unwrap().http_kind();
             assert!(!kind.proxies && !kind.tls, "{local}");

@@ -29,6 +29,20 @@ pub const DEFAULT_BROKER_URL: &str = "https://getsesame.dev";
 pub const BROKER_URL_VARIABLE: &str = "SESAME_BROKER_URL";
 /// Environment variable of a Sesame key.
 pub const API_KEY_VARIABLE: &str = "SESAME_API_KEY";
+/// The platform's origin when neither argument nor environment gives one.
+pub const DEFAULT_ORIGIN: &str = "https://lime.pics";
+/// Environment variable of the platform's origin.
+pub const ORIGIN_VARIABLE: &str = "LIME_BASE_URL";
+/// Environment variable of the host name that an MCP server is reached by.
+pub const EXPECTED_DOMAIN_VARIABLE: &str = "LIME_EXPECTED_DOMAIN";
+/// Environment variable of whom access tokens must be for.
+pub const AUDIENCE_VARIABLE: &str = "LIME_OAUTH_AUDIENCE";
+/// Environment variable of how far clocks may be apart, in seconds.
+pub const LEEWAY_VARIABLE: &str = "LIME_JWT_VERIFY_LEEWAY_SECONDS";
+/// Environment variable of the least time between two fetches that are not due, in seconds.
+pub const MIN_REFRESH_VARIABLE: &str = "LIME_JWKS_MIN_REFRESH_SECONDS";
+/// Environment variable of what a verifier calls itself when it fetches keys.
+pub const USER_AGENT_VARIABLE: &str = "LIME_VERIFY_USER_AGENT";
 /// Environment variable of how long signing keys are kept, in seconds.
 pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
 
@@ -210,6 +224,56 @@ impl Default for SesameConfig {
     }
 }
 
+/// How to make a [`TokenVerifier`](crate::TokenVerifier).
+#[derive(Clone)]
+pub struct TokenVerifierConfig {
+    /// The host name that this MCP server is reached by; else `LIME_EXPECTED_DOMAIN`. A URL will do, a port
+    /// will not. Tokens for any other host are refused, so there is no default.
+    pub expected_domain: Option<String>,
+    /// The platform's origin, without `/api/v1`; else `LIME_BASE_URL`, else [`DEFAULT_ORIGIN`].
+    pub base_url: Option<String>,
+    /// Whom tokens must be for; else `LIME_OAUTH_AUDIENCE`, else `mcp`.
+    pub audience: Option<String>,
+    /// How far clocks may be apart when a token's times are looked at; else
+    /// `LIME_JWT_VERIFY_LEEWAY_SECONDS`, else 120 s. A day at most.
+    pub leeway: Option<Duration>,
+    /// How long signing keys are used before they are fetched again; else
+    /// `LIME_JWKS_CACHE_TTL_SECONDS` (0 to 86,400), else an hour.
+    pub jwks_cache_ttl: Option<Duration>,
+    /// The least time between two fetches that a token with an unknown key, or a warm-up, can cause; else
+    /// `LIME_JWKS_MIN_REFRESH_SECONDS`, else 60 s.
+    pub min_refresh: Option<Duration>,
+    /// What the library calls itself when it fetches keys; else `LIME_VERIFY_USER_AGENT`, else
+    /// what the HTTP client calls itself.
+    pub user_agent: Option<String>,
+    /// Bounds one attempt of a request, from connecting to the last byte. Default 30 s.
+    pub timeout: Duration,
+    /// The host's own HTTP client; every byte goes through it. Default: ours.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where log records go. Default: nowhere.
+    pub logger: Logger,
+    /// Where the time comes from. Default: the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for TokenVerifierConfig {
+    fn default() -> Self {
+        Self {
+            expected_domain: None,
+            base_url: None,
+            audience: None,
+            leeway: None,
+            jwks_cache_ttl: None,
+            min_refresh: None,
+            user_agent: None,
+            timeout: Duration::from_secs(30),
+            transport: None,
+            logger: Logger::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
 /// A configuration holds a secret, so `Debug` shows where it points and nothing else.
 macro_rules! debug_without_secrets {
     ($($config:ident)+) => {$(
@@ -221,7 +285,7 @@ macro_rules! debug_without_secrets {
     )+};
 }
 
-debug_without_secrets! { SiteConfig AgentConfig SesameConfig }
+debug_without_secrets! { SiteConfig AgentConfig SesameConfig TokenVerifierConfig }
 
 /// Resolves a token; `missing` is the whole message when there is none.
 pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Result<Secret> {
@@ -253,16 +317,21 @@ fn root(argument: Option<&str>, variable: &str, default: &str) -> Result<BaseUrl
 }
 
 /// Resolves how long signing keys are kept.
-pub(crate) fn jwks_cache_ttl(argument: Option<Duration>) -> Result<Duration> {
+pub(crate) fn jwks_cache_ttl(argument: Option<Duration>, default: Duration) -> Result<Duration> {
+    up_to_a_day(argument, JWKS_CACHE_TTL_VARIABLE, default)
+}
+
+/// Resolves a time that is a day at most.
+pub(crate) fn up_to_a_day(argument: Option<Duration>, variable: &str, default: Duration) -> Result<Duration> {
     const LONGEST: f64 = 86_400.0;
-    if let Some(ttl) = argument {
-        return Ok(ttl.min(Duration::from_secs_f64(LONGEST)));
+    if let Some(time) = argument {
+        return Ok(time.min(Duration::from_secs_f64(LONGEST)));
     }
-    let Some(text) = environment(JWKS_CACHE_TTL_VARIABLE) else { return Ok(Duration::from_secs(300)) };
+    let Some(text) = environment(variable) else { return Ok(default) };
     // Fails closed: a typo must not mean "keep revoked keys for long".
     match text.trim().parse::<f64>() {
         Ok(seconds) if seconds.is_finite() => Ok(Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))),
-        _ => Err(Error::invalid_argument(format!("{JWKS_CACHE_TTL_VARIABLE} must be a number of seconds"))),
+        _ => Err(Error::invalid_argument(format!("{variable} must be a number of seconds"))),
     }
 }
 
@@ -297,6 +366,19 @@ pub fn parse_mcp_addresses(text: &str) -> Result<Vec<(String, IpAddr)>> {
             })
         })
         .collect()
+}
+
+/// A text from the argument, else from the environment; empty counts as absent.
+pub(crate) fn text(argument: Option<&str>, variable: &str) -> Option<String> {
+    argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment(variable))
+}
+
+/// Resolves the platform's origin.
+pub(crate) fn origin(argument: Option<&str>) -> Result<BaseUrl> {
+    let given = text(argument, ORIGIN_VARIABLE).unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
+    // The API root is what the other clients are given, and it is easily taken for this.
+    let given = given.trim().trim_end_matches('/');
+    BaseUrl::parse(given.strip_suffix("/api/v1").unwrap_or(given))
 }
 
 /// Refuses a timeout of zero, which nothing could meet.

@@ -68,6 +68,8 @@ error_kinds! {
     InvalidPassport = 40, "invalid_passport";
     /// A passport that was good once and has expired.
     PassportExpired = 41, "passport_expired";
+    /// An access token that an MCP server must not trust; the code says why.
+    InvalidToken = 42, "invalid_token";
     /// The proof of work was not solved within its budget.
     PowTimeout = 50, "pow_timeout";
     /// The platform asked for a proof of work that nobody can solve (difficulty above 256).

@@ -55,13 +55,14 @@ mod secret;
 pub mod sesame;
 pub mod site;
 pub mod timestamp;
+pub mod token_verifier;
 pub mod transport;
 
 pub use agent::{
     AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, McpAccessToken,
     McpCall, McpResult, pow::PowDigest,
 };
-pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig};
+pub use config::{AgentConfig, PostRetry, PowChoice, SesameConfig, SiteConfig, TokenVerifierConfig};
 pub use error::{Error, ErrorKind};
 pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};
 pub use sesame::{
@@ -75,6 +76,10 @@ pub use site::{
     passport::{Passport, PassportCheck},
 };
 pub use timestamp::Timestamp;
+pub use token_verifier::{
+    TokenKeys, TokenVerifier,
+    token::{TokenCheck, VerifiedToken},
+};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -18,7 +18,8 @@ use lime_core::sesame::webhook;
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
-use lime_core::{Error, PassportCheck, ReplayGuard, Timestamp, WebhookVerifier, envelope};
+use lime_core::token_verifier::{domain, token};
+use lime_core::{Error, PassportCheck, ReplayGuard, Timestamp, TokenCheck, WebhookVerifier, envelope};
 use serde_json::{Map, Value, json};
 
 fn root() -> PathBuf {
@@ -120,6 +121,36 @@ fn passports() {
             .and_then(|keys| passport::verify(case["jwt"].as_str().unwrap(), &keys, api_root, &check, now));
         match verified {
             Ok(passport) => assert_same(&passport.claims, &case["expect"]["claims"]),
+            Err(error) => assert_error(&error, &case["expect"]),
+        }
+    });
+}
+
+#[test]
+fn access_tokens() {
+    each_case("access_tokens.json", |document, case| {
+        let text = |field: &str| case[field].as_str().unwrap();
+        let keys = KeySet::parse(document["jwks"][text("jwks")].as_object().unwrap()).unwrap();
+        let mut check = TokenCheck::new(text("issuer"), text("expected_domain"));
+        if let Some(audience) = case["audience"].as_str() {
+            check = check.audience(audience);
+        }
+        if let Some(leeway) = case["leeway"].as_u64() {
+            check = check.leeway(Duration::from_secs(leeway));
+        }
+        let now = Duration::from_secs_f64(case["now"].as_f64().unwrap());
+        match token::verify(text("jwt"), &keys, &check, now) {
+            Ok(verified) => assert_same(&verified.claims, &case["expect"]["claims"]),
+            Err(error) => assert_error(&error, &case["expect"]),
+        }
+    });
+}
+
+#[test]
+fn mcp_domains() {
+    each_case("mcp_domains.json", |_, case| {
+        match domain::normalize_mcp_domain(case["domain"].as_str().unwrap()) {
+            Ok(canonical) => assert_eq!(Some(canonical.as_str()), case["expect"]["canonical"].as_str()),
             Err(error) => assert_error(&error, &case["expect"]),
         }
     });

@@ -35,6 +35,8 @@ pub mod site_options;
 pub mod sse;
 pub mod strings;
 pub mod timestamp;
+pub mod token_verifier;
+pub mod token_verifier_options;
 pub mod transport;
 pub mod userdata;
 pub mod version;
@@ -275,6 +277,46 @@ pub const EXPORTS: &[&str] = &[
     "lime_webhook_timestamp",
     "lime_webhook_free",
     "lime_webhook_sign",
+    // token verifier options
+    "lime_token_verifier_options_new",
+    "lime_token_verifier_options_set_expected_domain",
+    "lime_token_verifier_options_set_base_url",
+    "lime_token_verifier_options_set_audience",
+    "lime_token_verifier_options_set_leeway_ms",
+    "lime_token_verifier_options_set_jwks_cache_ttl_ms",
+    "lime_token_verifier_options_set_min_refresh_ms",
+    "lime_token_verifier_options_set_user_agent",
+    "lime_token_verifier_options_set_timeout_ms",
+    "lime_token_verifier_options_set_log_callback",
+    "lime_token_verifier_options_set_transport",
+    "lime_token_verifier_options_set_clock",
+    "lime_token_verifier_options_free",
+    // token verifier
+    "lime_token_verifier_new",
+    "lime_token_verifier_verify",
+    "lime_token_verifier_verify_cached",
+    "lime_token_verifier_verify_start",
+    "lime_token_verifier_warm_up",
+    "lime_token_verifier_warm_up_start",
+    "lime_token_verifier_forget_keys",
+    "lime_token_verifier_fetches",
+    "lime_token_verifier_expected_domain",
+    "lime_token_verifier_close",
+    "lime_token_verifier_free",
+    "lime_access_token_verify",
+    "lime_verified_token_claims_json",
+    "lime_verified_token_agent_id",
+    "lime_verified_token_domain",
+    "lime_verified_token_text_claim",
+    "lime_verified_token_free",
+    "lime_mcp_domain_normalize",
+    "lime_bearer_token",
+    "lime_token_refusal_new",
+    "lime_token_refusal_http_status",
+    "lime_token_refusal_www_authenticate",
+    "lime_token_refusal_retry_after_seconds",
+    "lime_token_refusal_body_json",
+    "lime_token_refusal_free",
     // without a client
     "lime_pow_solve",
     "lime_pow_solve_start",

@@ -40,6 +40,19 @@ where
     H: From<T> + 'static,
 {
     let callback = callback.ok_or_else(|| invalid("callback is NULL"))?;
+    // SAFETY: as promised by the caller.
+    unsafe { start_with(operation, number, move |result| complete(result, callback, &user)) }
+}
+
+/// Starts a call whose end is told to a function; else like [`start`].
+///
+/// # Safety
+/// As [`start`].
+pub(crate) unsafe fn start_with<T: Send + 'static>(
+    operation: impl FnOnce() -> Result<Operation<T>>,
+    number: *mut u64,
+    complete: impl FnOnce(Result<T>) + Send + 'static,
+) -> Result<()> {
     let operation = operation()?.ready()?;
     // The callback may need the number: it waits until the number is written.
     let gate = Arc::new(Mutex::new(()));
@@ -47,7 +60,7 @@ where
     let way = Arc::clone(&gate);
     let id = operation.start(move |result| {
         drop(way.lock().unwrap_or_else(PoisonError::into_inner));
-        complete(result, callback, &user);
+        complete(result);
     });
     if !number.is_null() {
         // SAFETY: as promised by the caller.

@@ -42,6 +42,10 @@ static struct {
     lime_pow_nonce *lime_pow_nonce;
     lime_mcp_access_token *lime_mcp_access_token;
     lime_mcp_result *lime_mcp_result;
+    lime_token_verifier_options *lime_token_verifier_options;
+    lime_token_verifier *lime_token_verifier;
+    lime_verified_token *lime_verified_token;
+    lime_token_refusal *lime_token_refusal;
 } live;
 
 static void make_webhook(void) {
@@ -110,6 +114,13 @@ static void make_nonce(void) {
     await(&probe, &probe.drops, 1);
 }
 
+static void make_token(void) {
+    live.lime_token_verifier_options = lime_token_verifier_options_new();
+    CHECK(lime_token_verifier_new(NULL, &live.lime_token_verifier, NULL) == LIME_OK);
+    CHECK(lime_token_verifier_verify(live.lime_token_verifier, getenv("MCP_TOKEN"), &live.lime_verified_token, NULL) == LIME_OK);
+    CHECK(lime_token_refusal_new(LIME_ERROR_INVALID_TOKEN, NULL, "x", -1, NULL, &live.lime_token_refusal, NULL) == LIME_OK);
+}
+
 static void make_all(void) {
     live.lime_site_options = lime_site_options_new();
     live.lime_agent_options = lime_agent_options_new();
@@ -141,9 +152,14 @@ static void make_all(void) {
     make_carried();
     new_request();
     make_nonce();
+    make_token();
 }
 
 static void free_all(void) {
+    lime_token_verifier_options_free(live.lime_token_verifier_options);
+    lime_token_verifier_free(live.lime_token_verifier);
+    lime_verified_token_free(live.lime_verified_token);
+    lime_token_refusal_free(live.lime_token_refusal);
     lime_http_request_free(live.lime_http_request);
     await(&carrier, &carrier.calls, carrier.entered);
     lime_site_free(carried);

@@ -47,6 +47,7 @@ NUMBERS = {
     "index": "0",
     "header_count": "2",
     "count": "0",
+    "failure_status": "LIME_ERROR_INVALID_TOKEN",
 }
 # The names that may be NULL wherever they are: the manual says so.
 OPTIONAL = {"error", "user_data", "drop_user_data", "operation"}

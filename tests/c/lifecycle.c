@@ -65,6 +65,7 @@ COMPLETION(on_approval, lime_approval)
 COMPLETION(on_nonce, lime_pow_nonce)
 COMPLETION(on_mcp_access_token, lime_mcp_access_token)
 COMPLETION(on_mcp_result, lime_mcp_result)
+COMPLETION(on_token, lime_verified_token)
 
 /* Handlers act in their first call. */
 static void handled(struct scene *scene) {
@@ -140,6 +141,25 @@ static int32_t block_on_sesame(const void *sesame) {
     return status == LIME_ERROR_NOT_FOUND ? LIME_ERROR_API : status;
 }
 
+static void *make_verifier(void) {
+    lime_token_verifier *verifier = NULL;
+    CHECK(lime_token_verifier_new(NULL, &verifier, NULL) == LIME_OK);
+    return verifier;
+}
+
+static void close_verifier(void *verifier) { lime_token_verifier_close(verifier); }
+static void free_verifier(void *verifier) { lime_token_verifier_free(verifier); }
+
+/* A JWT that only a key can tell to be wrong. */
+#define UNKNOWN_KEY "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA"
+
+static int32_t block_on_verifier(const void *verifier) {
+    lime_verified_token *token = NULL;
+    int32_t status = lime_token_verifier_verify(verifier, UNKNOWN_KEY, &token, NULL);
+    CHECK(!token);
+    return status == LIME_ERROR_INVALID_TOKEN ? LIME_ERROR_API : status;
+}
+
 /* Calls. */
 
 #define OPERATION(scene) (scene), drop_scene, &(scene)->probe.operation, NULL
@@ -160,10 +180,16 @@ static int32_t start_long_wait(void *site, struct scene *scene) {
     return lime_site_wait_for_login_start(site, "lr_nobody", LIME_WAIT_FOREVER, on_event, OPERATION(scene));
 }
 
-/* A JWT that only a key can tell to be wrong. */
 static int32_t start_verify(void *site, struct scene *scene) {
-    return lime_site_verify_passport_start(site, "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", NULL, 0, on_passport,
-                                           OPERATION(scene));
+    return lime_site_verify_passport_start(site, UNKNOWN_KEY, NULL, 0, on_passport, OPERATION(scene));
+}
+
+static int32_t start_verify_token(void *verifier, struct scene *scene) {
+    return lime_token_verifier_verify_start(verifier, UNKNOWN_KEY, on_token, OPERATION(scene));
+}
+
+static int32_t start_warm_up(void *verifier, struct scene *scene) {
+    return lime_token_verifier_warm_up_start(verifier, ended, OPERATION(scene));
 }
 
 static int32_t start_login(void *agent, struct scene *scene) {
@@ -278,6 +304,7 @@ static int32_t start_handling_states(void *site, struct scene *scene) {
 #define OF_SITE close_site, free_site, block_on_site
 #define OF_AGENT close_agent, free_agent, block_on_agent
 #define OF_SESAME close_sesame, free_sesame, block_on_sesame
+#define OF_VERIFIER close_verifier, free_verifier, block_on_verifier
 
 static const struct kind kinds[] = {
     {"lime_site_create_login_request_start", make_site, start_create, NULL, OF_SITE, CALL},
@@ -297,6 +324,8 @@ static const struct kind kinds[] = {
     {"lime_sesame_trigger_start", make_sesame, start_trigger, NULL, OF_SESAME, CALL},
     {"lime_sesame_get_start", make_sesame, start_get, NULL, OF_SESAME, CALL},
     {"lime_sesame_wait_start", make_sesame, start_decision, start_long_decision, OF_SESAME, CALL},
+    {"lime_token_verifier_verify_start", make_verifier, start_verify_token, NULL, OF_VERIFIER, CALL},
+    {"lime_token_verifier_warm_up_start", make_verifier, start_warm_up, NULL, OF_VERIFIER, CALL},
     {"lime_sesame_require_approval_start", make_sesame, start_gate, start_long_gate, OF_SESAME, CALL},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

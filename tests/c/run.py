@@ -178,6 +178,8 @@ class Sandbox:
         self.info = json.loads(self.process.stdout.readline())
         self.environment = {
             "LIME_API_BASE": self.info["lime_api_base"],
+            "LIME_BASE_URL": self.info["lime_base_url"],
+            "LIME_EXPECTED_DOMAIN": "tools.example.com",
             "LIME_SITE_TOKEN": self.info["site_token"],
             "LIME_AGENT_TOKEN": self.info["agent_token"],
             "SESAME_BROKER_URL": self.info["sesame_url"],
@@ -338,7 +340,8 @@ def calls(tests: Tests) -> None:
     program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
     with Sandbox(tests.sandbox) as sandbox, McpServer(environment=sandbox.environment) as server:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
-        environment = {**sandbox.environment, **addressed(server)}
+        token = sandbox.control("POST", "/mcp-tokens", {"domain": "tools.example.com"})["access_token"]
+        environment = {**sandbox.environment, **addressed(server), "MCP_TOKEN": token}
         tests.run("calls", [str(program)], expected=ids, environment=environment)
 
 
@@ -490,6 +493,25 @@ def faults(tests: Tests) -> None:
             tests.result(f"faults:{fault}", None if good else why)
 
 
+def token_verifier(tests: Tests) -> None:
+    """An MCP server's side: tokens that are good and bad, keys that rotate, a platform that is away."""
+    program = tests.compile(HERE / "token_verifier.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox:
+        places = {
+            "token": issued,
+            "rotate": lambda sandbox: sandbox.control("POST", "/keys/rotate", {})["kid"],
+            "down": lambda sandbox: str(
+                sandbox.control("POST", "/faults", {"route": "mcp_metadata", "status": 503, "count": 0})[
+                    "ids"
+                ]
+            ),
+        }
+        story(tests, "token_verifier", program, sandbox, places)
+        asked = [request["route"] for request in sandbox.control("GET", "/received")["received"]]
+        wrong = asked[:2] != ["mcp_metadata", "jwks"] or asked.count("jwks") != 3
+        tests.result("token_verifier:keys-were-fetched-three-times", str(asked) if wrong else None)
+
+
 def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> None:
     """The story of a login with faults."""
     program = tests.compile(HERE / "login.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", include=include)
@@ -508,6 +530,10 @@ def login(tests: Tests, include: Path = ROOT / "include", prefix: str = "") -> N
         tests.result(
             f"{prefix}login:approve-was-sent-again", None if approvals[:2] == [503, 200] else f"{approvals}"
         )
+
+
+def issued(sandbox: Sandbox, domain: str) -> str:
+    return sandbox.control("POST", "/mcp-tokens", {"domain": domain})["access_token"]
 
 
 def first_login_goes_wrong(sandbox: Sandbox) -> None:
@@ -887,13 +913,27 @@ GROUPS = (
         login,
         sesame,
         mcp,
+        token_verifier,
         examples,
     ),
     faults,
 )
 # With a library that was built for them, and with the feature test-panic.
 SANITIZED = {
-    "address": (vectors, boundary, calls, lifecycle, transport, login, sesame, mcp, examples, panics, faults),
+    "address": (
+        vectors,
+        boundary,
+        calls,
+        lifecycle,
+        transport,
+        login,
+        sesame,
+        mcp,
+        token_verifier,
+        examples,
+        panics,
+        faults,
+    ),
     "thread": (boundary, calls, lifecycle, transport, login, sesame, mcp, panics, faults),
 }
 

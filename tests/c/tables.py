@@ -4,7 +4,17 @@ import base64
 import json
 from pathlib import Path
 
-FILES = ("pow", "passports", "sse", "envelopes", "timestamps", "webhooks", "mcp_targets")
+FILES = (
+    "pow",
+    "passports",
+    "access_tokens",
+    "mcp_domains",
+    "sse",
+    "envelopes",
+    "timestamps",
+    "webhooks",
+    "mcp_targets",
+)
 
 STRUCTS = """\
 /* Made by tests/c/tables.py. */
@@ -27,6 +37,19 @@ struct passport_case {
     double now;
     int32_t error;
     const char *contains;
+};
+struct access_token_case {
+    const char *id, *jwt, *jwks;
+    size_t jwks_length;
+    const char *issuer, *expected_domain, *audience;
+    uint64_t leeway_ms;
+    double now;
+    int32_t error;
+    const char *code;
+};
+struct mcp_domain_case {
+    const char *id, *domain;
+    const char *canonical, *contains; /* one of them */
 };
 struct sse_event {
     const char *event, *data, *id;
@@ -130,7 +153,7 @@ class Vectors:
         self.files = {name: json.loads((folder / f"{name}.json").read_text()) for name in FILES}
         self.ids = [f"{name}.json:{case['id']}" for name in FILES for case in self.files[name]["cases"]]
         self.outcomes: dict[str, object] = {}
-        for name in ("passports", "envelopes"):
+        for name in ("passports", "access_tokens", "envelopes"):
             for case in self.files[name]["cases"]:
                 expect = case["expect"]
                 if "error" not in expect:
@@ -179,6 +202,33 @@ class Vectors:
                 f"{literal(expect.get('message_contains'))}}}"
             )
         return "\n".join(lines) + "\n" + self._table("passports", rows)
+
+    def _access_tokens(self, file: dict) -> str:
+        documents = {name: json.dumps(document).encode() for name, document in file["jwks"].items()}
+        numbers = {name: number for number, name in enumerate(documents)}
+        lines = [
+            f"static const char token_jwks_{numbers[name]}[] = {literal(text)};"
+            for name, text in documents.items()
+        ]
+        rows = []
+        for case in file["cases"]:
+            jwks = f"token_jwks_{numbers[case['jwks']]}"
+            expect = case["expect"]
+            rows.append(
+                f"{{{literal('access_tokens.json:' + case['id'])}, {literal(case['jwt'])}, {jwks}, sizeof {jwks} - 1, "
+                f"{literal(case['issuer'])}, {literal(case['expected_domain'])}, {literal(case.get('audience'))}, "
+                f"{case.get('leeway', 120) * 1000}, {float(case['now'])!r}, {status(expect.get('error'))}, "
+                f"{literal(expect.get('code'))}}}"
+            )
+        return "\n".join(lines) + "\n" + self._table("access_tokens", rows)
+
+    def _mcp_domains(self, file: dict) -> str:
+        rows = [
+            f"{{{literal('mcp_domains.json:' + case['id'])}, {literal(case['domain'])}, "
+            f"{literal(case['expect'].get('canonical'))}, {literal(case['expect'].get('message_contains'))}}}"
+            for case in file["cases"]
+        ]
+        return self._table("mcp_domains", rows)
 
     def _sse(self, file: dict) -> str:
         lines, rows = [], []

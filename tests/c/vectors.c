@@ -55,6 +55,51 @@ static void passport_vectors(void) {
     }
 }
 
+static void access_token_vectors(void) {
+    for (size_t at = 0; at < COUNT(access_token_cases); at++) {
+        const struct access_token_case *test = &access_token_cases[at];
+        check_begin(test->id);
+        lime_verified_token *token = NULL;
+        lime_error *error = NULL;
+        int32_t status = lime_access_token_verify(test->jwt, test->jwks, test->jwks_length, test->issuer, test->expected_domain,
+                                                  test->audience, test->leeway_ms, test->now, &token, &error);
+        if (test->error == LIME_OK) {
+            CHECK(status == LIME_OK && token && !error);
+            CHECK_TEXT(lime_verified_token_domain(token), test->expected_domain);
+            CHECK_TEXT(lime_verified_token_agent_id(token), lime_verified_token_text_claim(token, "sub"));
+            if (token) printf("json %s\t%s\n", test->id, lime_verified_token_claims_json(token));
+            if (check_failures) check_failed++;
+        } else {
+            check_error(status, error, test->error, NULL);
+            CHECK_TEXT(lime_error_code(error), test->code);
+            CHECK(!token);
+            check_end();
+        }
+        lime_verified_token_free(token);
+        lime_error_free(error);
+    }
+}
+
+static void mcp_domain_vectors(void) {
+    for (size_t at = 0; at < COUNT(mcp_domain_cases); at++) {
+        const struct mcp_domain_case *test = &mcp_domain_cases[at];
+        check_begin(test->id);
+        char *canonical = NULL;
+        lime_error *error = NULL;
+        int32_t status = lime_mcp_domain_normalize(test->domain, &canonical, &error);
+        if (test->canonical) {
+            CHECK(status == LIME_OK && !error);
+            CHECK_TEXT(canonical, test->canonical);
+        } else {
+            check_error(status, error, LIME_ERROR_INVALID_ARGUMENT, test->contains);
+            CHECK(!canonical);
+        }
+        lime_string_free(canonical);
+        lime_error_free(error);
+        check_end();
+    }
+}
+
 struct collected {
     const struct sse_case *test;
     size_t count;
@@ -246,6 +291,8 @@ static void webhook_sign_vectors(void) {
 int main(void) {
     pow_vectors();
     passport_vectors();
+    access_token_vectors();
+    mcp_domain_vectors();
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();

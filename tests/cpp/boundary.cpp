@@ -50,7 +50,7 @@ void every_status_has_its_class() {
         CHECK_EQ(error.kind(), static_cast<lime::ErrorKind>(is_known ? status : LIME_ERROR_API));
         if (!is_known) CHECK(raises<lime::ApiError>(error));
     }
-    CHECK_EQ(known, 23);
+    CHECK_EQ(known, 24);
     CHECK(raises<lime::InvalidArgumentError>({LIME_ERROR_INVALID_ARGUMENT, "why"}));
     CHECK(raises<lime::ClosedError>({LIME_ERROR_CLOSED, "why"}));
     CHECK(raises<lime::CancelledError>({LIME_ERROR_CANCELLED, "why"}));
@@ -69,6 +69,7 @@ void every_status_has_its_class() {
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_INVALID_PASSPORT, "why"}));
     CHECK(raises<lime::PassportExpiredError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
+    CHECK(raises<lime::InvalidTokenError>({LIME_ERROR_INVALID_TOKEN, "why"}));
     CHECK(raises<lime::PowTimeoutError>({LIME_ERROR_POW_TIMEOUT, "why"}));
     CHECK(raises<lime::PowDifficultyError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
     CHECK(raises<lime::ApprovalDeniedError>({LIME_ERROR_APPROVAL_DENIED, "why"}));

@@ -87,6 +87,7 @@ def story(tests: c.Tests) -> None:
             "issuer": lambda sandbox: sandbox.control("PATCH", "/settings", {"issuer": True}),
             "key-fetches": lambda sandbox: len(sandbox.control("GET", "/received?route=jwks")["received"]),
             "no-issuer": lambda sandbox: sandbox.control("PATCH", "/settings", {"issuer": False}),
+            "token": c.issued,
             "webhook": lambda _: receiver.next(),
         }
         told(tests, "story", places, "g++", "c++20", CALLBACK_URL=receiver.url)

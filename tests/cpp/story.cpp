@@ -323,6 +323,41 @@ void a_webhook_arrives() {
              std::string(LIME_REFUSAL_MISMATCH));
 }
 
+void an_mcp_server_verifies_tokens() {
+    lime::TokenVerifierOptions options;
+    options.expected_domain = "localhost";
+    CHECK_THROWS(lime::InvalidArgumentError, lime::TokenVerifier(options));
+    options.expected_domain = "https://Tools.Example.com/mcp";
+    options.leeway = std::chrono::minutes(2);
+    const lime::TokenVerifier verifier(options);
+    CHECK_EQ(verifier.expected_domain(), std::string("tools.example.com"));
+    const std::string good = at("token tools.example.com"), other = at("token other.example.com");
+    CHECK(!verifier.try_verify_cached(good).value());
+    const lime::VerifiedToken token = verifier.verify(good);
+    CHECK_EQ(token.domain(), std::string("tools.example.com"));
+    CHECK_EQ(token.agent_id(), token.text_claim("sub").value());
+    CHECK(token.claims_json().find("\"mcp\"") != std::string::npos);
+    CHECK(verifier.try_verify_cached(good).value()->agent_id() == token.agent_id());
+    CHECK_EQ(verifier.verify_start(good).get().agent_id(), token.agent_id());
+    const lime::Error wrong = CHECK_THROWS(lime::InvalidTokenError, verifier.verify(other));
+    CHECK_EQ(wrong.code(), std::string(LIME_TOKEN_WRONG_DOMAIN));
+    const lime::TokenRefusal refusal(wrong, "https://tools.example.com/m");
+    CHECK_EQ(refusal.http_status(), 401);
+    CHECK(refusal.www_authenticate()->find("resource_metadata=") != std::string::npos && !refusal.retry_after());
+    CHECK(refusal.body_json().find("Domain mismatch") != std::string::npos);
+    CHECK_EQ(lime::bearer_token({"bearer a.b.c"}), std::string("a.b.c"));
+    CHECK_EQ(CHECK_THROWS(lime::InvalidTokenError, lime::bearer_token({})).code(), std::string(LIME_TOKEN_MISSING_TOKEN));
+    CHECK_EQ(lime::try_bearer_token({"Bearer a", "Bearer b"}).error().code(), std::string(LIME_TOKEN_AMBIGUOUS_TOKEN));
+    CHECK_EQ(lime::normalize_mcp_domain("HTTPS://A.example/x"), std::string("a.example"));
+    CHECK_EQ(verifier.fetches(), std::uint64_t{1});
+    verifier.warm_up();
+    verifier.forget_keys();
+    CHECK_EQ(verifier.verify(good).agent_id(), token.agent_id());
+    CHECK_EQ(verifier.fetches(), std::uint64_t{3});
+    verifier.close();
+    CHECK_THROWS(lime::ClosedError, verifier.verify(good));
+}
+
 } // namespace
 
 #define LOGIN(test) RUN_TEST("login", test)
@@ -337,6 +372,7 @@ int main() {
     LOGIN(a_request_expires);
     LOGIN(the_profile);
     LOGIN(everything_is_dropped);
+    RUN_TEST("token_verifier", an_mcp_server_verifies_tokens);
     sesame.emplace();
     SESAME(everything_is_asked_for);
     SESAME(a_decision_is_waited_for);

@@ -55,6 +55,37 @@ void passport_vectors() {
     }
 }
 
+void access_token_vectors() {
+    for (const access_token_case &test : access_token_cases) {
+        check_begin(test.id);
+        const lime::TokenCheck check{test.issuer, test.expected_domain,
+                                     test.audience ? std::optional<std::string>(test.audience) : std::nullopt,
+                                     std::chrono::milliseconds(test.leeway_ms)};
+        const auto token =
+            lime::try_verify_access_token(test.jwt, {test.jwks, test.jwks_length}, check, at_seconds(test.now));
+        CHECK_EQ(token.status(), test.error);
+        if (token) {
+            CHECK_EQ(token->domain(), std::string(test.expected_domain));
+            CHECK_EQ(token->agent_id(), token->text_claim("sub").value_or(""));
+            json(test.id, token->claims_json());
+        } else {
+            check_error(token.error(), test.error, nullptr);
+            CHECK_EQ(token.error().code(), wanted(test.code));
+            check_end();
+        }
+    }
+}
+
+void mcp_domain_vectors() {
+    for (const mcp_domain_case &test : mcp_domain_cases) {
+        check_begin(test.id);
+        const auto canonical = lime::try_normalize_mcp_domain(test.domain);
+        if (test.canonical) CHECK_EQ(canonical.value(), std::string(test.canonical));
+        else check_error(canonical.error(), LIME_ERROR_INVALID_ARGUMENT, test.contains);
+        check_end();
+    }
+}
+
 void check_frame(const sse_frame &expected, const std::string &data) {
     const lime::LoginFrame frame = lime::parse_login_frame(data);
     CHECK_EQ(frame.kind(), static_cast<lime::FrameKind>(expected.kind));
@@ -187,6 +218,8 @@ void webhook_sign_vectors() {
 int main() {
     pow_vectors();
     passport_vectors();
+    access_token_vectors();
+    mcp_domain_vectors();
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();

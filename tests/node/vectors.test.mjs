@@ -76,6 +76,33 @@ vectors('passports.json', async (vector, document) => {
   }
 });
 
+vectors('access_tokens.json', async (vector, document) => {
+  const verify = () =>
+    lime.verifyAccessToken(vector.jwt, {
+      jwks: document.jwks[vector.jwks],
+      issuer: vector.issuer,
+      expectedDomain: vector.expected_domain,
+      audience: vector.audience,
+      leeway: vector.leeway === undefined ? undefined : vector.leeway * 1000,
+      now: vector.now * 1000,
+    });
+  if (vector.expect.error) {
+    const error = await thrown(verify);
+    assert(error instanceof lime.InvalidTokenError);
+    expectError(error, vector.expect);
+    assert.equal(error.reason, vector.expect.code);
+  } else {
+    const { claims, agentId, domain } = verify();
+    assert.deepEqual(claims, vector.expect.claims);
+    assert.deepEqual([agentId, domain], [claims.sub, vector.expected_domain]);
+  }
+});
+
+vectors('mcp_domains.json', async ({ domain, expect }) => {
+  if (expect.canonical) assert.equal(lime.normalizeMcpDomain(domain), expect.canonical);
+  else assert((await thrown(() => lime.normalizeMcpDomain(domain))).message.includes(expect.message_contains));
+});
+
 vectors('sse.json', (vector) => {
   const data = raw(vector, 'input');
   for (const size of [Math.max(data.length, 1), 1, 2]) {

@@ -83,7 +83,7 @@ def test_the_wheel_is_abi3_and_holds_what_it_should(wheels: list[Path]) -> None:
         names = archive.namelist()
     for name in ("lime_sdk/_native.abi3.so", "lime_sdk/_native.pyi", "lime_sdk/testing/plugin.py"):
         assert name in names
-    for package in ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk"):
+    for package in ("lime_sdk", "lime_sites", "lime_agents", "lime_mcp_server", "sesame_sdk"):
         assert {f"{package}/py.typed", f"{package}/__init__.py"} <= set(names)
     assert not any(name.split("/")[0] == "lime" for name in names)
 

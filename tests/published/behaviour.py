@@ -4,7 +4,7 @@ Run by the published packages' environments and by ours; needs httpx beside the 
 comes from an ``httpx.MockTransport`` (LIME) or from a server in this process (Sesame, which takes no
 client), so that nothing but the packages can make a difference.
 
-Usage: python behaviour.py lime|sesame
+Usage: python behaviour.py lime|sesame|mcp
 """
 
 from __future__ import annotations
@@ -454,5 +454,126 @@ def sesame() -> dict[str, Any]:
     return found
 
 
+METADATA = {"issuer": "https://lime.example", "jwks_uri": "https://lime.example/keys"}
+KEYS = {"keys": [{"kty": "RSA", "kid": "k", "n": "AQAB", "e": "AQAB"}]}
+# What the platform may answer to a fetch of the keys: the metadata, then the keys.
+KEY_ANSWERS: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
+    "good": ((200, json.dumps(METADATA)), (200, json.dumps(KEYS))),
+    "metadata: none": ((503, ""), (200, "")),
+    "metadata: forbidden": ((403, "{}"), (200, "")),
+    "metadata: created": ((201, json.dumps(METADATA)), (200, json.dumps(KEYS))),
+    "metadata: no json": ((200, "<html>"), (200, "")),
+    "metadata: a list": ((200, "[]"), (200, "")),
+    "metadata: no issuer": ((200, json.dumps({"jwks_uri": "/keys"})), (200, "")),
+    "metadata: no keys": ((200, json.dumps({"issuer": "i"})), (200, "")),
+    "metadata: odd grants": ((200, json.dumps({**METADATA, "grant_types_supported": "x"})), (200, "")),
+    "keys elsewhere": ((200, json.dumps({**METADATA, "jwks_uri": "https://evil.example/keys"})), (200, "")),
+    "keys at a longer name": (
+        (200, json.dumps({**METADATA, "jwks_uri": "https://lime.example.evil.example/keys"})),
+        (200, ""),
+    ),
+    "keys with a user": (
+        (200, json.dumps({**METADATA, "jwks_uri": "https://lime.example@evil.example/keys"})),
+        (200, ""),
+    ),
+    "keys in a file": ((200, json.dumps({**METADATA, "jwks_uri": "file:///etc/passwd"})), (200, "")),
+    "keys at a path": ((200, json.dumps({**METADATA, "jwks_uri": "/keys"})), (200, json.dumps(KEYS))),
+    "keys: none": ((200, json.dumps(METADATA)), (500, "")),
+    "keys: no json": ((200, json.dumps(METADATA)), (200, "{")),
+    "keys: a list": ((200, json.dumps(METADATA)), (200, "[]")),
+    "keys: empty": ((200, json.dumps(METADATA)), (200, json.dumps({"keys": []}))),
+    "keys: missing": ((200, json.dumps(METADATA)), (200, "{}")),
+}
+# Header, payload and signature that only a key can tell to be wrong.
+UNKNOWN_KEY = "eyJhbGciOiJSUzI1NiIsImtpZCI6InVua25vd24ifQ.e30.AAAA"
+
+
+def mcp() -> dict[str, Any]:
+    """TokenVerifier, JwksCache and the settings."""
+    import httpx
+
+    from lime_mcp_server import (
+        FORBIDDEN_MCP_CLAIMS,
+        JWKS_PATH,
+        METADATA_PATH,
+        JwksCache,
+        LimeConfig,
+        TokenValidationResult,
+        TokenVerifier,
+        jwks_cache_ttl_seconds,
+        normalize_mcp_domain,
+    )
+
+    def told(action: Any) -> Any:
+        try:
+            return repr(action())
+        except Exception as error:
+            return {"class": type(error).__name__, "str": str(error)}
+
+    found: dict[str, Any] = {"answers": {"verify": {}, "paths": {}, "fetches": {}, "get_jwks": {}}}
+    for name, answers in KEY_ANSWERS.items():
+        paths: list[str] = []
+
+        def answer(request: httpx.Request, answers: Any = answers, paths: Any = paths) -> httpx.Response:
+            paths.append(str(request.url))
+            status, text = answers[0 if request.url.path == METADATA_PATH else 1]
+            return httpx.Response(status, text=text)
+
+        config = LimeConfig(base_url="https://lime.example", expected_domain="tools.example.com")
+        cache = JwksCache(config, http_client=httpx.Client(transport=httpx.MockTransport(answer)))
+        found["answers"]["get_jwks"][name] = told(lambda c=cache: c.get_jwks(None))
+        found["answers"]["fetches"][name] = cache.fetch_count
+        found["answers"]["paths"][name] = sorted(set(paths))
+        verifier = TokenVerifier(config=config, cache=cache)
+        found["answers"]["verify"][name] = told(lambda v=verifier: v.verify(UNKNOWN_KEY))
+    config = LimeConfig(base_url="https://lime.example", expected_domain="https://Tools.Example.com/x")
+    quiet = JwksCache(
+        config, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    )
+    verifier = TokenVerifier(config=config, cache=quiet)
+    found["verifier"] = {
+        "config": repr(verifier.config),
+        "other config": repr(
+            TokenVerifier(
+                config=config,
+                cache=quiet,
+                expected_domain="a.example",
+                base_url="https://other.example/",
+                audience="x",
+                cache_ttl=0,
+                leeway_seconds=1,
+                min_refresh_seconds=2,
+            ).config
+        ),
+        "cache": verifier.cache is quiet,
+        "warmup": verifier.warmup(),
+        "no token": {
+            text: told(lambda t=text: verifier.verify(t).is_valid) for text in ("", "x", "a.b", "a.b.c")
+        },
+        "no domain": told(lambda: TokenVerifier(cache=quiet)),
+        "empty domain": told(lambda: TokenVerifier(expected_domain=" ", config=config, cache=quiet)),
+        "bad domain": told(lambda: TokenVerifier(expected_domain="localhost", cache=quiet)),
+    }
+    claims: Any = {"sub": "a", "domain": "d.example"}
+    odd: Any = {"sub": " ", "domain": 7}
+    results = [
+        TokenValidationResult(True, claims),
+        TokenValidationResult(False, claims, "no"),
+        TokenValidationResult(True, odd),
+        TokenValidationResult(False),
+    ]
+    found["results"] = [[repr(r), r.agent_id, r.domain, r.valid_claims] for r in results]
+    found["values"] = [METADATA_PATH, JWKS_PATH, sorted(FORBIDDEN_MCP_CLAIMS), jwks_cache_ttl_seconds()]
+    found["config"] = repr(LimeConfig())
+    found["domains"] = {
+        raw: told(lambda r=raw: normalize_mcp_domain(r)) for raw in ("A.example/x", "", "a:1", "10.0.0.1")
+    }
+    values = [*results, LimeConfig()]
+    found["pickles"] = [base64.b64encode(pickle.dumps(value)).decode() for value in values]
+    found["pickled"] = [repr(value) for value in values]
+    return found
+
+
 if __name__ == "__main__":
-    json.dump(asyncio.run(lime()) if sys.argv[1] == "lime" else sesame(), sys.stdout, default=str)
+    made = {"lime": lambda: asyncio.run(lime()), "sesame": sesame, "mcp": mcp}[sys.argv[1]]
+    json.dump(made(), sys.stdout, default=str)

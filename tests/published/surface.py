@@ -14,7 +14,7 @@ import sys
 import typing
 from typing import Any
 
-OURS = ("lime_sites", "lime_agents", "lime_sdk", "sesame_sdk")
+OURS = ("lime_sites", "lime_agents", "lime_mcp_server", "lime_sdk", "sesame_sdk")
 # Beside the names without an underscore, what programs use of a class without writing it down.
 SPECIAL = ("__aenter__", "__aexit__", "__enter__", "__exit__")
 

@@ -150,6 +150,7 @@ def environment(name: str, *requirements: str) -> Path:
     return folder / "bin/python"
 
 
+MCP_SERVER = ("lime-mcp-server-sdk==1.0.2", "PyJWT==2.15.1")
 PAIRS = {
     "seed": ("lime-sites-sdk==1.0.1", "lime-agents-sdk==0.2.0"),
     "today": ("lime-sites-sdk==2.0.6", "lime-agents-sdk==3.0.2"),

@@ -20,17 +20,19 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from test_published import PAIRS, environment
+from test_published import MCP_SERVER, PAIRS, environment
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = ROOT / "bindings-python/COMPATIBILITY.md"
-PACKAGES = {"lime": ("lime_sites", "lime_agents"), "sesame": ("sesame_sdk",)}
+PACKAGES = {"lime": ("lime_sites", "lime_agents"), "sesame": ("sesame_sdk",), "mcp": ("lime_mcp_server",)}
 
 
 def published(family: str) -> Path:
     """The interpreter of an environment with the published packages."""
     if family == "lime":
         return environment("seed", *PAIRS["seed"])
+    if family == "mcp":
+        return environment("mcp-server", *MCP_SERVER)
     return environment("sesame-seed", "sesame-sdk==0.1.1")
 
 

@@ -11,9 +11,15 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk", "lime_sdk.testing")
+PACKAGES = (
+    *("lime_sdk", "lime_sites", "lime_agents", "lime_mcp_server", "lime_mcp_server.asgi"),
+    *("lime_mcp_server.wsgi", "sesame_sdk", "lime_sdk.testing"),
+)
 # Raises nothing of its own.
-SILENT = re.compile(r"\.(aclose|close|on_login|on_state|forget|in_environment|parse_frame|__init__)$")
+SILENT = re.compile(
+    r"\.(aclose|close|on_login|on_state|forget|in_environment|parse_frame|__init__"
+    r"|warm|invalidate|invalidate_cache|verify|verify_async)$"
+)
 # Says in one sentence which other one it is like, or that it is not for programs.
 REFERS = re.compile(r"see :\w+:`|[Ss]ame as :meth:`|programs do not make one|Made by :class:")
 
@@ -77,7 +83,8 @@ def test_it_is_documented(name: str) -> None:
     "name",
     [
         *("lime_sites.LimeSite", "lime_agents.LimeAgent", "sesame_sdk.Sesame", "sesame_sdk.AsyncSesame"),
-        *("sesame_sdk.require_approval", "sesame_sdk.verify_webhook"),
+        *("sesame_sdk.require_approval", "sesame_sdk.verify_webhook", "lime_mcp_server.TokenVerifier"),
+        *("lime_mcp_server.asgi.TokenMiddleware", "lime_mcp_server.wsgi.TokenMiddleware"),
     ],
 )
 def test_what_people_begin_with_has_an_example_that_compiles(name: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from lime_sites import ApiError
 
-PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "sesame_sdk")
+PACKAGES = ("lime_sdk", "lime_sites", "lime_agents", "lime_mcp_server", "sesame_sdk")
 MOMENT = datetime(2030, 1, 2, tzinfo=timezone.utc)
 
 
@@ -105,8 +105,15 @@ def test_models(pydantic: str) -> None:
 
 def test_what_holds_connections_does_not_pickle() -> None:
     from lime_agents import LimeAgent
+    from lime_mcp_server import TokenVerifier
     from sesame_sdk import AsyncSesame, Sesame
 
-    for client in (LimeAgent(agent_token="at_x"), Sesame(api_key="sk_x"), AsyncSesame(api_key="sk_x")):
+    verifier = TokenVerifier(expected_domain="tools.example.com")
+    for client in (
+        verifier,
+        LimeAgent(agent_token="at_x"),
+        Sesame(api_key="sk_x"),
+        AsyncSesame(api_key="sk_x"),
+    ):
         with pytest.raises(TypeError, match="cannot pickle"):
             pickle.dumps(client)

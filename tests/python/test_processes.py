@@ -28,9 +28,10 @@ def test_import_starts_no_thread_and_imports_nothing_dear() -> None:
         DEAR = "httpx", "pydantic", "asyncio", "ssl", "logging", "typing", "dataclasses"
         threads = len(os.listdir("/proc/self/task"))
         files = len(os.listdir("/proc/self/fd"))
-        import lime_sites, lime_agents
+        import lime_sites, lime_agents, lime_mcp_server
         dear = [name for name in DEAR if name in sys.modules]
         agent = lime_agents.LimeAgent(agent_token="at_x")
+        verifier = lime_mcp_server.TokenVerifier(expected_domain="tools.example.com")
         assert len(os.listdir("/proc/self/task")) == threads
         assert len(os.listdir("/proc/self/fd")) == files
         print(dear)

@@ -81,6 +81,15 @@ def test_a_site_without_an_event_loop(sandbox: Sandbox) -> None:
     assert names["sessions"] == {request["login_request_id"]: request["approved_agent_id"]}
 
 
+def test_an_mcp_server(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    [block] = blocks_of("MCP servers")
+    for domain, said in (("tools.example.com", "agent "), ("other.example.com", "no: Domain mismatch")):
+        names: dict[str, Any] = {"token": sandbox.mcp_token(domain)}
+        exec(block, names)
+        names["verifier"].close()
+        assert capsys.readouterr().out.startswith(said)
+
+
 def test_progress(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
     [block] = blocks_of("Progress")
     with SyncLimeSite() as site:

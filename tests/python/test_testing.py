@@ -45,7 +45,7 @@ def test_it_starts_says_where_it_is_and_ends() -> None:
         assert sandbox.running
         assert sandbox.control("GET", "/health")["ok"] is True
         assert set(sandbox.environment) == {
-            *("LIME_API_BASE", "LIME_SITE_TOKEN", "LIME_AGENT_TOKEN"),
+            *("LIME_API_BASE", "LIME_BASE_URL", "LIME_SITE_TOKEN", "LIME_AGENT_TOKEN"),
             *("SESAME_BROKER_URL", "SESAME_API_KEY", "SESAME_WEBHOOK_SECRET"),
         }
         assert sandbox.settings()["pow_difficulty"] == 8

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 import lime_agents
+import lime_mcp_server
 import lime_sdk
 import sesame_sdk
 from lime_sdk import _native
@@ -86,6 +87,38 @@ def test_passports(case: dict[str, Any]) -> None:
         assert_error(caught.value, case["expect"])
     else:
         assert lime_sdk.verify_passport(case["jwt"], **arguments) == case["expect"]["claims"]
+
+
+ACCESS_TOKENS = load("access_tokens.json")
+
+
+@cases("access_tokens.json")
+def test_access_tokens(case: dict[str, Any]) -> None:
+    arguments = {
+        "issuer": case["issuer"],
+        "audience": case.get("audience", "mcp"),
+        "jwks_keys": ACCESS_TOKENS["jwks"][case["jwks"]]["keys"],
+        "expected_domain": case["expected_domain"],
+        "leeway_seconds": case.get("leeway", 120),
+        "now": case["now"],
+    }
+    expect = case["expect"]
+    if "claims" in expect:
+        assert lime_mcp_server.verify_mcp_access_token(case["jwt"], **arguments) == expect["claims"]
+    else:
+        with pytest.raises(lime_mcp_server.InvalidTokenError) as caught:
+            lime_mcp_server.verify_mcp_access_token(case["jwt"], **arguments)
+        assert (caught.value.kind, caught.value.code) == (expect["error"], expect["code"])
+
+
+@cases("mcp_domains.json")
+def test_mcp_domains(case: dict[str, Any]) -> None:
+    expect = case["expect"]
+    if "canonical" in expect:
+        assert lime_mcp_server.normalize_mcp_domain(case["domain"]) == expect["canonical"]
+    else:
+        with pytest.raises(ValueError, match=expect["message_contains"]):
+            lime_mcp_server.normalize_mcp_domain(case["domain"])
 
 
 @cases("sse.json")

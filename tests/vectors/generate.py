@@ -2954,6 +2954,494 @@ def make_webhooks() -> dict:
     }
 
 
+# --------------------------------------------------------------------------- access_tokens.json
+
+MCP_DOMAIN = "tools.example.com"
+MCP_ISSUER = "https://lime.pics"
+
+
+def canonical_domain(raw: str) -> str:
+    """The form in which the platform writes a host name, as plain rules; ValueError for what is none."""
+    value = raw.strip()
+    if not value:
+        raise ValueError("domain is required")
+    value = re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE).split("/")[0].strip().lower()
+    if "@" in value:
+        raise ValueError("userinfo")
+    if value.startswith("[") and "]" in value:
+        raise ValueError("IP address")
+    if ":" in value:
+        raise ValueError("port")
+    labels = value.split(".")
+    if len(labels) == 4 and all(re.fullmatch("0|[1-9][0-9]{0,2}", one) and int(one) < 256 for one in labels):
+        raise ValueError("IP address")
+    if len(value) > 253 or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", one) for one in labels):
+        raise ValueError("valid DNS hostname")
+    if value in DOMAIN_RESERVED or any(value.endswith(f".{end}") for end in DOMAIN_RESERVED_ENDS):
+        raise ValueError("reserved or special-use")
+    return value
+
+
+DOMAIN_RESERVED = (
+    "localhost metadata.google.internal metadata kubernetes kubernetes.default kubernetes.default.svc"
+).split()
+DOMAIN_RESERVED_ENDS = "localhost local internal intranet corp home lan".split()
+
+
+def verify_access_token_by_the_rules(case: dict, document: dict) -> dict:
+    """The rules of the protocol, plainly; the signature is PyJWT's affair."""
+    token, bad = case["jwt"], lambda code: Refused("invalid_token", code)
+    if len(token.encode()) > 8192:
+        raise bad("malformed")
+    parts = token.split(".")
+    if len(parts) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]*", p) and len(p) % 4 != 1 for p in parts):
+        raise bad("malformed")
+    raw_header, raw_payload = (base64.urlsafe_b64decode(p + "=" * (-len(p) % 4)) for p in parts[:2])
+    try:
+        header = strict_json(raw_header)
+    except ValueError as exc:
+        raise bad("malformed") from exc
+    if not isinstance(header, dict) or header.get("alg") != "RS256":
+        raise bad("malformed")
+    kid = header.get("kid")
+    if "crit" in header or header.get("b64") is False or not isinstance(kid, str) or not kid:
+        raise bad("malformed")
+    usable = [key for key in document["keys"] if key.get("kid") == kid and key["kty"] == "RSA"]
+    usable = [key for key in usable if 2048 <= int_b64u(key["n"]).bit_length() <= 8192]
+    if not usable:
+        raise bad("unknown_key")
+    try:
+        key = RSAAlgorithm.from_jwk(json.dumps(usable[0]))
+        jwt.PyJWS().decode_complete(token, key=key, algorithms=["RS256"])
+    except jwt.PyJWTError as exc:
+        raise bad("bad_signature") from exc
+    try:
+        claims = strict_json(raw_payload)
+    except ValueError as exc:
+        raise bad("malformed") from exc
+    if not isinstance(claims, dict):
+        raise bad("malformed")
+    now, leeway = case["now"], case.get("leeway", 120)
+    for name in ("iat", "nbf"):
+        if name in claims:
+            if not is_number(claims[name]):
+                raise bad("invalid_claim")
+            if math.trunc(claims[name]) > now + leeway:
+                raise bad("not_yet_valid")
+    if not is_number(claims.get("exp")):
+        raise bad("invalid_claim")
+    if math.trunc(claims["exp"]) <= now - leeway:
+        raise bad("expired")
+    if "iss" not in claims:
+        raise bad("invalid_claim")
+    if claims["iss"] != case["issuer"]:
+        raise bad("wrong_issuer")
+    audience = case.get("audience", "mcp")
+    named = claims.get("aud")
+    if not named:
+        raise bad("invalid_claim")
+    named = [named] if isinstance(named, str) else named
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named) or audience not in named:
+        raise bad("wrong_audience")
+    if not all(isinstance(claims.get(name, ""), str) for name in ("sub", "jti")):
+        raise bad("invalid_claim")
+    if any(name in claims for name in ("user_id", "passport_version", "request_id")):
+        raise bad("forbidden_claim")
+    if not claims.get("sub", "").strip():
+        raise bad("missing_subject")
+    domain = claims.get("domain")
+    if not isinstance(domain, str) or not domain.strip():
+        raise bad("missing_domain")
+    try:
+        canonical = canonical_domain(domain) == domain
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise bad("invalid_domain")
+    if domain != case["expected_domain"]:
+        raise bad("wrong_domain")
+    return claims
+
+
+def make_access_tokens() -> dict:
+    keys = Keys()
+    c = Cases()
+    jwks = {
+        "one": {"keys": [keys.public("main")]},
+        "two": {"keys": [keys.public("second", "key-2025-07"), keys.public("main")]},
+        "other-key-same-kid": {"keys": [keys.public("second")]},
+        "rsa-1024": {"keys": [keys.public("rsa1024")]},
+        "rsa-4096": {"keys": [keys.public("rsa4096")]},
+        "no-kid": {"keys": [keys.public("main", None)]},
+    }
+    head = {"alg": "RS256", "typ": "JWT", "kid": KID}
+    base = {
+        **{"iss": MCP_ISSUER, "sub": "agt_1", "aud": "mcp", "iat": NOW, "exp": NOW + 300, "jti": "5d1c"},
+        "domain": MCP_DOMAIN,
+    }
+
+    def claims_with(**extra: object) -> dict:
+        return {k: v for k, v in {**base, **extra}.items() if v is not ...}
+
+    def raw(value: object) -> bytes:
+        return (
+            value
+            if isinstance(value, bytes)
+            else (value if isinstance(value, str) else compact(value)).encode()
+        )
+
+    def token(payload: object = base, header: object = head, key: str = "main", sign=sign_rs256) -> str:
+        message = b64u(raw(header)) + "." + b64u(raw(payload))
+        return message + "." + b64u(sign(keys, key, message.encode()))
+
+    def put(case_id: str, text: str, expect: dict, set_name: str, options: dict) -> None:
+        case = {
+            "jwt": text,
+            "jwks": set_name,
+            "now": NOW,
+            "issuer": MCP_ISSUER,
+            "expected_domain": MCP_DOMAIN,
+        }
+        case |= {**options, "expect": expect}
+        try:
+            got = {"claims": verify_access_token_by_the_rules(case, jwks[set_name])}
+        except Refused as exc:
+            got = {"error": exc.kind, "code": exc.message}
+        assert got == expect, f"{case_id}: expected {expect}, rules say {got}"
+        c.add(case_id, **case)
+
+    def good(
+        case_id: str,
+        payload: dict = base,
+        header: object = head,
+        key: str = "main",
+        set_name: str = "one",
+        **options: object,
+    ) -> None:
+        put(case_id, token(payload, header, key), {"claims": payload}, set_name, options)
+
+    def bad(case_id: str, code: str, text: str, set_name: str = "one", **options: object) -> None:
+        put(case_id, text, {"error": "invalid_token", "code": code}, set_name, options)
+
+    # --- accepted
+    good("as-the-platform-issues-it")
+    good(
+        "with-claims-of-its-own",
+        claims_with(scope="tools", deep={"a": [1, None, 2.5]}, name="Zo\u00eb \U0001f34b"),
+    )
+    good("without-jti-and-iat", claims_with(jti=..., iat=...))
+    good("two-keys-the-second-is-ours", set_name="two")
+    good("two-keys-signed-by-the-other", header={**head, "kid": "key-2025-07"}, key="second", set_name="two")
+    good("rsa-4096", key="rsa4096", set_name="rsa-4096")
+    good("header-typ-at-jwt", header={**head, "typ": "at+jwt"})
+    good("header-b64-true", header={**head, "b64": True})
+    good(
+        "header-jwk-is-ignored",
+        header={**head, "jwk": keys.public("attacker"), "jku": "https://evil.example"},
+    )
+    good("audience-list", claims_with(aud=["other", "mcp"]))
+    good("audience-of-ones-own", claims_with(aud="tools"), audience="tools")
+    good(
+        "issuer-of-another-platform",
+        claims_with(iss="https://lime.example/x"),
+        issuer="https://lime.example/x",
+    )
+    good("domain-of-one-label", claims_with(domain="tools"), expected_domain="tools")
+    good("domain-that-looks-like-a-part-of-an-address", claims_with(domain="127.1"), expected_domain="127.1")
+    good("exp-within-the-leeway", claims_with(exp=NOW - 119))
+    good("exp-just-within-the-leeway", claims_with(exp=NOW - 119), now=NOW + 0.75)
+    good("exp-now-without-leeway-but-one", claims_with(exp=NOW + 1), leeway=0)
+    good("exp-with-a-fraction", claims_with(exp=NOW + 300.75))
+    good("exp-largest-u64", claims_with(exp=2**64 - 1))
+    good("iat-ahead-within-the-leeway", claims_with(iat=NOW + 120))
+    good("iat-ahead-with-a-fraction-that-is-cut-off", claims_with(iat=NOW + 120.75))
+    good("iat-long-ago", claims_with(iat=0))
+    good("nbf-ahead-within-the-leeway", claims_with(nbf=NOW + 120))
+    good("long-leeway", claims_with(exp=NOW - 3599), leeway=3600)
+    good("sub-with-spaces-around", claims_with(sub=" agt_1 "))
+
+    # --- taken apart
+    whole = token()
+    header, payload, signature = whole.split(".")
+    for name, text in {
+        "empty": "",
+        "no-dots": "abc",
+        "one-dot": f"{header}.{payload}",
+        "three-dots": f"{whole}.x",
+        "empty-header": f".{payload}.{signature}",
+        "padding": f"{header}.{payload}.{signature}==",
+        "space-at-the-end": f"{whole} ",
+        "line-feed-at-the-end": f"{whole}\n",
+        "bearer-in-front": f"Bearer {whole}",
+        "other-base64": whole.replace("-", "+").replace("_", "/"),
+        "header-not-json": f"{b64u(b'no')}.{payload}.{signature}",
+        "header-a-list": token(header=[]),
+        "header-twice-alg": token(header=f'{{"alg":"none","alg":"RS256","kid":"{KID}"}}'),
+        "too-long": token(claims_with(note="x" * 8192)),
+    }.items():
+        bad(f"malformed-{name}", "malformed", text)
+    for name, value in {
+        "none": "none",
+        "hs256": "HS256",
+        "rs384": "RS384",
+        "lower-case": "rs256",
+        "list": ["RS256"],
+        "null": None,
+    }.items():
+        bad(f"alg-{name}", "malformed", token(header={**head, "alg": value}))
+    bad("alg-none-without-signature", "malformed", f"{b64u(raw({**head, 'alg': 'none'}))}.{payload}.")
+    bad("kid-missing", "malformed", token(header={"alg": "RS256"}))
+    bad("kid-missing-as-in-the-document", "malformed", token(header={"alg": "RS256"}), "no-kid")
+    bad("kid-empty", "malformed", token(header={**head, "kid": ""}))
+    bad("kid-number", "malformed", token(header={**head, "kid": 7}))
+    bad("crit", "malformed", token(header={**head, "crit": ["exp"]}))
+    bad("b64-false", "malformed", token(header={**head, "b64": False}))
+    bad("kid-unknown", "unknown_key", token(header={**head, "kid": "nope"}))
+    bad("kid-other-case", "unknown_key", token(header={**head, "kid": KID.upper()}))
+    bad("rsa-1024", "unknown_key", token(key="rsa1024"), "rsa-1024")
+
+    # --- signature
+    bad("signed-by-somebody-else", "bad_signature", token(key="attacker"))
+    bad("signed-by-the-key-before", "bad_signature", token(), "other-key-same-kid")
+    bad("signed-with-pss", "bad_signature", token(sign=sign_ps256))
+    flipped = base64.urlsafe_b64decode(signature + "==")
+    bad(
+        "one-bit-of-the-signature",
+        "bad_signature",
+        f"{header}.{payload}.{b64u(flipped[:-1] + bytes([flipped[-1] ^ 1]))}",
+    )
+    bad("signature-empty", "bad_signature", f"{header}.{payload}.")
+    bad("payload-empty", "bad_signature", f"{header}..{signature}")
+    bad("signature-cut", "bad_signature", f"{header}.{payload}.{b64u(flipped[:-1])}")
+    other = b64u(raw(claims_with(sub="agt_2")))
+    bad("payload-exchanged", "bad_signature", f"{header}.{other}.{signature}")
+    bad("header-exchanged", "bad_signature", f"{b64u(raw({**head, 'typ': 'at+jwt'}))}.{payload}.{signature}")
+
+    # --- payload
+    for name, text in {
+        "list": [base],
+        "text": '"claims"',
+        "not-json": "{",
+        "not-utf-8": b'{"a":"\xff"}',
+        "twice-sub": compact(base)[:-1] + ',"sub":"agt_2"}',
+        "twice-deep": compact(base)[:-1] + ',"x":{"a":1,"a":1}}',
+        "nan": compact(base)[:-1] + ',"x":NaN}',
+        "out-of-range": compact(base)[:-1] + ',"x":1e999}',
+    }.items():
+        bad(f"payload-{name}", "malformed", token(text))
+
+    # --- times
+    bad("exp-at-the-end-of-the-leeway", "expired", token(claims_with(exp=NOW - 120)))
+    bad("exp-fraction-is-cut-off", "expired", token(claims_with(exp=NOW - 120 + 0.75)))
+    bad("exp-now-without-leeway", "expired", token(claims_with(exp=NOW)), leeway=0)
+    bad("exp-zero", "expired", token(claims_with(exp=0)))
+    bad("exp-negative", "expired", token(claims_with(exp=-5)))
+    bad("iat-beyond-the-leeway", "not_yet_valid", token(claims_with(iat=NOW + 121)))
+    bad("nbf-beyond-the-leeway", "not_yet_valid", token(claims_with(nbf=NOW + 121)))
+    bad("iat-ahead-without-leeway", "not_yet_valid", token(claims_with(iat=NOW + 1)), leeway=0)
+    for name in ("exp", "iat", "nbf"):
+        for kind, value in {"null": None, "text": str(NOW + 60), "true": True, "list": [NOW]}.items():
+            bad(f"{name}-{kind}", "invalid_claim", token(claims_with(**{name: value})))
+    bad("exp-missing", "invalid_claim", token(claims_with(exp=...)))
+
+    # --- issuer and audience
+    bad("iss-missing", "invalid_claim", token(claims_with(iss=...)))
+    for name, value in {
+        "other": "https://evil.example",
+        "longer": "https://lime.pics.evil.example",
+        "slash": "https://lime.pics/",
+        "capitals": "HTTPS://LIME.PICS",
+        "space": " https://lime.pics",
+        "empty": "",
+        "null": None,
+        "list": ["https://lime.pics"],
+    }.items():
+        bad(f"iss-{name}", "wrong_issuer", token(claims_with(iss=value)))
+    for name, value in {
+        "missing": ...,
+        "null": None,
+        "empty": "",
+        "empty-list": [],
+        "false": False,
+        "zero": 0,
+        "empty-object": {},
+    }.items():
+        bad(f"aud-{name}", "invalid_claim", token(claims_with(aud=value)))
+    for name, value in {
+        "passport": "lime-site-login",
+        "capitals": "MCP",
+        "longer": "mcp2",
+        "list-without": ["a", "b"],
+        "list-with-a-number": ["mcp", 7],
+        "object": {"mcp": 1},
+        "true": True,
+        "number": 1,
+    }.items():
+        bad(f"aud-{name}", "wrong_audience", token(claims_with(aud=value)))
+    bad("aud-mcp-where-another-is-wanted", "wrong_audience", token(), audience="tools")
+
+    # --- whose, and for whom
+    for name in ("user_id", "passport_version", "request_id"):
+        for kind, value in {"text": "x", "null": None}.items():
+            bad(
+                f"forbidden-{name.replace('_', '-')}-{kind}",
+                "forbidden_claim",
+                token(claims_with(**{name: value})),
+            )
+    for name, value in {"missing": ..., "empty": "", "spaces": " \t", "separators": "\x1c\x1f"}.items():
+        bad(f"sub-{name}", "missing_subject", token(claims_with(sub=value)))
+    for name in ("sub", "jti"):
+        for kind, value in {"null": None, "number": 7, "list": ["a"]}.items():
+            bad(f"{name}-{kind}", "invalid_claim", token(claims_with(**{name: value})))
+    for name, value in {
+        "missing": ...,
+        "null": None,
+        "empty": "",
+        "spaces": "  ",
+        "number": 7,
+        "list": [MCP_DOMAIN],
+    }.items():
+        bad(f"domain-{name}", "missing_domain", token(claims_with(domain=value)))
+    for name, value in {
+        "capitals": "Tools.Example.com",
+        "scheme": f"https://{MCP_DOMAIN}",
+        "path": f"{MCP_DOMAIN}/mcp",
+        "port": f"{MCP_DOMAIN}:443",
+        "user": f"a@{MCP_DOMAIN}",
+        "space": f" {MCP_DOMAIN}",
+        "line-feed": f"{MCP_DOMAIN}\n",
+        "dot": f"{MCP_DOMAIN}.",
+        "umlaut": "b\u00fccher.example",
+        "kelvin": "tool\u212a.example",
+        "address": "127.0.0.1",
+        "localhost": "localhost",
+        "internal": "tools.internal",
+        "label-of-64": f"{'a' * 64}.example",
+    }.items():
+        bad(f"domain-{name}", "invalid_domain", token(claims_with(domain=value)))
+    for name, value in {
+        "other": "other.example.com",
+        "above": "example.com",
+        "below": f"a.{MCP_DOMAIN}",
+        "longer": f"{MCP_DOMAIN}.evil.example",
+    }.items():
+        bad(f"domain-{name}", "wrong_domain", token(claims_with(domain=value)))
+
+    # --- which check comes first
+    worst: dict = dict(
+        iat=NOW + 500, nbf=NOW + 500, exp=NOW - 500, iss="x", aud="x", jti=7, user_id=1, sub="", domain=""
+    )
+    bad("order-key-before-signature", "unknown_key", token(worst, {**head, "kid": "nope"}, "attacker"))
+    bad("order-signature-before-claims", "bad_signature", token(worst, key="attacker"))
+    for name, code, better in (
+        ("iat", "not_yet_valid", NOW),
+        ("nbf", "not_yet_valid", NOW),
+        ("exp", "expired", NOW + 300),
+        ("iss", "wrong_issuer", MCP_ISSUER),
+        ("aud", "wrong_audience", "mcp"),
+        ("jti", "invalid_claim", "5d1c"),
+        ("user_id", "forbidden_claim", ...),
+        ("sub", "missing_subject", "agt_1"),
+        ("domain", "missing_domain", "Tools.example.com"),
+    ):
+        bad(f"order-{name.replace('_', '-')}", code, token({k: v for k, v in worst.items() if v is not ...}))
+        worst[name] = better
+    bad("order-form-of-the-domain", "invalid_domain", token({k: v for k, v in worst.items() if v is not ...}))
+
+    return {
+        "about": "Access tokens for MCP servers: RS256 JWT + key set + clock -> claims or error. jwks holds the key "
+        "documents by name. Signed with the TEST ONLY keys of keys.json; accepted signatures are checked with PyJWT. "
+        "See README.md.",
+        "jwks": jwks,
+        "cases": c.items,
+    }
+
+
+# --------------------------------------------------------------------------- mcp_domains.json
+
+
+def make_mcp_domains() -> dict:
+    c = Cases()
+
+    def good(case_id: str, raw: str, domain: str = MCP_DOMAIN) -> None:
+        assert canonical_domain(raw) == domain, (case_id, canonical_domain(raw))
+        c.add(case_id, domain=raw, expect={"canonical": domain})
+
+    def bad(case_id: str, raw: str, why: str) -> None:
+        try:
+            got = canonical_domain(raw)
+        except ValueError as exc:
+            assert why in str(exc), (case_id, exc)
+        else:
+            raise AssertionError((case_id, got))
+        c.add(case_id, domain=raw, expect={"error": "invalid_argument", "message_contains": why})
+
+    good("host", MCP_DOMAIN)
+    good("capitals", "Tools.EXAMPLE.com")
+    good("https", f"https://{MCP_DOMAIN}")
+    good("http-in-capitals-with-path", f"HTTP://{MCP_DOMAIN}/mcp?a=b#c")
+    good("path", f"{MCP_DOMAIN}/mcp")
+    good("path-with-anything", f"{MCP_DOMAIN}/@:[]")
+    good("one-label", "tools", "tools")
+    good("one-letter", "t", "t")
+    good("hyphens", "a-b--c.example", "a-b--c.example")
+    good("digits", "1.2.3.4.example", "1.2.3.4.example")
+    good("part-of-an-address", "127.1", "127.1")
+    good("number", "2130706433", "2130706433")
+    good("leading-zero", "127.0.0.01", "127.0.0.01")
+    good("beyond-a-byte", "256.0.0.1", "256.0.0.1")
+    good("kelvin-sign", "tool\u212a.example", "toolk.example")
+    good("label-of-63", f"{'a' * 63}.example", f"{'a' * 63}.example")
+    longest = ".".join(["a" * 49] * 5) + ".bcd"
+    good("name-of-253", longest, longest)
+    for number, space in enumerate(" \t\r\n\f\v\x1c\x1f\u2003\x85"):
+        good(f"white-space-around-{number}", f"{space}{MCP_DOMAIN}{space}")
+        good(f"white-space-before-the-slash-{number}", f"https://{MCP_DOMAIN}{space}/")
+    good("wildcard-dns-is-the-servers-affair", "127.0.0.1.nip.io", "127.0.0.1.nip.io")
+    for name in DOMAIN_RESERVED_ENDS:
+        bad(f"below-{name}", f"tools.{name}", "reserved or special-use")
+        good(f"not-below-{name}", f"{name}.example", f"{name}.example")
+    for name in DOMAIN_RESERVED:
+        bad(f"reserved-{name.replace('.', '-')}", name, "reserved or special-use")
+    bad("reserved-in-capitals", "LocalHost", "reserved or special-use")
+    good("not-reserved-local", "local", "local")
+    bad("empty", "", "domain is required")
+    bad("spaces", " \t ", "domain is required")
+    bad("scheme-alone", "https://", "valid DNS hostname")
+    bad("slash", "/", "valid DNS hostname")
+    bad("another-scheme", f"ftp://{MCP_DOMAIN}", "port")
+    bad("user", f"user@{MCP_DOMAIN}", "userinfo")
+    bad("user-and-password", f"https://a:b@{MCP_DOMAIN}/", "userinfo")
+    bad("port", f"{MCP_DOMAIN}:443", "port")
+    bad("port-empty", f"{MCP_DOMAIN}:", "port")
+    bad("address", "127.0.0.1", "IP address")
+    bad("address-with-scheme", "http://8.8.8.8/", "IP address")
+    bad("address-of-six", "[::1]", "IP address")
+    bad("address-of-six-with-port", "[::1]:80", "IP address")
+    bad("address-of-six-bare", "::1", "port")
+    for name, raw in {
+        "dot": ".",
+        "dot-at-the-end": f"{MCP_DOMAIN}.",
+        "dots": "a..example",
+        "hyphen-at-the-start": "-a.example",
+        "hyphen-at-the-end": "a-.example",
+        "underscore": "a_b.example",
+        "umlaut": "b\u00fccher.example",
+        "space-within": "a b.example",
+        "star": "*.example.com",
+        "question-mark": f"{MCP_DOMAIN}?a",
+        "backslash": f"{MCP_DOMAIN}\\a",
+        "label-of-64": f"{'a' * 64}.example",
+        "name-of-254": longest + "e",
+        "other-digits": "\u0661.example",
+    }.items():
+        bad(f"no-hostname-{name}", raw, "valid DNS hostname")
+    return {
+        "about": "Host names that access tokens are bound to, in canonical form. See README.md.",
+        "cases": c.items,
+    }
+
+
 # --------------------------------------------------------------------------- mcp_targets.json
 
 MCP_RESERVED = (
@@ -3156,6 +3644,8 @@ def make_mcp_targets() -> dict:
 FILES = {
     "pow.json": make_pow,
     "passports.json": make_passports,
+    "access_tokens.json": make_access_tokens,
+    "mcp_domains.json": make_mcp_domains,
     "sse.json": make_sse,
     "envelopes.json": make_envelopes,
     "timestamps.json": make_timestamps,

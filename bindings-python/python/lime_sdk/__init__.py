@@ -1,6 +1,6 @@
-"""The native library under ``lime_sites`` and ``lime_agents``.
+"""The native library under ``lime_sites``, ``lime_agents`` and ``lime_mcp_server``.
 
-Programs import those two; what is here serves programs that do part of the work themselves:
+Programs import those; what is here serves programs that do part of the work themselves:
 
 >>> import lime_sdk
 >>> lime_sdk.solve_pow("challenge", 0)
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ApiError,
         AuthenticationError,
         InvalidPassportError,
+        InvalidTokenError,
         LimeError,
         LoginTimeoutError,
         McpAuthenticationError,
@@ -41,6 +42,7 @@ _MODULES = {
     "ApiError": "lime_sdk._errors",
     "AuthenticationError": "lime_sdk._errors",
     "InvalidPassportError": "lime_sdk._errors",
+    "InvalidTokenError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
     "LoginTimeoutError": "lime_sdk._errors",
     "McpAuthenticationError": "lime_sdk._errors",
@@ -65,6 +67,7 @@ __all__ = [
     "AuthenticationError",
     "EventParser",
     "InvalidPassportError",
+    "InvalidTokenError",
     "LimeError",
     "LoginTimeoutError",
     "McpAuthenticationError",

@@ -75,6 +75,17 @@ class PassportExpiredError(RequestExpiredError, InvalidPassportError):
     """
 
 
+class InvalidTokenError(LimeError):
+    """An access token that an MCP server must not trust; ``code`` says why.
+
+    One of ``missing_token``, ``ambiguous_token``, ``malformed``, ``unknown_key``, ``bad_signature``,
+    ``invalid_claim``, ``not_yet_valid``, ``expired``, ``wrong_issuer``, ``wrong_audience``,
+    ``forbidden_claim``, ``missing_subject``, ``missing_domain``, ``invalid_domain``, ``wrong_domain``.
+    """
+
+    kind: str | None = "invalid_token"
+
+
 class PowTimeoutError(LimeError):
     """The proof of work was not solved within its budget, or nobody could solve it."""
 
@@ -154,6 +165,7 @@ _CLASSES: dict[str, type[LimeError]] = {
     "api": ApiError,
     "invalid_passport": InvalidPassportError,
     "passport_expired": PassportExpiredError,
+    "invalid_token": InvalidTokenError,
     "pow_timeout": PowTimeoutError,
     "pow_difficulty": PowTimeoutError,
     "oauth_capability": OAuthCapabilityError,

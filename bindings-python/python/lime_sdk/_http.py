@@ -99,7 +99,7 @@ class HttpxTransport:
         if last:
             return last[0]
         # Signing keys are fetched for all who wait for them, in nobody's context.
-        return next((failure for failure in self._failures if _describe(failure) == str(error)), None)
+        return next((failure for failure in self._failures if describe(failure) == str(error)), None)
 
     def _forget(self, exchange: int) -> None:
         self._tasks.pop(exchange, None)
@@ -151,7 +151,7 @@ class HttpxTransport:
                 self._failures.append(error)
             else:
                 last[:] = [error]
-            native.fail(exchange, _describe(error), _reach(error), _timed_out(error))
+            native.fail(exchange, describe(error), reach(error), timed_out(error))
         except BaseException:
             native.fail(exchange, "The request was cancelled", "maybe_sent", False)
             raise
@@ -169,7 +169,8 @@ class HttpxTransport:
         return {"timeout": httpx.Timeout(connect=own.connect, read=limit, write=own.write, pool=own.pool)}
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """What the client says, for people."""
     return str(error) or type(error).__name__
 
 
@@ -180,7 +181,8 @@ def is_of_the_network(error: Exception) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
-def _reach(error: Exception) -> str:
+def reach(error: Exception) -> str:
+    """How far a request got that failed so."""
     import httpx
 
     if not is_of_the_network(error):
@@ -189,7 +191,8 @@ def _reach(error: Exception) -> str:
     return "not_sent" if isinstance(error, (*before, httpx.UnsupportedProtocol)) else "maybe_sent"
 
 
-def _timed_out(error: Exception) -> bool:
+def timed_out(error: Exception) -> bool:
+    """Whether the client gave up waiting."""
     import httpx
 
     return isinstance(error, httpx.TimeoutException)

@@ -14,9 +14,13 @@ __all__ = [
     "ReplayGuard",
     "Sesame",
     "Site",
+    "TokenKeys",
+    "TokenVerifier",
+    "bearer_token",
     "cancel",
     "extract_and_normalize_domain",
     "new_id",
+    "normalize_mcp_domain",
     "open_envelope",
     "parse_frame",
     "parse_timestamp",
@@ -24,6 +28,8 @@ __all__ = [
     "set_log_level",
     "sign_webhook",
     "solve_pow",
+    "token_refusal",
+    "verify_access_token",
     "verify_passport",
     "verify_webhook",
 ]
@@ -155,6 +161,37 @@ class Sesame:
     def close(self) -> None: ...
 
 @final
+class TokenKeys:
+    def __new__(
+        cls,
+        *,
+        base_url: str | None,
+        cache_ttl: float | None,
+        min_refresh: float | None,
+        user_agent: str | None,
+        timeout: float,
+        transport: HostTransport | None,
+    ) -> TokenKeys: ...
+    def refresh(self, queue: Queue, token: int, always: bool) -> int: ...
+    def refresh_blocking(self, always: bool) -> None: ...
+    def find(self, queue: Queue, token: int, kid: str | None) -> int: ...
+    def find_blocking(self, kid: str | None) -> tuple[str, bytes]: ...
+    def forget(self) -> None: ...
+    def fetches(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class TokenVerifier:
+    def __new__(
+        cls, keys: TokenKeys, *, expected_domain: str, audience: str, leeway: float
+    ) -> TokenVerifier: ...
+    @property
+    def expected_domain(self) -> str: ...
+    def verify_cached(self, jwt: str) -> dict[str, Any] | None: ...
+    def verify(self, queue: Queue, token: int, jwt: str) -> int: ...
+    def verify_blocking(self, jwt: str) -> dict[str, Any]: ...
+
+@final
 class ReplayGuard:
     def __new__(cls, horizon: float, capacity: int) -> ReplayGuard: ...
     def forget(self, body: bytes) -> bool: ...
@@ -188,6 +225,20 @@ def verify_passport(
     require_issuer: bool,
     now: float,
 ) -> dict[str, Any]: ...
+def verify_access_token(
+    jwt: str,
+    jwks: bytes,
+    issuer: str,
+    expected_domain: str,
+    audience: str,
+    leeway: float,
+    now: float,
+) -> dict[str, Any]: ...
+def normalize_mcp_domain(raw: str) -> str: ...
+def bearer_token(authorization: list[str]) -> str: ...
+def token_refusal(
+    kind: str, code: str | None, message: str, retry_after: float | None, resource_metadata: str | None
+) -> tuple[int, str | None, int | None, str]: ...
 def verify_webhook(
     headers: object,
     body: bytes,

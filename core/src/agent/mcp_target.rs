@@ -1,40 +1,11 @@
 //! Which MCP servers an agent may get a token for and talk to: public DNS names, and nothing that could be
 //! a machine of the network around it. The decision looks at the text alone; no name is resolved for it.
 
+use crate::token_verifier::domain::{is_hostname, is_reserved, strip};
 use crate::{Error, Result};
 
-/// Names that mean something of the network around the caller, and names that hide an address.
-const RESERVED: [&str; 12] = [
-    "localhost",
-    "metadata.google.internal",
-    "metadata",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "nip.io",
-    "sslip.io",
-    "xip.io",
-    "traefik.me",
-    "localtest.me",
-    "lvh.me",
-];
-
-/// The same for whatever ends so.
-const RESERVED_ENDS: [&str; 13] = [
-    ".localhost",
-    ".local",
-    ".internal",
-    ".intranet",
-    ".corp",
-    ".home",
-    ".lan",
-    ".nip.io",
-    ".sslip.io",
-    ".xip.io",
-    ".traefik.me",
-    ".localtest.me",
-    ".lvh.me",
-];
+/// Services of the name system that answer with whatever address a name spells.
+const SPELLED_ADDRESSES: [&str; 6] = ["nip.io", "sslip.io", "xip.io", "traefik.me", "localtest.me", "lvh.me"];
 
 const EMPTY: &str = "target must be a non-empty string";
 const NO_HOSTNAME: &str = "target must contain a valid DNS hostname";
@@ -80,10 +51,10 @@ pub fn extract_and_normalize_domain(target: &str) -> Result<String> {
     if host.split('.').all(is_number) {
         return refuse(ADDRESS);
     }
-    if host.len() > 253 || !host.split('.').all(is_label) {
+    if !is_hostname(host) {
         return refuse(NO_HOSTNAME);
     }
-    if RESERVED.contains(&host) || RESERVED_ENDS.iter().any(|end| host.ends_with(end)) {
+    if is_reserved(host) || spells_an_address(host) {
         return refuse("target must not be a reserved or special-use hostname");
     }
     Ok(host.to_owned())
@@ -118,23 +89,16 @@ fn scheme(target: &str) -> Option<&str> {
         .find_map(|scheme| target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
-/// Without white space around it; the published package counts four control characters as such, too.
-fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
-}
-
 /// A label that resolvers of old read as a part of an address: decimal, octal or hexadecimal.
 fn is_number(label: &str) -> bool {
     let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
     digits(label, 10) || label.strip_prefix("0x").is_some_and(|rest| digits(rest, 16))
 }
 
-fn is_label(label: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&label.len())
-        && label.bytes().all(inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+fn spells_an_address(host: &str) -> bool {
+    let below =
+        |service: &str| host.strip_suffix(service).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    SPELLED_ADDRESSES.iter().any(|service| below(service))
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 //!
 //! Each client has its own: one API root's keys never verify another's passports. A refresh replaces
 //! the whole set, so that a revoked key is gone; while the key server is down, the old set serves on.
+//!
+//! The cache also holds the keys for MCP access tokens ([`crate::token_verifier`]), which lie elsewhere.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,7 +17,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::api::{Api, Call, Reply};
 use crate::log;
@@ -26,13 +29,13 @@ const PATH: &str = "/core/.well-known/jwks.json";
 /// Where the keys are when the API root was given as a bare origin.
 const VERSIONED_PATH: &str = "/api/v1/core/.well-known/jwks.json";
 
-/// The least time between two fetches that an unknown `kid` can cause.
+/// The least time between two fetches that an unknown `kid` of a passport can cause.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// The least time between two fetches while they fail.
 const FAILURE_COOL_DOWN: Duration = Duration::from_secs(5);
 /// Others wait for a fetch, so it has an end even when the host's client keeps the time.
 const FETCH_LIMIT: Duration = Duration::from_secs(120);
-/// How long past their time keys serve while the key server is down.
+/// How long past their time the keys for passports serve while the key server is down.
 const STALE_LIMIT: Duration = Duration::from_secs(3600);
 
 /// A set of RS256 keys by their `kid`.
@@ -108,74 +111,165 @@ fn usable(entry: &Value) -> Option<(String, ParsedPublicKey)> {
     Some((kid.to_owned(), key))
 }
 
+/// Where keys come from.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Keys with what belongs to them.
+    type Set: AsRef<KeySet> + Send + Sync + 'static;
+
+    /// Fetches all of them. One call at a time.
+    fn fetch(
+        &self,
+        api: &Api,
+        runtime: &WeakRuntime,
+        retries: u32,
+    ) -> impl Future<Output = Result<Self::Set>> + Send;
+}
+
+/// How long keys serve, and how often they may be fetched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long keys count as fresh.
+    pub(crate) ttl: Duration,
+    /// The least time between two fetches that something else than time causes.
+    pub(crate) cool_down: Duration,
+    /// How long past their time keys serve while the key server is down.
+    pub(crate) stale: Duration,
+}
+
+/// Why the cache is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Want {
+    /// For the key of this name.
+    Key(String),
+    /// For whatever keys there are.
+    Current,
+    /// For keys that were just fetched, unless that was tried less than a cool-down ago.
+    Refresh,
+    /// For keys that were just fetched.
+    Fetch,
+}
+
+impl Want {
+    /// Whether keys that are held will do.
+    fn is_met_by(&self, keys: &KeySet) -> bool {
+        match self {
+            Self::Key(kid) => keys.get(kid).is_some(),
+            Self::Current => true,
+            Self::Refresh | Self::Fetch => false,
+        }
+    }
+}
+
 /// The keys of one client.
-pub(crate) struct KeyCache {
-    ttl: Duration,
-    held: ArcSwapOption<Held>,
+pub(crate) struct KeyCache<S: Source> {
+    source: S,
+    limits: Limits,
+    held: ArcSwapOption<Held<S::Set>>,
     /// Held over a fetch: one is under way at a time, the others wait for what it brings.
     fetching: PerProcess<Mutex<Fetching>>,
+    fetches: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Held {
-    keys: Arc<KeySet>,
+struct Held<T> {
+    keys: Arc<T>,
     fetched_at: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Fetching {
-    last_attempt: Option<Duration>,
-    /// The last fetch that an unknown `kid` caused, whatever came of it.
-    last_for_unknown: Option<Duration>,
+    attempted_at: Option<Duration>,
+    /// The last fetch that not time caused but an unknown `kid` or a caller, whatever came of it.
+    unasked_at: Option<Duration>,
     last_error: Option<Error>,
-    path: Option<&'static str>,
 }
 
-impl KeyCache {
-    pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: ArcSwapOption::empty(), fetching: PerProcess::default() }
+impl<S: Source> KeyCache<S> {
+    pub(crate) fn new(source: S, limits: Limits) -> Self {
+        Self {
+            source,
+            limits,
+            held: ArcSwapOption::empty(),
+            fetching: PerProcess::default(),
+            fetches: AtomicU64::new(0),
+        }
     }
 
     /// The keys, if they are fresh and hold `kid`.
-    pub(crate) fn fresh(&self, kid: &str, now: Duration) -> Option<Arc<KeySet>> {
-        let held = self.held.load();
-        let held = held.as_ref()?;
-        let fresh = now.saturating_sub(held.fetched_at) < self.ttl;
-        (fresh && held.keys.get(kid).is_some()).then(|| Arc::clone(&held.keys))
+    pub(crate) fn fresh(&self, kid: &str, now: Duration) -> Option<Arc<S::Set>> {
+        self.fresh_with(now, |keys| keys.get(kid).is_some())
     }
 
-    /// The keys to look for `kid` in, fetched if need be.
-    pub(crate) async fn lookup(&self, api: &Api, runtime: &WeakRuntime, kid: &str) -> Result<Arc<KeySet>> {
+    fn fresh_with(&self, now: Duration, fits: impl FnOnce(&KeySet) -> bool) -> Option<Arc<S::Set>> {
+        let held = self.held.load();
+        let held = held.as_ref()?;
+        let fresh = now.saturating_sub(held.fetched_at) < self.limits.ttl;
+        (fresh && fits((*held.keys).as_ref())).then(|| Arc::clone(&held.keys))
+    }
+
+    /// The keys that are held, fresh or not.
+    pub(crate) fn held(&self) -> Option<Arc<S::Set>> {
+        self.held.load().as_ref().map(|held| Arc::clone(&held.keys))
+    }
+
+    /// Forgets the keys; the next who needs one fetches them.
+    pub(crate) fn forget(&self) {
+        self.held.store(None);
+    }
+
+    /// How many fetches have brought keys.
+    pub(crate) fn fetches(&self) -> u64 {
+        self.fetches.load(Ordering::Relaxed)
+    }
+
+    /// [`lookup`](Self::lookup) as a task of its own: others wait for what it fetches too, so it goes on
+    /// when the caller that happened to begin it is cancelled. It holds nothing of the host's.
+    pub(crate) async fn lookup_for_all(
+        self: &Arc<Self>,
+        api: &Arc<Api>,
+        runtime: &WeakRuntime,
+        want: Want,
+    ) -> Result<Arc<S::Set>> {
+        let (cache, api, weak) = (Arc::clone(self), Arc::clone(api), runtime.clone());
+        let (sender, found) = oneshot::channel();
+        runtime.upgrade().ok_or_else(Error::closed)?.spawn(async move {
+            let _ = sender.send(cache.lookup(&api, &weak, want).await);
+        });
+        found.await.unwrap_or_else(|_| Err(Error::closed()))
+    }
+
+    /// The keys to look for one in, fetched if need be.
+    async fn lookup(&self, api: &Api, runtime: &WeakRuntime, want: Want) -> Result<Arc<S::Set>> {
         let asked_at = api.clock.monotonic();
         let slot = self.fetching.get();
         let mut fetching = slot.lock().await;
         let now = api.clock.monotonic();
         let within = |since: Option<Duration>, span| since.is_some_and(|at| now.saturating_sub(at) < span);
         // Somebody else may have fetched while this call waited for its turn.
-        if let Some(keys) = self.fresh(kid, now) {
+        let fresh = self.fresh_with(now, |keys| want.is_met_by(keys));
+        if let Some(keys) = fresh {
             return Ok(keys);
         }
         let held = self.held.load_full();
-        let overdue = held.as_ref().is_none_or(|held| now.saturating_sub(held.fetched_at) >= self.ttl);
-        let just_tried = fetching.last_attempt.is_some_and(|at| at > asked_at);
+        let overdue = held.as_ref().is_none_or(|held| now.saturating_sub(held.fetched_at) >= self.limits.ttl);
+        let just_tried = fetching.attempted_at.is_some_and(|at| at > asked_at);
         // Made-up kids must not make us hammer the key server, and neither must its being down.
         let cooling = if fetching.last_error.is_some() {
-            within(fetching.last_attempt, FAILURE_COOL_DOWN)
+            within(fetching.attempted_at, FAILURE_COOL_DOWN)
         } else {
-            !overdue && within(fetching.last_for_unknown, COOL_DOWN)
+            !overdue && !matches!(want, Want::Fetch) && within(fetching.unasked_at, self.limits.cool_down)
         };
         if just_tried || cooling {
-            return self.what_there_is(kid, held, now, fetching.last_error.clone());
+            return self.what_there_is(&want, held, now, fetching.last_error.clone());
         }
         // The slot is taken before the fetch, so that a failing or empty answer counts as well.
-        fetching.last_attempt = Some(now);
-        if !overdue {
-            fetching.last_for_unknown = Some(now);
+        fetching.attempted_at = Some(now);
+        if !overdue || matches!(want, Want::Refresh) {
+            fetching.unasked_at = Some(now);
         }
         // With old keys at hand there is no reason to insist.
         let retries = u32::from(held.is_none());
-        let fetched =
-            tokio::time::timeout(FETCH_LIMIT, fetch(api, runtime, retries, &mut fetching.path)).await;
+        let fetched = tokio::time::timeout(FETCH_LIMIT, self.source.fetch(api, runtime, retries)).await;
         let fetched = fetched.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::TransportTimeout, "Fetching the signing keys took too long"))
         });
@@ -183,6 +277,7 @@ impl KeyCache {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 fetching.last_error = None;
+                self.fetches.fetch_add(1, Ordering::Relaxed);
                 let fetched_at = api.clock.monotonic();
                 self.held.store(Some(Arc::new(Held { keys: Arc::clone(&keys), fetched_at })));
                 Ok(keys)
@@ -190,23 +285,25 @@ impl KeyCache {
             Err(error) => {
                 log::warning!(api.logger, "Fetching the signing keys failed: {error}");
                 fetching.last_error = Some(error.clone());
-                self.what_there_is(kid, held, api.clock.monotonic(), Some(error))
+                self.what_there_is(&want, held, api.clock.monotonic(), Some(error))
             }
         }
     }
 
     /// The old keys, as long as they may serve. That they lack a key says nothing while the new ones
-    /// could not be had.
+    /// could not be had, and who wants new ones is told.
     fn what_there_is(
         &self,
-        kid: &str,
-        held: Option<Arc<Held>>,
+        want: &Want,
+        held: Option<Arc<Held<S::Set>>>,
         now: Duration,
         error: Option<Error>,
-    ) -> Result<Arc<KeySet>> {
-        let serves = |held: &Arc<Held>| now.saturating_sub(held.fetched_at) < self.ttl + STALE_LIMIT;
+    ) -> Result<Arc<S::Set>> {
+        let serves = |held: &Arc<Held<S::Set>>| {
+            now.saturating_sub(held.fetched_at) < self.limits.ttl.saturating_add(self.limits.stale)
+        };
         match (held.filter(serves), error) {
-            (Some(held), error) if error.is_none() || held.keys.get(kid).is_some() => {
+            (Some(held), error) if error.is_none() || want.is_met_by((*held.keys).as_ref()) => {
                 Ok(Arc::clone(&held.keys))
             }
             (_, Some(error)) => Err(error),
@@ -215,30 +312,50 @@ impl KeyCache {
     }
 }
 
-async fn fetch(
-    api: &Api,
-    runtime: &WeakRuntime,
-    retries: u32,
-    known_path: &mut Option<&'static str>,
-) -> Result<KeySet> {
-    let versioned = api.base_url.as_str().ends_with("/api/v1");
-    let candidates: &[&'static str] = match known_path {
-        Some(path) => &[*path],
-        None if versioned => &[PATH],
-        None => &[VERSIONED_PATH, PATH],
-    };
-    let mut last = None;
-    for path in candidates {
-        let reply = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result?;
-        match key_set(&reply) {
-            Ok(keys) => {
-                *known_path = Some(path);
-                return Ok(keys);
-            }
-            Err(error) => last = Some(error),
-        }
+impl Limits {
+    /// Those of the keys for passports.
+    pub(crate) fn of_passports(ttl: Duration) -> Self {
+        Self { ttl, cool_down: COOL_DOWN, stale: STALE_LIMIT }
     }
-    Err(last.unwrap_or_else(|| Error::internal("no path for the keys")))
+}
+
+/// The keys of an API root, for passports.
+#[derive(Debug, Default)]
+pub(crate) struct PassportKeys {
+    /// Where they were found.
+    path: ArcSwapOption<&'static str>,
+}
+
+impl Source for PassportKeys {
+    type Set = KeySet;
+
+    async fn fetch(&self, api: &Api, runtime: &WeakRuntime, retries: u32) -> Result<KeySet> {
+        let versioned = api.base_url.as_str().ends_with("/api/v1");
+        let known = self.path.load_full();
+        let candidates: &[&'static str] = match &known {
+            Some(path) => &[**path],
+            None if versioned => &[PATH],
+            None => &[VERSIONED_PATH, PATH],
+        };
+        let mut last = None;
+        for path in candidates {
+            let reply = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result?;
+            match key_set(&reply) {
+                Ok(keys) => {
+                    self.path.store(Some(Arc::new(path)));
+                    return Ok(keys);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::internal("no path for the keys")))
+    }
+}
+
+impl AsRef<Self> for KeySet {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 fn key_set(reply: &Reply) -> Result<KeySet> {

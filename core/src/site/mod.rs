@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::api::{Api, Call};
@@ -26,7 +26,7 @@ use crate::runtime::{self, Runtime, WeakRuntime};
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields, log};
 use events::{Delivery, Events, StreamState, StreamStatus};
-use jwks::KeyCache;
+use jwks::{KeyCache, Limits, PassportKeys, Want};
 use passport::{Passport, PassportCheck, Unverified};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-site-token");
@@ -112,7 +112,7 @@ pub struct LimeSite(Arc<Inner>);
 struct Inner {
     api: Arc<Api>,
     lease: Lease,
-    keys: Arc<KeyCache>,
+    keys: Arc<KeyCache<PassportKeys>>,
     require_issuer: bool,
     backoff_base: Duration,
     events: Arc<Events>,
@@ -171,7 +171,7 @@ impl LimeSite {
             logger: config.logger,
             clock: config.clock,
         });
-        let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl)?;
+        let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl, Duration::from_secs(300))?;
         let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));
         let site = Arc::new_cyclic(|inner: &Weak<Inner>| {
             let sink = sink.unwrap_or_else(|| {
@@ -181,7 +181,7 @@ impl LimeSite {
             Inner {
                 api,
                 lease: Lease::default(),
-                keys: Arc::new(KeyCache::new(ttl)),
+                keys: Arc::new(KeyCache::new(PassportKeys::default(), Limits::of_passports(ttl))),
                 require_issuer: config.require_issuer,
                 backoff_base: config.sse_backoff_base,
                 events: Arc::new(Events::new(config.event_queue_limit, sink)),
@@ -224,7 +224,8 @@ impl LimeSite {
         let jwt = jwt.to_owned();
         self.0.lease.operation(&self.0, |site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
-            let keys = site.keys(&runtime, &token.kid).await?;
+            let want = Want::Key(token.kid.clone());
+            let keys = site.keys.lookup_for_all(&site.api, &runtime, want).await?;
             site.check(&token, &keys, check)
         })
     }
@@ -402,18 +403,6 @@ impl Inner {
             .await
             .map_err(|error| error.with_request_id(request_id))?;
         LoginRequestStatus::from_data(request_id, &data)
-    }
-
-    /// The keys to look for `kid` in. The fetch is a task of its own: others wait for it too, so it goes
-    /// on when the caller that happened to begin it is cancelled. It holds nothing of the host's.
-    async fn keys(&self, runtime: &WeakRuntime, kid: &str) -> Result<Arc<jwks::KeySet>> {
-        let (cache, api) = (Arc::clone(&self.keys), Arc::clone(&self.api));
-        let (weak, kid) = (runtime.clone(), kid.to_owned());
-        let (sender, found) = oneshot::channel();
-        runtime.upgrade().ok_or_else(Error::closed)?.spawn(async move {
-            let _ = sender.send(cache.lookup(&api, &weak, &kid).await);
-        });
-        found.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 
     fn check(&self, token: &Unverified<'_>, keys: &jwks::KeySet, check: PassportCheck) -> Result<Passport> {

@@ -56,6 +56,8 @@ impl PassportCheck {
 }
 
 /// A token taken apart, with the key's name read and nothing believed yet.
+///
+/// Also for MCP access tokens, whose claims follow other rules.
 pub(crate) struct Unverified<'a> {
     signed: &'a str,
     payload: &'a str,
@@ -85,6 +87,10 @@ impl<'a> Unverified<'a> {
         if header.contains_key("crit") {
             return Err(invalid("JWT header has critical extensions"));
         }
+        // RFC 7797: the payload would not be base64url. Readers that do not know it read something else.
+        if header.get("b64") == Some(&Value::Bool(false)) {
+            return Err(invalid("JWT payload is detached"));
+        }
         let kid = header.get("kid").and_then(Value::as_str).filter(|kid| !kid.is_empty());
         let kid = kid.ok_or_else(|| invalid("JWT header missing kid"))?.to_owned();
         Ok(Self { signed, payload, signature, kid })
@@ -102,15 +108,20 @@ impl<'a> Unverified<'a> {
             .get(&self.kid)
             .ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(&self.kid))))?;
         self.verify_signature(key)?;
-        let payload =
-            URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
-        let claims = json::strict_object(&payload)
-            .ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))?;
+        let claims = self.claims()?;
         check_claims(&claims, api_root, check, now.as_secs_f64())?;
         Ok(Passport { claims: renamed(claims) })
     }
 
-    fn verify_signature(&self, key: &ParsedPublicKey) -> Result<()> {
+    /// The claims, which say nothing before the signature was verified.
+    pub(crate) fn claims(&self) -> Result<Map<String, Value>> {
+        let payload =
+            URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| invalid("JWT payload is not base64url"))?;
+        json::strict_object(&payload)
+            .ok_or_else(|| invalid("JWT payload must be an object without duplicate keys"))
+    }
+
+    pub(crate) fn verify_signature(&self, key: &ParsedPublicKey) -> Result<()> {
         key.verify_sig(self.signed.as_bytes(), &self.signature)
             .map_err(|_| invalid("JWT signature verification failed"))
     }
@@ -196,7 +207,7 @@ fn renamed(mut claims: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// A peer's text in a message: short, and without control characters that could forge a log line.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use lime_core::ErrorKind;
 use lime_core::sesame::webhook::{Refusal, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use lime_core::token_verifier::token::Reason;
 
 /// The files of the ABI, in the order of the header.
 const SOURCES: &[&str] = &[
@@ -44,6 +45,8 @@ const SOURCES: &[&str] = &[
     "frame",
     "envelope",
     "mcp_target",
+    "token_verifier_options",
+    "token_verifier",
 ];
 
 fn main() -> ExitCode {
@@ -102,7 +105,7 @@ fn manual(text: &str) -> Result<String, Box<dyn Error>> {
 }
 
 /// What comes from core's tables rather than from the sources: the version, the status numbers, the names
-/// of the webhooks' headers and the reasons to refuse one.
+/// of the webhooks' headers and the reasons to refuse one, and a token.
 fn generated() -> String {
     let mut numbers = lime_core::VERSION.split('.');
     let mut part = || numbers.next().unwrap_or("0").to_owned();
@@ -137,6 +140,15 @@ fn generated() -> String {
             text,
             "\n/** The code of a LIME_ERROR_WEBHOOK; lime_webhook_verify() tells what it means. */\n\
              #define LIME_REFUSAL_{} \"{name}\"\n",
+            name.to_uppercase()
+        );
+    }
+    for reason in Reason::ALL {
+        let (name, description) = (reason.name(), reason.description().replace('`', ""));
+        let _ = write!(
+            text,
+            "\n/** The code of a LIME_ERROR_INVALID_TOKEN: {description} */\n\
+             #define LIME_TOKEN_{} \"{name}\"\n",
             name.to_uppercase()
         );
     }

@@ -13,7 +13,7 @@ from lime_sdk.testing._process import Process, SandboxError, find_binary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from types import TracebackType
     from typing import Any, Literal
 
@@ -85,6 +85,7 @@ class LimeSandbox:
 
     Attributes:
         api_base: For ``base_url`` of ``LimeSite`` and ``LimeAgent``.
+        base_url: For ``base_url`` of ``TokenVerifier``: the same without ``/api/v1``.
         site_token: The first site's token.
         agent_token: The first agent's token.
         sesame_url: For ``base_url`` of ``Sesame``; in a browser, the inbox.
@@ -166,6 +167,7 @@ class LimeSandbox:
 
     def _adopt(self, info: dict[str, Any]) -> None:
         self.api_base: str = info["lime_api_base"]
+        self.base_url: str = info["lime_base_url"]
         self.site_token: str = info["site_token"]
         self.agent_token: str = info["agent_token"]
         self.sesame_url: str = info["sesame_url"]
@@ -221,6 +223,7 @@ class LimeSandbox:
         """The variables that point every client at it, for ``env=`` of a subprocess."""
         return {
             "LIME_API_BASE": self.api_base,
+            "LIME_BASE_URL": self.base_url,
             "LIME_SITE_TOKEN": self.site_token,
             "LIME_AGENT_TOKEN": self.agent_token,
             "SESAME_BROKER_URL": self.sesame_url,
@@ -465,6 +468,35 @@ class LimeSandbox:
             SandboxError: It is not there.
         """
         self.control("POST", "/keys/rotate", {"keep_old": keep_old})
+
+    def mcp_token(
+        self,
+        domain: str,
+        *,
+        agent_id: str | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Issue an access token for MCP servers, past the platform's rules: to test a server with.
+
+        Args:
+            domain: The host name that it is for, as it is.
+            agent_id: Whose it is; the first agent's if left out.
+            claims: Claims to set over the usual ones; one that is ``None`` is left out.
+
+        Returns:
+            The JWT.
+
+        Raises:
+            SandboxError: It is not there, or there is no such agent.
+
+        Example::
+
+            headers = {"Authorization": f"Bearer {sandbox.mcp_token('tools.example.com')}"}
+            assert client.get("/tools", headers=headers).status_code == 200
+            late = sandbox.mcp_token("tools.example.com", claims={"exp": 1})
+        """
+        body = {"domain": domain, "agent_id": agent_id, "claims": dict(claims or {})}
+        return str(self.control("POST", "/mcp-tokens", body)["access_token"])
 
     def advance(self, seconds: float) -> None:
         """Put the platforms' clock forward: what is due by then expires at once.

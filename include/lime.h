@@ -112,6 +112,36 @@
  * LIME_ERROR_OUTCOME_UNKNOWN: it may have run. Tokens are for public DNS names only; to test against a server on your own
  * machine, give it a public name and say where it is, by lime_agent_options_add_mcp_address() or LIME_MCP_ADDRESSES.
  *
+ * ACCESS TOKENS
+ *
+ * An MCP server asks of each request which agent it comes from: the token in the Authorization header is for this
+ * server's host name and no other, and is checked with the platform's keys without asking the platform again.
+ *
+ *   // The values of the request's Authorization headers; the verifier was made once, for "tools.example.com".
+ *   int admit(const lime_token_verifier *verifier, const char *const *authorization, size_t count) {
+ *       char *token = NULL;
+ *       lime_verified_token *verified = NULL;
+ *       lime_token_refusal *refusal = NULL;
+ *       lime_error *error = NULL;
+ *       int32_t status = lime_bearer_token(authorization, count, &token, &error);
+ *       if (status == LIME_OK) status = lime_token_verifier_verify(verifier, token, &verified, &error);
+ *       if (status == LIME_OK) {
+ *           printf("called by %s\n", lime_verified_token_agent_id(verified));
+ *       } else if (lime_token_refusal_new(status, lime_error_code(error), lime_error_message(error),
+ *                                         lime_error_retry_after_ms(error), NULL, &refusal, NULL) == LIME_OK) {
+ *           printf("answer with %d and %s\n", (int)lime_token_refusal_http_status(refusal),
+ *                  lime_token_refusal_body_json(refusal));
+ *       }
+ *       lime_token_refusal_free(refusal);
+ *       lime_error_free(error);
+ *       lime_verified_token_free(verified);
+ *       lime_string_free(token);
+ *       return status == LIME_OK;
+ *   }
+ *
+ * LIME_ERROR_INVALID_TOKEN is the caller's fault and says why; everything else says nothing of the token (the keys could
+ * not be had), and such a request is not let in either.
+ *
  * STATUS AND ERRORS
  *
  * A function that can fail returns an int32_t: LIME_OK (0) or a LIME_ERROR_ constant. Its results go to
@@ -131,8 +161,9 @@
  *
  * THREADS
  *
- * Clients (lime_site, lime_agent, lime_sesame) and clocks may be used by any number of threads at once; all other objects
- * by one at a time, or by several that only read: a function that takes a const pointer reads, lime_webhook_verify() too.
+ * Clients (lime_site, lime_agent, lime_sesame), token verifiers and clocks may be used by any number of threads at once;
+ * all other objects by one at a time, or by several that only read: a function that takes a const pointer reads,
+ * lime_webhook_verify() too.
  * Nothing is freed while another thread uses it. Importing the library and making a client start no thread. The
  * first call that needs it starts one runtime thread for the whole process, the first callback one dispatcher
  * thread; both end with the last client.
@@ -4045,9 +4076,9 @@ int32_t lime_bearer_token(const char *const *authorization,
  * The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 400 for several, 503
  * when it cannot be told, 500 for a fault of the server's own.
  *
- * @param failure_status,code,message,retry_after_ms  the failure of lime_bearer_token() or of a verification,
- *   as lime_error_status(), lime_error_code() (or NULL), lime_error_message() and lime_error_retry_after_ms()
- *   tell it.
+ * @param failure_status,message,retry_after_ms  the failure of lime_bearer_token() or of a verification, as
+ *   lime_error_status(), lime_error_message() and lime_error_retry_after_ms() tell it.
+ * @param code  its code, as lime_error_code() tells it; or NULL.
  * @param resource_metadata  the URL of the server's own metadata (RFC 9728), which tells clients whom to ask
  *   for a token; or NULL.
  * @param[out] refusal  gets the answer, to be freed with lime_token_refusal_free().

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,21 @@ async def passports(info: dict[str, str], count: int) -> float:
         return count / (time.perf_counter() - started)
 
 
+def tokens(info: dict[str, str], count: int) -> float:
+    """Access tokens verified a second, with the key at hand."""
+    from lime_mcp_server import TokenVerifier
+
+    body = json.dumps({"domain": "tools.example.com"}).encode()
+    with urllib.request.urlopen(f"{info['control_url']}/mcp-tokens", body) as answer:
+        token = json.load(answer)["access_token"]
+    with TokenVerifier(expected_domain="tools.example.com", base_url=info["lime_base_url"]) as verifier:
+        assert verifier.verify(token).is_valid
+        started = time.perf_counter()
+        for _ in range(count):
+            verifier.verify(token)
+        return count / (time.perf_counter() - started)
+
+
 def python(program: str, packages: Path) -> str:
     """What a program prints in an interpreter of its own that has the wheel's packages."""
     environment = {**os.environ, "PYTHONPATH": str(packages)}
@@ -186,6 +202,7 @@ def main() -> None:
     assert process.stdin is not None
     info = json.loads(process.stdout.readline())
     rows.append(("verify_passport, keys at hand, awaited", asyncio.run(passports(info, 20_000)), "calls/s"))
+    rows.append(("TokenVerifier.verify, keys at hand", tokens(info, 20_000), "calls/s"))
     for at_once, total in ((1, 5_000), (100, 20_000)):
         figure = asyncio.run(calls(info, at_once, total))
         rows.append((f"create_login_request, {at_once} at a time", figure, "calls/s"))

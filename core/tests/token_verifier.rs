@@ -192,6 +192,26 @@ fn rotation_is_found_and_made_up_kids_cause_one_fetch_a_minute() {
 }
 
 #[test]
+fn made_up_kids_cause_one_fetch_a_minute_also_while_the_platform_is_down() {
+    let sandbox = sandbox();
+    let (verifier, clock) = ticking(&sandbox);
+    let old = good(&sandbox);
+    assert!(verify(&verifier, &old).is_ok());
+    sandbox.rotate_keys(false);
+    sandbox.add_fault(Fault::on("mcp_metadata").status(503).always()).unwrap();
+    let new = good(&sandbox);
+    for asked in [2, 3] {
+        for _ in 0..10 {
+            assert_eq!(fails(&verifier, &new), ErrorKind::Api);
+            advance(&sandbox, &clock, Duration::from_millis(5900));
+        }
+        assert_eq!(sandbox.received_on("mcp_metadata").len(), asked);
+        assert!(verify(&verifier, &old).is_ok());
+        advance(&sandbox, &clock, Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn warming_up_twice_fetches_once_and_a_failure_is_told() {
     let sandbox = sandbox();
     let (verifier, clock) = ticking(&sandbox);

@@ -432,9 +432,9 @@ pub unsafe extern "C" fn lime_bearer_token(
 /// The HTTP answer to a request that is not let in: 401 for a token that is missing or refused, 400 for several, 503
 /// when it cannot be told, 500 for a fault of the server's own.
 ///
-/// Parameters: `failure_status`, `code`, `message`, `retry_after_ms`: the failure of lime_bearer_token() or of a
-/// verification, as lime_error_status(), lime_error_code() (or NULL), lime_error_message() and
-/// lime_error_retry_after_ms() tell it. `resource_metadata`: the URL of the server's own metadata (RFC 9728), which
+/// Parameters: `failure_status`, `message`, `retry_after_ms`: the failure of lime_bearer_token() or of a verification,
+/// as lime_error_status(), lime_error_message() and lime_error_retry_after_ms() tell it. `code`: its code, as
+/// lime_error_code() tells it; or NULL. `resource_metadata`: the URL of the server's own metadata (RFC 9728), which
 /// tells clients whom to ask for a token; or NULL. `refusal`: gets the answer, to be freed with
 /// lime_token_refusal_free(). `error`: NULL, or gets the error.
 ///

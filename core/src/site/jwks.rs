@@ -132,6 +132,8 @@ pub(crate) struct Limits {
     pub(crate) ttl: Duration,
     /// The least time between two fetches that something else than time causes.
     pub(crate) cool_down: Duration,
+    /// The same while fetches fail and the keys that are held are fresh.
+    pub(crate) failed_cool_down: Duration,
     /// How long past their time keys serve while the key server is down.
     pub(crate) stale: Duration,
 }
@@ -255,7 +257,9 @@ impl<S: Source> KeyCache<S> {
         let just_tried = fetching.attempted_at.is_some_and(|at| at > asked_at);
         // Made-up kids must not make us hammer the key server, and neither must its being down.
         let cooling = if fetching.last_error.is_some() {
-            within(fetching.attempted_at, FAILURE_COOL_DOWN)
+            let urgent = overdue || matches!(want, Want::Fetch);
+            let span = if urgent { FAILURE_COOL_DOWN } else { self.limits.failed_cool_down };
+            within(fetching.attempted_at, span)
         } else {
             !overdue && !matches!(want, Want::Fetch) && within(fetching.unasked_at, self.limits.cool_down)
         };
@@ -315,7 +319,7 @@ impl<S: Source> KeyCache<S> {
 impl Limits {
     /// Those of the keys for passports.
     pub(crate) fn of_passports(ttl: Duration) -> Self {
-        Self { ttl, cool_down: COOL_DOWN, stale: STALE_LIMIT }
+        Self { ttl, cool_down: COOL_DOWN, failed_cool_down: FAILURE_COOL_DOWN, stale: STALE_LIMIT }
     }
 }
 

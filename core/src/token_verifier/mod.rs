@@ -67,9 +67,11 @@ impl TokenKeys {
             .map(|text| HeaderValue::from_str(&text))
             .transpose()
             .map_err(|_| Error::invalid_argument("user_agent contains characters that no header has"))?;
+        let min_refresh = config::up_to_a_day(config.min_refresh, config::MIN_REFRESH_VARIABLE, MIN_REFRESH)?;
         let limits = Limits {
             ttl: config::jwks_cache_ttl(config.jwks_cache_ttl, CACHE_TTL)?,
-            cool_down: config::up_to_a_day(config.min_refresh, config::MIN_REFRESH_VARIABLE, MIN_REFRESH)?,
+            cool_down: min_refresh,
+            failed_cool_down: min_refresh,
             stale: STALE,
         };
         let api = Api {

@@ -24,11 +24,14 @@ import {
   type StreamStatus,
   signWebhook,
   solvePow,
+  TokenVerifier,
+  type VerifiedToken,
+  verifyAccessToken,
   verifyPassport,
   verifyWebhook,
   type WebhookPayload,
 } from 'lime-sdk';
-import { webhook } from 'lime-sdk/express';
+import { requireToken, type TokenRequest, webhook } from 'lime-sdk/express';
 import { webhooks } from 'lime-sdk/fastify';
 import { EventParser, parseFrame } from 'lime-sdk/protocol';
 import { LimeSandbox } from 'lime-sdk/testing';
@@ -185,6 +188,14 @@ expect<number | undefined>()(new EventParser().retryMillis);
 express().post('/hook', webhook({ secret: 's', replayGuard }), (request, response) => {
   response.json(request.body);
 });
+await using verifier = new TokenVerifier({ expectedDomain: 'tools.example.com', leeway: 0, fetch });
+expect<VerifiedToken>()(await verifier.verify('jwt', { signal }));
+expect<VerifiedToken>()(verifyAccessToken('jwt', { jwks: { keys: [] }, expectedDomain: 'tools.example.com' }));
+express().use('/mcp', requireToken({ verifier }), (request: TokenRequest, response) => {
+  response.end(request.limeToken?.agentId);
+});
+// @ts-expect-error there has to be a verifier
+requireToken({});
 const app = fastify();
 await app.register(webhooks, {
   url: '/hook',

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import timedelta
 
 import mcp
 import mcp.types
@@ -239,6 +240,7 @@ def test_the_session(one_server: McpServer) -> None:
     async def main() -> None:
         agent = LimeAgent(mcp_addresses=addresses(one_server))
         async with agent, agent.mcp_session(one_server.url) as session:
+            assert isinstance(session, mcp.ClientSession)
             capabilities = session.get_server_capabilities()
             assert capabilities is not None
             assert capabilities.tools is not None
@@ -246,6 +248,10 @@ def test_the_session(one_server: McpServer) -> None:
             assert type(page) is mcp.types.ListToolsResult
             assert page.nextCursor is None
             result = await session.call_tool("echo", {"text": "a"}, meta={"trace": 1})
+            with pytest.raises(mcp.McpError, match="Timed out"):
+                await session.call_tool("forever", read_timeout_seconds=timedelta(milliseconds=1))
+            with pytest.raises(RuntimeError, match="has begun"):
+                await session.initialize()
             assert result.content[0].text == "a"  # type: ignore[union-attr]
             assert len((await session.list_resources()).resources) == 1
             assert len((await session.list_resource_templates()).resourceTemplates) == 1
@@ -346,6 +352,40 @@ WITHOUT_MCP = textwrap.dedent(
             assert type(error) is McpError and error.detail["code"] == int(error.code)
         else:
             raise AssertionError
+
+    async def session():
+        import asyncio
+        from lime_agents import LimeAgent
+        async with LimeAgent() as agent, agent.mcp_session(url) as session:
+            assert session.get_server_capabilities().tools is not None
+            page = await session.list_tools()
+            assert page.nextCursor is None and "echo" in [tool.name for tool in page.tools]
+            result = await session.call_tool("echo", {"text": "a"}, meta={"trace": 1})
+            assert result.content[0].text == "a"
+            assert len((await session.list_resources()).resources) == 1
+            assert len((await session.list_resource_templates()).resourceTemplates) == 1
+            assert len((await session.read_resource("note://today")).contents) == 1
+            assert len((await session.list_prompts()).prompts) == 1
+            assert len((await session.get_prompt("greet", {"name": "a"})).messages) == 1
+            assert repr(await session.send_ping()) == repr(await session.set_logging_level("info")) == "EmptyResult()"
+            await session.send_progress_notification("t", 1, 2, "half")
+            assert (await session.request("prompts/list"))["prompts"][0]["name"] == "greet"
+            await session.notify("notifications/roots/list_changed")
+            try:
+                await session.notify("ping")
+            except ValueError:
+                pass
+            else:
+                raise AssertionError
+            try:
+                await session.subscribe_resource("note://today")
+            except McpError:
+                pass  # this server has no subscriptions
+            else:
+                raise AssertionError
+
+    import asyncio
+    asyncio.run(session())
     print("fine")
     """
 )

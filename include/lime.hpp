@@ -457,8 +457,11 @@ using PowDifficultyError = ErrorOf<ErrorKind::pow_difficulty>;
 using ApprovalDeniedError = ErrorOf<ErrorKind::approval_denied>;
 /// A webhook that must not be trusted; code() says why.
 using WebhookError = ErrorOf<ErrorKind::webhook>;
-using OAuthCapabilityError = ErrorOf<ErrorKind::oauth_capability>;
+/// The platform gives this agent no tokens for MCP servers: it lacks the grant.
+using OAuthCapabilityError = ErrorOf<ErrorKind::oauth_capability, ApiError>;
+/// An MCP server refuses the token, also the new one that was fetched when it refused the first.
 using McpAuthenticationError = ErrorOf<ErrorKind::mcp_authentication>;
+/// An MCP server reports an error; code() says which.
 using McpError = ErrorOf<ErrorKind::mcp>;
 
 inline void Error::raise() const {

@@ -75,6 +75,7 @@ void every_status_has_its_class() {
     CHECK(raises<lime::ApprovalDeniedError>({LIME_ERROR_APPROVAL_DENIED, "why"}));
     CHECK(raises<lime::WebhookError>({LIME_ERROR_WEBHOOK, "why"}));
     CHECK(raises<lime::OAuthCapabilityError>({LIME_ERROR_OAUTH_CAPABILITY, "why"}));
+    CHECK(raises<lime::ApiError>({LIME_ERROR_OAUTH_CAPABILITY, "why"}));
     CHECK(raises<lime::McpAuthenticationError>({LIME_ERROR_MCP_AUTHENTICATION, "why"}));
     CHECK(raises<lime::McpError>({LIME_ERROR_MCP, "why"}));
 }

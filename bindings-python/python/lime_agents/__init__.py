@@ -14,9 +14,6 @@ if TYPE_CHECKING:
         extract_and_normalize_domain,
         resolve_mcp_http_url,
     )
-    from lime_agents._mcp_session import (
-        McpSession,
-    )
     from lime_agents._mcp_types import (
         CallToolResult,
         GetPromptResult,
@@ -56,7 +53,6 @@ _MODULES = {
     "AgentProfile": "lime_agents._types",
     "ApprovalResult": "lime_agents._types",
     "McpAccessToken": "lime_agents._types",
-    "McpSession": "lime_agents._mcp_session",
     "CallToolResult": "lime_agents._mcp_types",
     "GetPromptResult": "lime_agents._mcp_types",
     "Prompt": "lime_agents._mcp_types",
@@ -93,7 +89,6 @@ __all__ = [
     "McpAccessToken",
     "McpAuthenticationError",
     "McpError",
-    "McpSession",
     "OAuthCapabilityError",
     "OutcomeUnknownError",
     "PowTimeoutError",

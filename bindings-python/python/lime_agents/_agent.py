@@ -13,13 +13,14 @@ from lime_sdk._times import from_native
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Any, Literal, Protocol, overload
 
     import httpx
+    from mcp import ClientSession
     from typing_extensions import Self
 
-    from lime_agents._mcp_session import McpSession
     from lime_agents._mcp_types import (
         CallToolResult,
         GetPromptResult,
@@ -421,10 +422,12 @@ class LimeAgent:
         """
         await self._call_mcp(target, _mcp.send_progress_notification(progress_token, progress, total))
 
-    def mcp_session(self, target: str) -> McpSession:
+    def mcp_session(self, target: str) -> AbstractAsyncContextManager[ClientSession]:
         """The session with an MCP server, for what the methods above do not offer.
 
-        It stays open behind the ``async with``, for the next call.
+        It is an ``mcp.ClientSession`` where ``mcp`` is installed, else an object with its methods; what it
+        has no method for is reached by its ``request(method, params)`` and ``notify(method, params)``. It
+        stays open behind the ``async with``, for the next call.
 
         Args:
             target: The server: its URL, or a host name, which stands for ``https://<host>/mcp``.

@@ -48,17 +48,15 @@ __all__ = [
 _FREE = frozenset(("inputSchema", "outputSchema", "structuredContent", "_meta", "experimental", "data"))
 
 
+_ABSENT: dict[str, Any] = {"meta": None, "annotations": None, "title": None, "description": None}
+
+
 class McpObject:
     """An object that an MCP server sent; its members are attributes, and ``meta`` is ``_meta``."""
 
     __slots__ = ("_members",)
     # What is not sent, and has a value all the same.
-    _absent: ClassVar[dict[str, Any]] = {
-        "meta": None,
-        "annotations": None,
-        "title": None,
-        "description": None,
-    }
+    _absent: ClassVar[dict[str, Any]] = _ABSENT
 
     def __init__(self, **members: Any) -> None:
         """Make one of its members.
@@ -122,7 +120,7 @@ def _shaped(value: Any) -> Any:
 
 def _kind(name: str, **absent: Any) -> type[McpObject]:
     """A class of this name, with what its members are where they are absent."""
-    members = {"__slots__": (), "_absent": {**McpObject._absent, **absent}, "__module__": __name__}
+    members = {"__slots__": (), "_absent": {**_ABSENT, **absent}, "__module__": __name__}
     return type(name, (McpObject,), members)
 
 
@@ -131,7 +129,7 @@ def _list(name: str, member: str, item: str) -> type[McpObject]:
     kind = _kind(name, nextCursor=None)
 
     def items(self: McpObject) -> list[McpObject]:
-        return [_OWN[item](**each) for each in self._members.get(member, ())]
+        return [_OWN[item](**each) for each in self.model_dump().get(member, ())]
 
     setattr(kind, member, property(items))
     return kind
@@ -167,6 +165,7 @@ try:
 except ImportError:
     _real = None  # type: ignore[assignment]
 else:
+    from mcp.types import ErrorData
 
     class McpServerError(McpError, _RealError):
         """An :class:`~lime_agents.McpError` that is an ``mcp.McpError``, too: ``error`` is its ``ErrorData``."""
@@ -178,7 +177,7 @@ else:
             made.args = error.args
             made.__dict__.update(error.__dict__)
             detail = error.detail or {}
-            made.error = _real.ErrorData(
+            made.error = ErrorData(
                 code=detail.get("code", error.http_status or 0),
                 message=error.message,
                 data=detail.get("data"),

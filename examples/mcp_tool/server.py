@@ -7,7 +7,7 @@ import os
 import socket
 
 import uvicorn
-from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.fastmcp import FastMCP
 from mcp.server.transport_security import TransportSecuritySettings
 
 from lime_mcp_server import TokenVerifier
@@ -23,9 +23,9 @@ server = FastMCP(
 
 
 @server.tool()
-def who(greeting: str, context: Context) -> str:  # type: ignore[type-arg]
+def who(greeting: str) -> str:
     """Greets the agent that calls."""
-    request = context.request_context.request
+    request = server.get_context().request_context.request
     assert request is not None
     return f"{greeting} {request.state.lime_token.agent_id}"
 

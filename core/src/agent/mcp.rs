@@ -269,13 +269,11 @@ impl Servers {
             if let (Some(Value::Array(items)), Some(Value::Array(more))) = (whole.get_mut(member), more) {
                 items.extend(more);
             }
-            match next(&page) {
-                Some(found) => cursor = found,
-                None => {
-                    whole.remove("nextCursor");
-                    return Ok(McpResult(Value::Object(whole).to_string()));
-                }
-            }
+            let Some(found) = next(&page) else {
+                whole.remove("nextCursor");
+                return Ok(McpResult(Value::Object(whole).to_string()));
+            };
+            cursor = found;
         }
         Err(Error::new(
             ErrorKind::BadResponse,
@@ -364,20 +362,18 @@ impl Servers {
     }
 
     async fn wire(&self, context: &Context<'_>, server: &Server) -> Result<Wire> {
-        let transport: Arc<dyn Transport> = match &context.api.transport {
-            Some(transport) => Arc::clone(transport),
-            None => {
-                // As the published package: no proxy of the environment sees these tokens.
-                let kind = Kind { proxies: false, tls: is_encrypted(&server.url) };
-                let client = if self.settings.addresses.is_empty() {
-                    context.runtime.http(kind).await
-                } else {
-                    let make =
-                        || future::ready(HttpTransport::with_addresses(kind, &self.settings.addresses));
-                    self.own_clients.get()[usize::from(kind.tls)].get_or_try_init(make).await.cloned()
-                };
-                Arc::new(client.map_err(|message| Error::new(ErrorKind::Transport, message))?)
-            }
+        let transport: Arc<dyn Transport> = if let Some(transport) = &context.api.transport {
+            Arc::clone(transport)
+        } else {
+            // As the published package: no proxy of the environment sees these tokens.
+            let kind = Kind { proxies: false, tls: is_encrypted(&server.url) };
+            let client = if self.settings.addresses.is_empty() {
+                context.runtime.http(kind).await
+            } else {
+                let make = || future::ready(HttpTransport::with_addresses(kind, &self.settings.addresses));
+                self.own_clients.get()[usize::from(kind.tls)].get_or_try_init(make).await.cloned()
+            };
+            Arc::new(client.map_err(|message| Error::new(ErrorKind::Transport, message))?)
         };
         Ok(Wire {
             transport,

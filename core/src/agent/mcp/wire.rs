@@ -210,13 +210,11 @@ async fn timed<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, TransportError>>,
 ) -> Result<T, TransportError> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(done) => done,
-        Err(_) => {
-            let message = format!("Nothing from the MCP server within {} s", limit.as_secs_f64());
-            Err(TransportError::timeout(message))
-        }
-    }
+    let Ok(done) = tokio::time::timeout(limit, work).await else {
+        let message = format!("Nothing from the MCP server within {} s", limit.as_secs_f64());
+        return Err(TransportError::timeout(message));
+    };
+    done
 }
 
 /// The body of an answer.

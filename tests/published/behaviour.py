@@ -568,7 +568,7 @@ def mcp() -> dict[str, Any]:
     found["domains"] = {
         raw: told(lambda r=raw: normalize_mcp_domain(r)) for raw in ("A.example/x", "", "a:1", "10.0.0.1")
     }
-    values = [*results, LimeConfig()]
+    values = [*results, LimeConfig(), config, LimeConfig(cache_ttl=5, audience="x")]
     found["pickles"] = [base64.b64encode(pickle.dumps(value)).decode() for value in values]
     found["pickled"] = [repr(value) for value in values]
     return found

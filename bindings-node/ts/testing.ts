@@ -106,6 +106,7 @@ export interface WebhookDelivery {
 /** The variables that point every client at a sandbox. */
 export interface SandboxEnvironment extends Record<string, string> {
   LIME_API_BASE: string;
+  /** The platform's origin, for `TokenVerifier`. */
   LIME_BASE_URL: string;
   LIME_SITE_TOKEN: string;
   LIME_AGENT_TOKEN: string;

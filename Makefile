@@ -16,11 +16,13 @@ MINUTES ?= 1
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
-.PHONY: help setup browser go typing build node demo test sanitize fuzz bench check format header abi docs wheel npm \
-        install sandbox clean
+ROW ?=
+
+.PHONY: help setup browser go typing build node demo test sanitize fuzz bench bench-smoke check format header abi docs \
+        wheel npm install sandbox clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:
 	@tools/setup.sh
@@ -39,7 +41,8 @@ build: setup
 node: build
 	@tools/setup_node.sh
 	@cmp -s target/debug/liblime_node.so bindings-node/lime.node \
-	  || install -m 644 target/debug/liblime_node.so bindings-node/lime.node
+	  || { install -m 644 target/debug/liblime_node.so bindings-node/lime.node.new \
+	       && mv bindings-node/lime.node.new bindings-node/lime.node; }
 	@node bindings-node/build.mjs
 
 demo: build browser go node ## Sign an agent in and have a refund approved, in every language, also through faults
@@ -54,8 +57,12 @@ sanitize: build ## Run the C tests under address and thread sanitizers
 fuzz: setup ## Run the fuzz targets, each for MINUTES
 	@fuzz/run.sh $(MINUTES)
 
-bench: setup ## Measure what the tests do not: rates, import, memory, sizes
-	@$(VENV)/python tools/bench.py
+bench: setup ## Measure beside the published packages, into bench/RESULTS.md; ROW=name for one row
+	@$(VENV)/python bench/run.py $(ROW)
+
+# Whether something was lost: the development build, ratios with generous bounds.
+bench-smoke: build node
+	@$(VENV)/python bench/run.py --smoke
 
 # A Go that is recent enough, where none is installed.
 go: setup
@@ -102,4 +109,4 @@ sandbox: build ## Run the platform on a local port
 	@target/debug/lime-sandbox $(ARGS)
 
 clean: ## Remove everything that was built or installed
-	@rm -rf target build dist .venv node_modules bindings-node/dist bindings-node/lime.node $(NATIVE)
+	@rm -rf target build dist .venv node_modules bindings-node/dist bindings-node/dist.* bindings-node/lime.node* $(NATIVE)

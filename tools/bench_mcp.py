@@ -112,7 +112,8 @@ def main() -> None:
     """Measure, and print a table."""
     from conftest import Sandbox
     from mcp_server import McpServer
-    from test_published import PAIRS, environment
+    from test_published import PAIRS
+    from throwaway import environment
 
     packages = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "bindings-python/python")
     clients = {"lime-agents-sdk 3.0.2": (str(environment("today", *PAIRS["today"])), None)}

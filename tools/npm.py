@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bill
 import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +24,8 @@ BINDING = ROOT / "bindings-node"
 STAGE = ROOT / "build/npm"
 CPUS = {"x86_64": "x64", "aarch64": "arm64"}
 SCOPE = "@lime-sdk"
+# What a package of a binary tells of what is compiled in.
+TOLD = ["sbom.cdx.json", "THIRD-PARTY-LICENSES.txt"]
 
 
 def version() -> str:
@@ -61,11 +64,13 @@ def stage(name: str, manifest: dict[str, Any], files: dict[str, Path]) -> Path:
     return folder
 
 
-def binary(folder: Path, path: str, readme: str) -> None:
-    """What a package of a binary has: no symbols for a debugger, and a word on what it is."""
+def binary(folder: Path, path: str, crate: str, readme: str) -> None:
+    """What a package of a binary has: no symbols for a debugger, a word on what it is, and what is compiled in."""
     subprocess.run(["strip", "--strip-unneeded", str(folder / path)], check=True)
     name = json.loads((folder / "package.json").read_text())["name"]
     (folder / "README.md").write_text(f"# {name}\n\n{readme}\n")
+    for told, content in zip(TOLD, (bill.materials(crate), bill.licences(crate)), strict=True):
+        (folder / told).write_text(content)
 
 
 def stage_all(profile: str) -> list[Path]:
@@ -79,9 +84,9 @@ def stage_all(profile: str) -> list[Path]:
     sdk = stage("lime-sdk", own, {"dist": BINDING / "dist", "README.md": BINDING / "README.md"})
 
     about = f"Binary of lime-sdk for {name}; it comes with it."
-    manifest = {**common, "description": about, "main": "lime.node", "files": ["lime.node"], **fits}
+    manifest = {**common, "description": about, "main": "lime.node", "files": ["lime.node", *TOLD], **fits}
     module = stage(f"{SCOPE}/{name}", manifest, {"lime.node": built / "liblime_node.so"})
-    binary(module, "lime.node", about)
+    binary(module, "lime.node", "lime-node", about)
 
     sandbox = json.loads((ROOT / "sandbox/npm/package.json").read_text())
     sandbox = {**sandbox, **common, "optionalDependencies": {f"{SCOPE}/sandbox-{name}": common["version"]}}
@@ -89,9 +94,9 @@ def stage_all(profile: str) -> list[Path]:
     sandbox_package = stage("lime-sandbox", sandbox, {**files, "README.md": ROOT / "sandbox/README.md"})
 
     about = f"Binary of lime-sandbox for {name}; it comes with it."
-    manifest = {**common, "description": about, "files": ["lime-sandbox"], **fits}
+    manifest = {**common, "description": about, "files": ["lime-sandbox", *TOLD], **fits}
     program = stage(f"{SCOPE}/sandbox-{name}", manifest, {"lime-sandbox": built / "lime-sandbox"})
-    binary(program, "lime-sandbox", about)
+    binary(program, "lime-sandbox", "lime-sandbox", about)
     return [sdk, module, sandbox_package, program]
 
 

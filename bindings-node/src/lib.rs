@@ -30,6 +30,13 @@ mod webhook;
 
 use napi_derive::napi;
 
+/// `[API root, broker]`: where clients go that were told nothing, as JSON.
+#[napi(catch_unwind)]
+pub fn default_addresses() -> String {
+    serde_json::json!([lime_core::config::DEFAULT_API_BASE, lime_core::config::DEFAULT_BROKER_URL])
+        .to_string()
+}
+
 /// The library's version.
 #[napi(catch_unwind)]
 pub fn version() -> &'static str {

@@ -1,11 +1,26 @@
 /** One listener for each signal, however many calls are made with it: Node warns of more than ten as of a leak. */
 
+import { InvalidArgumentError } from './errors.js';
+
 interface Watched {
   readonly waiting: Set<() => void>;
   readonly listener: () => void;
 }
 
 const watched = new WeakMap<AbortSignal, Watched>();
+
+/** Whether it can be listened to as a signal, of whatever realm or library it is. */
+export function isSignal(value: unknown): value is AbortSignal {
+  const found = value as Partial<AbortSignal> | null | undefined;
+  return typeof found?.aborted === 'boolean' && typeof found.addEventListener === 'function';
+}
+
+/** Refuses what is no signal where there may be one: a call that cannot be given up must not begin. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal === null || isSignal(signal)) return;
+  const hint = signal instanceof AbortController ? '; pass the signal of the AbortController' : '';
+  throw new InvalidArgumentError(`signal must be an AbortSignal${hint}`);
+}
 
 /** Calls a function when the signal is aborted, until what this gives is called. */
 export function onAbort(signal: AbortSignal, work: () => void): () => void {

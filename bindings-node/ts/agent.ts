@@ -1,7 +1,16 @@
 /** The client of an agent worker. */
 
 import { bridge } from './bridge.js';
-import { type ClientOptions, date, Link, ownEnvironment, type RequestOptions, settings, text } from './client.js';
+import {
+  type ClientOptions,
+  date,
+  Link,
+  NO_TOKEN,
+  ownEnvironment,
+  type RequestOptions,
+  settings,
+  text,
+} from './client.js';
 import { InvalidArgumentError } from './errors.js';
 import type {
   McpLoggingLevel,
@@ -15,7 +24,7 @@ import type {
   McpToolResult,
 } from './mcp.js';
 import { McpSession } from './mcp_session.js';
-import { type NativeAgent, type NativeProgress, native } from './native.js';
+import { defaultAddresses, type NativeAgent, type NativeProgress, native } from './native.js';
 import { type LoginProgress, Reporter } from './progress.js';
 import { guarded } from './raw_errors.js';
 
@@ -143,7 +152,10 @@ export class LimeAgent {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
     if (options.mcpAddresses !== undefined) given.mcpAddresses = { ...options.mcpAddresses };
-    ownEnvironment(given, { agentToken: 'LIME_AGENT_TOKEN', baseUrl: 'LIME_API_BASE' });
+    ownEnvironment(given, {
+      agentToken: ['LIME_AGENT_TOKEN', NO_TOKEN],
+      baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],
+    });
     this.#native = guarded(() => new (native().Agent)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;

@@ -4,7 +4,7 @@
  * Each worker has a bridge of its own, since each has a module instance of its own.
  */
 
-import { onAbort } from './abort.js';
+import { checkSignal, onAbort } from './abort.js';
 import { AbortError, type LimeError } from './errors.js';
 import { type Native, type NativeQueue, native } from './native.js';
 import { fromRaw, guarded, type RawError } from './raw_errors.js';
@@ -18,14 +18,14 @@ const HTTP_RESUME = 4;
 const HTTP_ABORT = 5;
 const LOG = 6;
 
-/** A client, as the bridge sees it. */
+/** A client, or what carries its requests, as the bridge sees it. */
 export interface Receiver {
   onEvent?(delivery: number, requestId: string, passport: string | null): void;
   onState?(status: RawStreamStatus): void;
   onHttpBegin?(operation: number | null, request: HttpRequest): void;
   onHttpResume?(exchange: number): void;
   onHttpAbort?(exchange: number): void;
-  onLog(level: number, message: string): void;
+  onLog?(level: number, message: string): void;
 }
 
 /** How the native module writes the state of an event stream. */
@@ -125,6 +125,7 @@ class Bridge {
   /** Starts a native call and waits for its result; aborting the signal gives the call up. */
   async call<T>(start: (call: number) => number, options: CallOptions = {}): Promise<T> {
     const { signal } = options;
+    checkSignal(signal);
     if (signal?.aborted) throw aborted(signal, options);
     const number = newNumber();
     let unwatch: (() => void) | undefined;
@@ -209,7 +210,7 @@ class Bridge {
         client?.onHttpAbort?.(item[2] as number);
         break;
       case LOG:
-        client?.onLog(item[2] as number, item[3] as string);
+        client?.onLog?.(item[2] as number, item[3] as string);
         break;
     }
   }

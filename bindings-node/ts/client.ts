@@ -1,7 +1,6 @@
 /** What the clients of both platforms have in common. */
 
-import { isMainThread } from 'node:worker_threads';
-import { bridge, type CallOptions, type HttpRequest, newNumber, type Receiver } from './bridge.js';
+import { bridge, type CallOptions, newNumber, type Receiver, warn } from './bridge.js';
 import { InvalidArgumentError } from './errors.js';
 import { type Fetch, FetchTransport } from './fetch.js';
 import type { NativeTransport } from './native.js';
@@ -71,7 +70,7 @@ export class Link implements Receiver {
       }
     }
     this.#logger = options.logger;
-    this.#transport = options.fetch && new FetchTransport(options.fetch, this.number);
+    this.#transport = options.fetch && new FetchTransport(options.fetch);
     bridge().add(this.number, this);
   }
 
@@ -101,20 +100,14 @@ export class Link implements Receiver {
 
   onLog(level: number, message: string): void {
     const name = LEVELS.find(([number]) => number === level)?.[1];
-    if (name !== undefined) this.#logger?.[name]?.(message);
+    const told: unknown = name && this.#logger?.[name]?.(message);
+    if (isThenable(told)) Promise.resolve(told).catch(warn);
   }
+}
 
-  onHttpBegin(operation: number | null, request: HttpRequest): void {
-    this.#transport?.begin(operation, request);
-  }
-
-  onHttpResume(exchange: number): void {
-    this.#transport?.resume(exchange);
-  }
-
-  onHttpAbort(exchange: number): void {
-    this.#transport?.abort(exchange);
-  }
+/** Whether it may be rejected some time. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
 /** Refuses what is no text where there has to be one. */
@@ -125,10 +118,11 @@ export function text(name: string, value: unknown): string {
   return value;
 }
 
-/** Refuses what is no number. */
+/** Refuses what is no number, which NaN says of itself. */
 export function number(name: string, value: unknown): number {
-  if (typeof value !== 'number') {
-    throw new InvalidArgumentError(`${name} must be a number, not ${value === null ? 'null' : typeof value}`);
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    const found = value === null || typeof value === 'number' ? String(value) : typeof value;
+    throw new InvalidArgumentError(`${name} must be a number, not ${found}`);
   }
   return value;
 }
@@ -150,14 +144,22 @@ export function settings(
   return copied;
 }
 
+/** What stands for a token that is neither given nor in the environment: it is taken, and is none. */
+export const NO_TOKEN = ' ';
+
 /**
- * What a worker's own `process.env` has for these settings. The native side reads the environment of the process, which
- * is that of the main thread; a worker has a copy, and may have been given another.
+ * Takes settings from this thread's own `process.env`. The native side reads the environment of the process: a worker has a
+ * copy, and may have been given another; and not in every runtime does what a program sets in it reach the process.
+ *
+ * @param variables The variable of each setting; with what it is without one, where that must not come from the process.
  */
-export function ownEnvironment(given: Record<string, unknown>, variables: Readonly<Record<string, string>>): void {
-  if (isMainThread) return;
-  for (const [name, variable] of Object.entries(variables)) {
-    if (!given[name]) given[name] = process.env[variable];
+export function ownEnvironment(
+  given: Record<string, unknown>,
+  variables: Readonly<Record<string, string | readonly [variable: string, without: string]>>,
+): void {
+  for (const [name, from] of Object.entries(variables)) {
+    const [variable, without] = typeof from === 'string' ? [from, undefined] : from;
+    given[name] ||= process.env[variable] || without;
   }
 }
 

@@ -1,7 +1,9 @@
 /** `lime-sdk/express`: webhooks and access tokens for Express, Connect, Polka, or plain `node:http`. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isThenable } from './client.js';
 import { InvalidArgumentError, type WebhookVerificationError } from './errors.js';
+import { native } from './native.js';
 import {
   rawBody,
   type VerifyWebhookOptions,
@@ -26,8 +28,11 @@ export interface WebhookMiddlewareOptions extends VerifyWebhookOptions {
   secret: WebhookSecret | readonly WebhookSecret[];
   /** The most bytes that a body may have. Default 1 MiB. */
   limit?: number | undefined;
-  /** Told what is refused, and why. The sender is told no more than 400, or 204 for `replayed`, which was taken already. */
-  onRefused?: ((error: WebhookVerificationError, request: WebhookRequest) => void) | undefined;
+  /**
+   * Told what is refused, and why. The sender is told no more than 400, or 204 for `replayed`, which was taken already –
+   * when the promise has settled, if it is async. What it throws, or rejects with, is an error for `next`.
+   */
+  onRefused?: ((error: WebhookVerificationError, request: WebhookRequest) => unknown) | undefined;
 }
 
 /** What the middleware is. */
@@ -40,8 +45,8 @@ export type WebhookMiddleware = (
 const LIMIT = 1 << 20;
 
 /**
- * Middleware that lets signed webhooks through and answers 400 to everything else, 204 to what the `replayGuard` has seen. It reads the raw body itself; behind
- * it `request.body` is the payload, and `request.rawBody` the bytes.
+ * Middleware that lets signed webhooks through and answers 400 to everything else, 204 to what the `replayGuard` has seen.
+ * It reads the raw body itself; behind it `request.body` is the payload, and `request.rawBody` the bytes.
  *
  * Put it before `express.json()`, or on a path that no body parser handles: a body that was parsed cannot be verified,
  * and is an error for `next` that says so. With a `replayGuard`, a delivery that is then answered with 500 or more, or not
@@ -58,7 +63,25 @@ const LIMIT = 1 << 20;
 export function webhook(options: WebhookMiddlewareOptions): WebhookMiddleware {
   const { secret, limit = LIMIT, onRefused, ...rest } = options;
   if (secret === undefined) throw new InvalidArgumentError('secret is required');
+  native(); // one that is not there is found out when the server starts
   return (request, response, next) => {
+    const refuse = (error: WebhookVerificationError): void => {
+      const tell = (): void => {
+        // The broker repeats what it had no answer to: it was taken already.
+        if (error.reason === 'replayed') response.writeHead(204).end();
+        else answer(response, 400, 'the webhook is refused');
+      };
+      let told: unknown;
+      try {
+        told = onRefused?.(error, request);
+      } catch (fault) {
+        next(fault);
+        return;
+      }
+      if (isThenable(told)) Promise.resolve(told).then(tell, next);
+      else tell();
+    };
+
     const verify = (body: unknown): void => {
       let raw: Uint8Array;
       let payload: WebhookPayload;
@@ -71,15 +94,7 @@ export function webhook(options: WebhookMiddlewareOptions): WebhookMiddleware {
       try {
         payload = verifyWebhook(request.headers, raw, secret, rest);
       } catch (error) {
-        try {
-          onRefused?.(error as WebhookVerificationError, request);
-        } catch (fault) {
-          next(fault);
-          return;
-        }
-        // The broker repeats what it had no answer to: it was taken already.
-        if ((error as WebhookVerificationError).reason === 'replayed') response.writeHead(204).end();
-        else answer(response, 400, 'the webhook is refused');
+        refuse(error as WebhookVerificationError);
         return;
       }
       if (rest.replayGuard) {

@@ -2,7 +2,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { types } from 'node:util';
-import { bridge, type CallOptions, type HttpRequest } from './bridge.js';
+import { bridge, type CallOptions, type HttpRequest, newNumber, type Receiver } from './bridge.js';
 import { type NativeTransport, native } from './native.js';
 import type { RawError } from './raw_errors.js';
 
@@ -11,18 +11,25 @@ export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
 
 /** What the given `fetch` is called with. */
 export interface FetchInit {
+  /** `GET` or `POST`. */
   method: string;
+  /** Names in lower case, and values of which each character is a byte. */
   headers: [string, string][];
+  /** JSON, of a `POST`. */
   body?: string;
   /** Redirects would take the token along to wherever they point. */
   redirect: 'manual';
+  /** Aborted when the answer is not wanted any more: the call was given up or took too long, the client is closed. */
   signal: AbortSignal;
 }
 
 /** What the given `fetch` has to give; a `Response` is one. */
 export interface FetchResponse {
+  /** The HTTP status. */
   readonly status: number;
+  /** Names and values: a `Headers`, a `Map`, or pairs. */
   readonly headers: Iterable<[string, string]>;
+  /** The body as it arrives; an event stream's never ends. */
   readonly body: AsyncIterable<Uint8Array> | ReadableStreamLike | null;
 }
 
@@ -65,7 +72,11 @@ const TURN = 16;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-export class FetchTransport {
+/**
+ * What carries the requests of one client. The bridge knows it apart from the client: that one was forgotten has to reach
+ * the requests that were under way, which keep this and not the client.
+ */
+export class FetchTransport implements Receiver {
   readonly native: NativeTransport;
   readonly #fetch: Fetch;
   readonly #exchanges = new Map<number, Exchange>();
@@ -74,9 +85,11 @@ export class FetchTransport {
   /** Where requests run that no call of the program asked for: the event stream, signing keys. */
   readonly #context = new AsyncResource('lime.client');
 
-  constructor(fetch: Fetch, number: number) {
+  constructor(fetch: Fetch) {
     this.#fetch = fetch;
+    const number = newNumber();
     this.native = new (native().HostTransport)(bridge().queue, number);
+    bridge().add(number, this);
   }
 
   /** For one call: its requests run in its own asynchronous context, and its error has the client's as its cause. */
@@ -97,7 +110,7 @@ export class FetchTransport {
     };
   }
 
-  begin(operation: number | null, request: HttpRequest): void {
+  onHttpBegin(operation: number | null, request: HttpRequest): void {
     const caller = operation === null ? undefined : this.#callers.get(operation);
     const exchange: Exchange = {
       controller: new AbortController(),
@@ -111,11 +124,11 @@ export class FetchTransport {
     exchange.ended = (caller?.context ?? this.#context).runInAsyncScope(carry);
   }
 
-  resume(number: number): void {
+  onHttpResume(number: number): void {
     this.#exchanges.get(number)?.resume?.();
   }
 
-  abort(number: number): void {
+  onHttpAbort(number: number): void {
     const exchange = this.#exchanges.get(number);
     if (exchange) giveUp(exchange);
   }
@@ -134,7 +147,7 @@ export class FetchTransport {
     try {
       const init: FetchInit = { method: request.method, headers: request.headers, redirect: 'manual', signal };
       if (request.method === 'POST') init.body = request.body;
-      const response = await this.#fetch(request.url, init);
+      const response = await unlessAborted(this.#fetch(request.url, init), signal, discard);
       native.head(number, response.status, [...response.headers].flat().map(String));
       if (response.body) {
         let pieces = 0;
@@ -165,6 +178,37 @@ function giveUp(exchange: Exchange): void {
   exchange.resume?.();
 }
 
+/** What a promise gives, unless the signal is aborted first: not every client heeds it. What comes too late goes to `late`. */
+function unlessAborted<T>(given: T | PromiseLike<T>, signal: AbortSignal, late: (value: T) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    Promise.resolve(given)
+      .then((value) => {
+        if (signal.aborted) late(value);
+        else resolve(value);
+      }, reject)
+      .finally(() => signal.removeEventListener('abort', abort))
+      .catch(ignore);
+  });
+}
+
+/** Lets go of an answer that nobody wants. */
+function discard(response: FetchResponse | undefined): void {
+  const body = response?.body;
+  if (!body) return;
+  if ('getReader' in body) body.getReader().cancel().catch(ignore);
+  else ended(body[Symbol.asyncIterator]());
+}
+
+/** Ends an iterator; one that is busy ends when it is not any more. */
+function ended(iterator: AsyncIterator<Uint8Array>): void {
+  void iterator.return?.().then(ignore, ignore);
+}
+
+function ignore(): void {}
+
 /** Hands a body on piece by piece; after an abort it is cancelled, so that its connection closes. */
 async function pump(
   body: NonNullable<FetchResponse['body']>,
@@ -173,7 +217,7 @@ async function pump(
 ): Promise<void> {
   if ('getReader' in body) {
     const reader = body.getReader();
-    const cancel = () => void reader.cancel(signal.reason).catch(() => undefined);
+    const cancel = () => void reader.cancel(signal.reason).catch(ignore);
     signal.addEventListener('abort', cancel, { once: true });
     try {
       for (;;) {
@@ -187,10 +231,19 @@ async function pump(
       signal.removeEventListener('abort', cancel);
     }
   }
-  for await (const chunk of body) {
-    signal.throwIfAborted();
-    await take(bytes(chunk));
-    signal.throwIfAborted();
+  const iterator = body[Symbol.asyncIterator]();
+  let done = false;
+  try {
+    for (;;) {
+      const result = await unlessAborted(iterator.next(), signal, ignore);
+      signal.throwIfAborted();
+      done = result.done === true;
+      if (done) return;
+      await take(bytes(result.value));
+      signal.throwIfAborted();
+    }
+  } finally {
+    if (!done) ended(iterator);
   }
 }
 

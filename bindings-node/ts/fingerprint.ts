@@ -316,7 +316,7 @@ function isMachine(value: object): boolean {
     types.isWeakMap(value) ||
     types.isWeakSet(value) ||
     types.isGeneratorObject(value) ||
-    types.isExternal(value) ||
+    (types.isExternal as typeof types.isExternal | undefined)?.(value) || // which Deno does not have
     value instanceof WeakRef ||
     value instanceof EventEmitter ||
     value instanceof EventTarget

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isSignal } from './abort.js';
 import { ApprovalDeniedError, InvalidArgumentError } from './errors.js';
 import { automaticKey, fingerprint } from './fingerprint.js';
 import { masked, preview } from './preview.js';
@@ -50,7 +51,7 @@ export interface RequireApprovalOptions<A extends readonly unknown[] = readonly 
   redact?: readonly string[] | ((context: Record<string, unknown>) => Record<string, unknown>) | undefined;
   /** What of the arguments the approval is bound to; all of them if left out. For calls with incidental arguments. */
   bind?: ((...args: A) => unknown) | undefined;
-  /** The names of the function's parameters, for `context: 'auto'`; its source may have been minified. */
+  /** The names of the function's parameters, for `context: 'auto'`; its source may have been minified. `'...name'` is for the rest. */
   parameters?: readonly string[] | undefined;
   /**
    * A folder in which each approval that has let a call through is noted, and the note synced to the disk, before the call
@@ -106,6 +107,8 @@ export type Gate<A extends readonly unknown[]> = <F extends (...args: never[]) =
  * decided in time), `AbortError`, and whatever the broker fails with. Whatever the error: the function did not run –
  * unless the error is its own.
  *
+ * @throws InvalidArgumentError A setting is none, or not what it takes; nobody has been asked then.
+ *
  * @example
  * ```js
  * const issueRefund = requireApproval(
@@ -127,17 +130,24 @@ export function requireApproval<F extends AnyFunction>(
   options: RequireApprovalOptions<Parameters<F>>,
   run: F,
 ): Gated<F>;
+/** The same with all settings as they are by default. */
 export function requireApproval<F extends AnyFunction>(action: string, run: F): Gated<F>;
+/** The same for functions that come later: gives what gates them, also as a decorator of methods. */
 export function requireApproval<A extends readonly unknown[] = readonly never[]>(
   action: string,
   options?: RequireApprovalOptions<A>,
 ): Gate<A>;
 export function requireApproval(action: string, ...rest: unknown[]): unknown {
-  const run = rest.find((argument) => typeof argument === 'function') as AnyFunction | undefined;
-  const options = (typeof rest[0] === 'function' ? {} : (rest[0] ?? {})) as Options;
+  const direct = typeof rest[0] === 'function';
+  const [options, run] = direct ? [{}, rest[0]] : [rest[0] ?? {}, rest[1]];
   if (typeof action !== 'string' || action === '') throw new InvalidArgumentError('action must be a text');
-  const gate = new Gatekeeper(action, options);
-  return run ? gate.around(run) : (decorated: AnyFunction) => gate.around(decorated);
+  if (direct && rest[1] !== undefined)
+    throw new InvalidArgumentError('The settings of a gate stand before the function');
+  if (typeof options !== 'object') throw new InvalidArgumentError('The settings of a gate must be an object');
+  const gate = new Gatekeeper(action, options as Options);
+  // A function that is not there, as of a name that a module does not export, is no decorator.
+  if (direct || rest.length > 1) return gate.around(run as AnyFunction);
+  return (decorated: AnyFunction) => gate.around(decorated);
 }
 
 type Options = RequireApprovalOptions<unknown[]>;
@@ -155,6 +165,40 @@ interface Worked {
 /** Settings that may be functions of the call's arguments, in the order in which they are worked out. */
 const OF_CALL = ['summary', 'reason', 'severity', 'callbackUrl', 'context', 'dedupKey'] as const;
 
+type Check = (value: unknown) => boolean;
+const isFunction: Check = (value) => typeof value === 'function';
+const isText: Check = (value) => typeof value === 'string';
+const isList: Check = (value) => Array.isArray(value) && value.every(isText);
+const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const text: [Check, string] = [(value) => isText(value) || isFunction(value), 'a text or a function'];
+
+/** What each setting takes. Checked when a function is gated, so that nobody is asked in vain. */
+const TAKES: Readonly<Record<keyof Options, readonly [Check, string]>> = {
+  when: [(value) => typeof value === 'boolean' || isFunction(value), 'true, false or a function'],
+  summary: text,
+  reason: text,
+  severity: text,
+  callbackUrl: text,
+  context: [(value) => value === 'auto' || isObject(value) || isFunction(value), "an object, 'auto' or a function"],
+  dedupKey: [
+    (value) => (isText(value) && !isBlank(value)) || isFunction(value),
+    'a text that is not blank or a function',
+  ],
+  redact: [(value) => isText(value) || isList(value) || isFunction(value), 'a list of names or a function'],
+  bind: [isFunction, 'a function'],
+  parameters: [isList, 'a list of names'],
+  journal: [(value) => isText(value) && value !== '', 'the path of a folder'],
+  timeout: [(value) => typeof value === 'number' && !Number.isNaN(value), 'a number of milliseconds'],
+  pollInterval: [(value) => Number.isFinite(value) && (value as number) >= 0, 'a number of milliseconds'],
+  client: [(value) => isFunction((value as Partial<Sesame> | null)?.approvals?.trigger), 'a Sesame'],
+  signal: [(value) => isSignal(value) || isFunction(value), 'an AbortSignal or a function'],
+  onProgress: [isFunction, 'a function'],
+};
+
+function isBlank(value: unknown): boolean {
+  return isText(value) && (value as string).trim() === '';
+}
+
 let defaultClient: Sesame | undefined;
 
 /** For the tests of programs: the client that gates share is made anew, from the environment as it is then. */
@@ -168,14 +212,19 @@ class Gatekeeper {
   readonly journal: string | undefined;
 
   constructor(action: string, options: Options) {
-    const { journal } = options;
-    if (journal !== undefined && (typeof journal !== 'string' || journal === '')) {
-      throw new InvalidArgumentError('journal must be the path of a folder');
+    for (const [name, value] of Object.entries(options)) {
+      const takes = (TAKES as Record<string, readonly [Check, string] | undefined>)[name];
+      // One that is misspelt must not leave the gate wider than it was meant.
+      if (!takes) throw new InvalidArgumentError(`A gate has no setting ${name}`);
+      if (value !== undefined && value !== null && !takes[0](value)) {
+        throw new InvalidArgumentError(`${name} must be ${takes[1]}`);
+      }
     }
+    const { journal } = options;
     this.action = action;
     this.options = options;
     // Of now: a program that goes to another folder must not leave its journal behind.
-    this.journal = journal === undefined ? undefined : path.resolve(journal);
+    this.journal = journal ? path.resolve(journal) : undefined;
   }
 
   around(run: AnyFunction): AnyFunction {
@@ -262,7 +311,7 @@ class Call {
 
   asked(worked: Worked): ApprovalRequest {
     const { action } = this.#gate;
-    if (worked.dedupKey === '') {
+    if (isBlank(worked.dedupKey)) {
       throw new InvalidArgumentError('dedupKey is empty: calls that have nothing to do with each other would share it');
     }
     this.#shared = worked.dedupKey !== undefined && worked.dedupKey !== null;
@@ -387,31 +436,87 @@ async function isFolder(name: string): Promise<boolean> {
 function named(run: AnyFunction, parameters: readonly string[] | undefined, args: unknown[]): Record<string, unknown> {
   const names = parameters ?? parameterNames(run);
   const entries: [string, unknown][] = [];
-  args.forEach((value, index) => {
-    entries.push([names[index] ?? `argument ${index + 1}`, value]);
-  });
+  for (const [index, value] of args.entries()) {
+    const name = names[index];
+    if (name?.startsWith('...')) {
+      entries.push([name.slice(3), args.slice(index)]);
+      break;
+    }
+    entries.push([name ?? `argument ${index + 1}`, value]);
+  }
   return Object.fromEntries(entries);
 }
 
-/** As far as the source of a function shows them. */
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*/y;
+const TEXT = /'(?:\\[\s\S]|[^'\\])*'|"(?:\\[\s\S]|[^"\\])*"/y;
+const PATTERN = /\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//y;
+const TEMPLATE = /[`}](?:\\[\s\S]|\$(?!\{)|[^`\\$])*(?:`|\$\{)/y;
+
+/**
+ * The characters of a source that are code. Comments, texts, templates and patterns, in which there may be what looks like
+ * it, are a blank each.
+ */
+function* codeOf(source: string): Generator<string> {
+  let at = 0;
+  let found = '';
+  const is = (pattern: RegExp): boolean => {
+    pattern.lastIndex = at;
+    found = pattern.exec(source)?.[0] ?? '';
+    return found !== '';
+  };
+  /** The braces that are open in each `${` that is. */
+  const within: number[] = [];
+  // Where a value begins, a slash begins a pattern.
+  let value = true;
+  for (; at < source.length; at += found.length) {
+    const character = source[at] as string;
+    const inner = within.length - 1;
+    if (is(COMMENT)) {
+      yield ' ';
+    } else if (is(TEXT) || (value && is(PATTERN))) {
+      value = false;
+      yield ' ';
+    } else if ((character === '`' || (character === '}' && within[inner] === 0)) && is(TEMPLATE)) {
+      if (character === '}') within.pop();
+      if (found.endsWith('{')) within.push(0);
+      value = found.endsWith('{');
+      yield ' ';
+    } else {
+      found = character;
+      if (inner >= 0 && '{}'.includes(character))
+        within[inner] = (within[inner] as number) + (character === '{' ? 1 : -1);
+      if (character.trim() !== '') value = '=(,:?[{!&|;+*%<>~^-'.includes(character);
+      if (inner < 0) yield character;
+    }
+  }
+}
+
+/**
+ * As far as the source of a function shows them; one that takes the rest begins with three dots. A name that is missed has
+ * its value shown, whatever it says.
+ */
 export function parameterNames(run: AnyFunction): (string | undefined)[] {
-  const source = Function.prototype.toString.call(run).replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
-  const single = /^(?:async\s+)?([\w$]+)\s*=>/.exec(source);
-  if (single) return [single[1]];
-  const start = source.indexOf('(');
   const found: string[] = [];
   let depth = 0;
   let current = '';
-  for (const character of source.slice(start)) {
+  let begun = false;
+  for (const character of codeOf(Function.prototype.toString.call(run))) {
     if ('([{'.includes(character)) depth += 1;
     if (')]}'.includes(character)) depth -= 1;
-    if (depth === 0 || (depth === 1 && character === ',')) {
+    if (begun && (depth === 0 || (depth === 1 && character === ','))) {
       found.push(current);
       current = '';
       if (depth === 0) break;
-    } else if (!(depth === 1 && character === '(')) {
+    } else if (!begun && depth === 1 && character === '(') {
+      begun = true;
+      current = '';
+    } else {
       current += character;
+      const single = begun || character !== '>' ? null : /^\s*(?:async\s+)?([\p{ID_Continue}$]+)\s*=>$/u.exec(current);
+      if (single) return [single[1]];
     }
   }
-  return found.map((parameter) => /^\s*([\w$]+)\s*(?:=|$)/.exec(parameter)?.[1]);
+  // After the last comma, or between the brackets of none, there is nothing.
+  if (found.at(-1)?.trim() === '') found.pop();
+  return found.map((parameter) => /^\s*((?:\.\.\.)?[\p{ID_Continue}$]+)\s*(?:=|$)/u.exec(parameter)?.[1]);
 }

@@ -68,6 +68,7 @@ export {
   ReplayGuard,
   type ReplayGuardOptions,
   SIGNATURE_HEADER,
+  type SignWebhookOptions,
   signWebhook,
   TIMESTAMP_HEADER,
   type VerifyWebhookOptions,

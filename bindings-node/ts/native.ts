@@ -85,6 +85,8 @@ type Settings = Record<string, unknown>;
 
 export interface Native {
   version(): string;
+  /** `[API root, broker]`: where clients go that were told nothing, as JSON. */
+  defaultAddresses(): string;
   errorKinds(): string;
   cancel(operation: number): boolean;
   extractAndNormalizeDomain(target: string): string;
@@ -156,8 +158,20 @@ export interface Native {
 function platform(): string {
   if (process.platform !== 'linux') return `${process.platform}-${process.arch}`;
   // What Node itself runs on; musl's loader is no glibc.
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
-  return `linux-${process.arch}-${report?.header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`;
+  return `linux-${process.arch}-${glibc() === undefined ? 'musl' : 'gnu'}`;
+}
+
+function glibc(): string | undefined {
+  const report = process.report as (NodeJS.ProcessReport & { excludeNetwork?: boolean }) | undefined;
+  if (!report) return undefined;
+  const before = report.excludeNetwork;
+  // Or it asks for the name of whoever this process is connected to, and waits for the answers.
+  report.excludeNetwork = true;
+  try {
+    return (report.getReport() as { header?: { glibcVersionRuntime?: string } }).header?.glibcVersionRuntime;
+  } finally {
+    if (before !== undefined) report.excludeNetwork = before;
+  }
 }
 
 function version(): string {
@@ -205,6 +219,12 @@ function load(): Native {
       'node_modules and the lock file and install again without --omit=optional (https://github.com/npm/cli/issues/4828).',
     { cause },
   );
+}
+
+/** Where clients go that were told nothing: the API root and the broker. */
+export function defaultAddresses(): { apiRoot: string; broker: string } {
+  const [apiRoot, broker] = JSON.parse(native().defaultAddresses()) as [string, string];
+  return { apiRoot, broker };
 }
 
 let loaded: Native | undefined;

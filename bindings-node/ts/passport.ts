@@ -3,7 +3,7 @@
 import { types } from 'node:util';
 import { text } from './client.js';
 import { InvalidArgumentError } from './errors.js';
-import { native } from './native.js';
+import { defaultAddresses, native } from './native.js';
 import { guarded } from './raw_errors.js';
 import type { Passport, PassportClaims } from './site.js';
 
@@ -30,7 +30,7 @@ export interface VerifyPassportWithKeysOptions {
  */
 export function verifyPassport(jwt: string, options: VerifyPassportWithKeysOptions): Passport {
   text('jwt', jwt);
-  const { jwks, apiRoot = 'https://lime.pics/api/v1', expectedRequestId, requireIssuer = false, now } = options;
+  const { jwks, apiRoot = defaultAddresses().apiRoot, expectedRequestId, requireIssuer = false, now } = options;
   const moment = Number(now ?? Date.now());
   if (!Number.isFinite(moment)) throw new InvalidArgumentError('now must be a time');
   const written = typeof jwks === 'string' || types.isUint8Array(jwks) ? jwks : JSON.stringify(jwks);

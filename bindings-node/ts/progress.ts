@@ -1,5 +1,7 @@
 /** What the functions given as `onProgress` are called with, and when. */
 
+import { checkSignal } from './abort.js';
+
 /** How far a login has come. */
 export interface LoginProgress {
   /**
@@ -36,6 +38,7 @@ export class Reporter {
   #failure: { error: unknown } | undefined;
 
   constructor(tell: () => unknown, signal: AbortSignal | undefined) {
+    checkSignal(signal);
     this.#tell = tell;
     this.#outer = signal;
     this.#report();

@@ -6,12 +6,18 @@ import { guarded } from './raw_errors.js';
 
 /** One server-sent event. */
 export interface ServerSentEvent {
+  /** Its type; `message` where none is given. */
   readonly event: string;
+  /** Its data, lines joined by line feeds. */
   readonly data: string;
+  /** The last event id, which stays until there is another one. */
   readonly id: string;
 }
 
-/** What the data of an event says. */
+/**
+ * What the data of an event says: a login request was `approved` or has `expired`, the platform reports an `error`, or
+ * nothing that concerns a site (`keepalive`, `ignored`); `malformed` is what the protocol does not allow.
+ */
 export type Frame =
   | { readonly kind: 'keepalive' }
   | { readonly kind: 'approved'; readonly requestId: string; readonly passport: string }

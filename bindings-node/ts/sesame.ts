@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   date,
   Link,
+  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
@@ -13,7 +14,7 @@ import {
   text,
 } from './client.js';
 import { InvalidArgumentError } from './errors.js';
-import { type NativeApprovalRequest, type NativeSesame, native } from './native.js';
+import { defaultAddresses, type NativeApprovalRequest, type NativeSesame, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
 import { guarded } from './raw_errors.js';
 
@@ -286,7 +287,10 @@ export class Sesame {
   constructor(options: SesameOptions = {}) {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    ownEnvironment(given, { apiKey: 'SESAME_API_KEY', baseUrl: 'SESAME_BROKER_URL' });
+    ownEnvironment(given, {
+      apiKey: ['SESAME_API_KEY', NO_TOKEN],
+      baseUrl: ['SESAME_BROKER_URL', defaultAddresses().broker],
+    });
     this.#native = guarded(() => new (native().Sesame)(bridge().queue, link.number, given, link.transport));
     this.approvals = new Approvals(link, this.#native);
     link.owner = this;

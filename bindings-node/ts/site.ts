@@ -2,20 +2,23 @@
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
-import { onAbort } from './abort.js';
+import { isMainThread } from 'node:worker_threads';
+import { checkSignal, onAbort } from './abort.js';
 import { bridge, type RawStreamStatus, warn } from './bridge.js';
 import {
   type ClientOptions,
   date,
+  isThenable,
   Link,
+  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
   settings,
   text,
 } from './client.js';
-import { AbortError, type LimeError } from './errors.js';
-import { type NativeSite, native } from './native.js';
+import { AbortError, InvalidArgumentError, type LimeError } from './errors.js';
+import { defaultAddresses, type NativeSite, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
 import { fromRaw, guarded } from './raw_errors.js';
 
@@ -152,13 +155,24 @@ interface Arrived {
 }
 
 export declare interface LimeSite {
+  /**
+   * Adds a handler. The first one of `login` starts the event stream; see {@link LimeSite} for when handlers are called, and
+   * what becomes of those that fail.
+   */
   on<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** As {@link on}. */
   addListener<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** As {@link on}, for the next event only. */
   once<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** As {@link on}, before the handlers that are there. */
   prependListener<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** As {@link once}, before the handlers that are there. */
   prependOnceListener<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** Removes a handler. Without handlers of `login` and iterators the site keeps the process alive no longer. */
   off<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** As {@link off}. */
   removeListener<E extends keyof LimeSiteEvents>(event: E, listener: LimeSiteListener<E>): this;
+  /** Removes all handlers, or those of one event. */
   removeAllListeners(event?: keyof LimeSiteEvents): this;
 }
 
@@ -200,6 +214,8 @@ export class LimeSite extends EventEmitter {
   #closed = false;
   #refed = true;
   #held = false;
+  /** Handlers are being called. Not the same as a promise that is there: they may be done before there is one. */
+  #busy = false;
   /** Ends when the handlers have nothing to do. */
   #running: Promise<void> | undefined;
 
@@ -213,7 +229,11 @@ export class LimeSite extends EventEmitter {
     super();
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    ownEnvironment(given, { siteToken: 'LIME_SITE_TOKEN', baseUrl: 'LIME_API_BASE' });
+    ownEnvironment(given, {
+      siteToken: ['LIME_SITE_TOKEN', NO_TOKEN],
+      baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],
+    });
+    given.jwksCacheTtl ??= ownLifetime();
     this.#native = guarded(() => new (native().Site)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;
@@ -283,6 +303,7 @@ export class LimeSite extends EventEmitter {
     text('jwt', jwt);
     const { expectedRequestId, signal } = options;
     if (expectedRequestId !== undefined) text('expectedRequestId', expectedRequestId);
+    checkSignal(signal);
     if (signal?.aborted) throw new AbortError(undefined, { cause: signal.reason });
     const cached = guarded(() => this.#native.verifyPassportCached(jwt, expectedRequestId));
     const claims =
@@ -302,6 +323,7 @@ export class LimeSite extends EventEmitter {
    * @param options Aborting the `signal` ends the loop with an `AbortError`.
    */
   events(options: RequestOptions = {}): AsyncIterableIterator<LoginEvent> & AsyncDisposable {
+    checkSignal(options.signal);
     const iterator = new EventIterator(
       options.signal,
       (arrived) => this.#handled(arrived),
@@ -419,7 +441,9 @@ export class LimeSite extends EventEmitter {
     for (const iterator of [...this.#iterators]) iterator.push(arrived);
     if (handlers === 0) return;
     this.#arrived.push(arrived);
-    this.#running ??= this.#context.runInAsyncScope(() => this.#runHandlers());
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = this.#context.runInAsyncScope(() => this.#runHandlers());
   }
 
   async #runHandlers(): Promise<void> {
@@ -436,7 +460,7 @@ export class LimeSite extends EventEmitter {
         this.#handled(next);
       }
     } finally {
-      this.#running = undefined;
+      this.#busy = false;
     }
   }
 
@@ -490,12 +514,18 @@ export class LimeSite extends EventEmitter {
   }
 }
 
-function shown(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** A worker's own `LIME_JWKS_CACHE_TTL_SECONDS`, in milliseconds; the native side sees the main thread's. */
+function ownLifetime(): number | undefined {
+  const name = 'LIME_JWKS_CACHE_TTL_SECONDS';
+  const written = isMainThread ? undefined : process.env[name]?.trim();
+  if (!written) return undefined;
+  const seconds = /^[+-]?[\d.]+(e[+-]?\d+)?$/i.test(written) ? Number(written) : Number.NaN;
+  if (!Number.isFinite(seconds)) throw new InvalidArgumentError(`${name} must be a number of seconds`);
+  return Math.max(0, seconds * 1000);
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+function shown(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function streamStatus(raw: RawStreamStatus): StreamStatus {
@@ -510,8 +540,8 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
   readonly #handled: (arrived: Arrived) => void;
   readonly #gone: () => void;
   readonly #unwatch: (() => void) | undefined;
-  /** What the loop is busy with. */
-  #current: Arrived | undefined;
+  /** What the loop is busy with; more than one if it has asked for several at once. */
+  #current: Arrived[] = [];
   #ended = false;
 
   constructor(signal: AbortSignal | undefined, handled: (arrived: Arrived) => void, gone: () => void) {
@@ -525,7 +555,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
   push(arrived: Arrived): void {
     const asked = this.#asked.shift();
     if (asked) {
-      this.#current = arrived;
+      this.#current.push(arrived);
       asked.resolve({ done: false, value: arrived.event });
     } else {
       this.#waiting.push(arrived);
@@ -540,7 +570,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
     this.#settle();
     const arrived = this.#waiting.shift();
     if (arrived) {
-      this.#current = arrived;
+      this.#current.push(arrived);
       return Promise.resolve({ done: false, value: arrived.event });
     }
     if (this.#ended) return this.#last();
@@ -562,9 +592,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
   }
 
   #settle(): void {
-    const current = this.#current;
-    this.#current = undefined;
-    if (current) this.#handled(current);
+    for (const current of this.#current.splice(0)) this.#handled(current);
   }
 
   #last(): Promise<IteratorResult<LoginEvent>> {

@@ -80,38 +80,54 @@ export interface AtLeast {
 
 /** An approval as the control API lists it. */
 export interface SandboxApproval {
+  /** Its id. */
   readonly approval_id: string;
+  /** What kind of operation it is. */
   readonly action: string;
+  /** The line for the human. */
   readonly summary: string;
+  /** `pending`, `approved`, `denied` or `expired`. */
   readonly status: string;
   readonly [field: string]: unknown;
 }
 
 /** A request that has arrived. */
 export interface ReceivedRequest {
+  /** As {@link LimeSandbox.fault} names routes. */
   readonly route: string;
+  /** The HTTP status that it was answered with. */
   readonly status: number;
   readonly [field: string]: unknown;
 }
 
 /** An attempt to deliver a webhook. */
 export interface WebhookDelivery {
+  /** The approval that was decided. */
   readonly approval_id: string;
+  /** Where it was sent to. */
   readonly url: string;
+  /** Whether it was answered with success. */
   readonly delivered: boolean;
+  /** What was sent and signed. */
   readonly body: string;
   readonly [field: string]: unknown;
 }
 
 /** The variables that point every client at a sandbox. */
 export interface SandboxEnvironment extends Record<string, string> {
+  /** The API root. */
   LIME_API_BASE: string;
   /** The platform's origin, for `TokenVerifier`. */
   LIME_BASE_URL: string;
+  /** The first site's token. */
   LIME_SITE_TOKEN: string;
+  /** The first agent's token. */
   LIME_AGENT_TOKEN: string;
+  /** The broker. */
   SESAME_BROKER_URL: string;
+  /** The broker's first API key. */
   SESAME_API_KEY: string;
+  /** What webhooks are signed with. */
   SESAME_WEBHOOK_SECRET: string;
 }
 

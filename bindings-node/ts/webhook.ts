@@ -47,6 +47,12 @@ export interface VerifyWebhookOptions {
   replayGuard?: ReplayGuard | undefined;
 }
 
+/** Settings of {@link signWebhook}. */
+export interface SignWebhookOptions {
+  /** When it is sent: a `Date`, or Unix time in **seconds** as the header has it; now if left out. */
+  timestamp?: Date | number | bigint | undefined;
+}
+
 /** Settings of {@link ReplayGuard}. */
 export interface ReplayGuardOptions {
   /** Milliseconds that a decision may lie back. Default 86,400,000, a day. */
@@ -106,7 +112,8 @@ const LONGEST = 1e18;
  * @param headers The request's headers.
  * @param body The raw body, exactly as it arrived: bytes, or their text. Not what a framework has made of it.
  * @param secret The webhook secret, or several while one replaces another.
- * @throws WebhookVerificationError Whatever is wrong; its `reason` says what. No other error comes out of it.
+ * @throws WebhookVerificationError Whatever is wrong; its `reason` says what. No other error comes out of it, but for an
+ * installation without a native module, which is no verdict.
  *
  * @example
  * ```js
@@ -119,13 +126,14 @@ export function verifyWebhook(
   secret: WebhookSecret | readonly WebhookSecret[],
   options: VerifyWebhookOptions = {},
 ): WebhookPayload {
+  const library = native();
   try {
     const { tolerance = 300_000, now = Date.now(), replayGuard } = options;
     const moment = Number(now);
     if (!(typeof tolerance === 'number' && tolerance >= 0 && Number.isFinite(moment))) {
       throw new InvalidArgumentError('tolerance must be a number of milliseconds, and now a time');
     }
-    const payload = native().verifyWebhook(
+    const payload = library.verifyWebhook(
       headerBytes(headers),
       rawBody(body),
       secretBytes(secret),
@@ -147,7 +155,6 @@ export function verifyWebhook(
 /**
  * Signs a body as the broker does: for the tests of programs that receive webhooks.
  *
- * @param timestamp When it is sent: a `Date`, or Unix time in **seconds** as the header has it; now if left out.
  * @returns The two headers.
  * @throws WebhookVerificationError The secret is empty.
  *
@@ -160,7 +167,7 @@ export function verifyWebhook(
 export function signWebhook(
   body: string | Uint8Array,
   secret: WebhookSecret,
-  options: { timestamp?: Date | number | bigint | undefined } = {},
+  options: SignWebhookOptions = {},
 ): { 'X-Sesame-Signature': string; 'X-Sesame-Timestamp': string } {
   const { timestamp = new Date() } = options;
   let seconds: string;

@@ -7,6 +7,7 @@ use jiter::{PythonParse, StringCacheMode};
 use lime_core::WebhookVerifier;
 use lime_core::clock::ManualClock;
 use lime_core::sesame::webhook::{self, Refusal};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
@@ -30,6 +31,9 @@ impl ReplayGuard {
     }
 }
 
+/// Seconds: what a [`std::time::Duration`] can count in, and beyond any clock.
+const LONGEST: f64 = 1e15;
+
 /// The payload of a webhook that can be trusted. `headers`: an iterable of pairs, or something with
 /// `items()`; what is no text in it belongs to no header.
 #[pyfunction]
@@ -38,14 +42,19 @@ pub(crate) fn verify_webhook<'py>(
     py: Python<'py>,
     headers: &Bound<'py, PyAny>,
     body: &[u8],
-    secrets: Vec<Vec<u8>>,
+    secrets: &Bound<'py, PyAny>,
     tolerance: f64,
     now: f64,
     replay_guard: Option<&ReplayGuard>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let mut verifier = WebhookVerifier::new(&secrets)
-        .tolerance(convert::seconds("tolerance", tolerance)?)
-        .clock(Arc::new(ManualClock::at(convert::seconds("now", now)?)));
+    if !(tolerance >= 0.0 && now.is_finite()) {
+        let message = "tolerance must be a number of seconds, and now a Unix time";
+        return Err(PyValueError::new_err(message));
+    }
+    // Time without an end is what is left of it; a clock before 1970 makes everything "in the future".
+    let mut verifier = WebhookVerifier::new(secrets_of(secrets)?)
+        .tolerance(convert::seconds("tolerance", tolerance.min(LONGEST))?)
+        .clock(Arc::new(ManualClock::at(convert::seconds("now", now.clamp(0.0, LONGEST))?)));
     if let Some(guard) = replay_guard {
         verifier = verifier.replay_guard(guard.0.clone());
     }
@@ -54,9 +63,9 @@ pub(crate) fn verify_webhook<'py>(
 }
 
 /// The body as Python's objects at once: a third of the time that a detour by Rust's takes, and integers of any
-/// size stay what they are.
+/// size stay what they are. Looking for texts that were there before costs more than making them anew.
 fn parse<'py>(py: Python<'py>, body: &[u8]) -> Result<(Bound<'py, PyDict>, Option<String>), Refusal> {
-    let strict = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
+    let strict = PythonParse { cache_mode: StringCacheMode::None, ..PythonParse::default() };
     let payload = strict.python_parse(py, body).map_err(|_| Refusal::NotJson)?;
     let payload = payload.cast_into::<PyDict>().map_err(|_| Refusal::NotAnObject)?;
     let decided_at = payload.get_item(intern!(py, "decided_at")).ok().flatten();
@@ -64,10 +73,28 @@ fn parse<'py>(py: Python<'py>, body: &[u8]) -> Result<(Bound<'py, PyDict>, Optio
     Ok((payload, decided_at))
 }
 
+/// A text, as almost always, or a list of bytes.
+fn secrets_of(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Vec<u8>>> {
+    let Ok(text) = secrets.cast_exact::<PyString>() else { return secrets.extract() };
+    // A lone surrogate is no text that anybody has signed with: as bytes it is refused like any other.
+    if let Ok(text) = text.to_str() {
+        return Ok(vec![text.as_bytes().to_vec()]);
+    }
+    let encoded = text.call_method1(intern!(text.py(), "encode"), ("utf-8", "surrogatepass"))?;
+    Ok(vec![encoded.extract()?])
+}
+
 /// The headers that matter, in whatever shape they came.
 fn pairs(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut pairs = Vec::new();
     if let Ok(dict) = headers.cast_exact::<PyDict>() {
+        let plain = |item: &Bound<'_, PyAny>| item.is_exact_instance_of::<PyString>();
+        if dict.iter().all(|(name, value)| plain(&name) && plain(&value)) {
+            for (name, value) in dict.iter() {
+                add(&mut pairs, &name, &value)?;
+            }
+            return Ok(pairs);
+        }
         // A copy: what is in it may change it while it is read.
         for item in dict.items() {
             let (name, value) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;

@@ -32,7 +32,7 @@
 //! end when the last client is closed. Every call returns an [`Operation`], which can be awaited
 //! from any executor, waited for with [`Operation::wait`], or started with a completion callback.
 
-// Allowed in one file, agent/pow/sha_x86.rs; a test sees to that.
+// Allowed in the kernel of the proof of work, agent/pow/sha_*.rs, a file for each kind of CPU; a test sees to that.
 #![deny(unsafe_code)]
 
 pub mod agent;

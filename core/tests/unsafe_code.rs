@@ -1,4 +1,4 @@
-//! The whole crate is safe Rust, but for the one kernel.
+//! The whole crate is safe Rust, but for the one kernel, which has a file for each kind of CPU.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -17,8 +17,9 @@ fn sources(folder: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn unsafe_code_is_allowed_in_one_file() {
+fn unsafe_code_is_allowed_in_the_kernel() {
     let mut found = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    assert_eq!(found, ["sha_x86.rs"]);
+    found.sort();
+    assert_eq!(found, ["sha_aarch64.rs", "sha_x86.rs"]);
 }

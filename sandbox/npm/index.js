@@ -2,7 +2,12 @@ const path = require('node:path');
 
 function platform() {
   if (process.platform !== 'linux') return `${process.platform}-${process.arch}`;
-  const { header } = process.report.getReport();
+  const { report } = process;
+  const before = report.excludeNetwork;
+  // Or it asks for the name of whoever this process is connected to, and waits for the answers.
+  report.excludeNetwork = true;
+  const { header } = report.getReport();
+  if (before !== undefined) report.excludeNetwork = before;
   return `linux-${process.arch}-${header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`;
 }
 

@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
+import vm from 'node:vm';
 import * as lime from 'lime-sdk';
 import { requireApproval } from 'lime-sdk';
 import { LimeSandbox } from 'lime-sdk/testing';
@@ -50,6 +51,9 @@ test('ask, wait and read', async (t) => {
   assert.equal((await same.refresh()).status, 'approved');
   const picked = await approvals.get(approval.approvalId, { wait: true });
   assert.equal(picked.status, 'approved');
+  await approvals.get(approval.approvalId);
+  const queries = (await sandbox.received('read_approval')).map(({ query }) => query);
+  assert.deepEqual(queries.slice(-2), ['wait=true', null], 'the broker is asked to hold the one and not the other');
   assert.equal(JSON.parse(JSON.stringify(picked)).approvalId, approval.approvalId);
   assert.match(inspect(picked), /^Approval \{[\s\S]*approved/);
 
@@ -147,6 +151,7 @@ test('every kind of function runs once when approved, and is asynchronous', asyn
   const iterator = numbers(5);
   assert.equal((await sandbox.approvals()).length, before, 'nobody is asked before it is advanced');
   assert.deepEqual(await iterator.next(), { done: false, value: 5 });
+  assert.equal((await sandbox.approvals()).length, before + 1, 'and somebody is asked then');
   assert.deepEqual(await iterator.next('sent'), { done: false, value: 6 });
   assert.deepEqual(await iterator.throw(new Error('thrown')), { done: true, value: 'caught' });
   assert.deepEqual(log, ['sent', 'thrown', 'ended']);
@@ -188,6 +193,19 @@ test('nothing but approved lets a call through, and whatever goes wrong the func
       note: 'too much',
       message: "Approval for 'a' was denied: too much",
     });
+    const generators = [
+      function* () {
+        runs += 1;
+        yield runs;
+      },
+      async function* () {
+        runs += 1;
+        yield runs;
+      },
+    ];
+    for (const generator of generators) {
+      await assert.rejects(requireApproval('a', generator)().next(), { name: 'ApprovalDeniedError' });
+    }
   });
   const expired = gated()();
   const [{ approval_id: approvalId }] = await sandbox.approvals({ status: 'pending', atLeast: 1 });
@@ -233,6 +251,12 @@ test('nothing but approved lets a call through, and whatever goes wrong the func
   assert.throws(() => requireApproval('', () => 1), lime.InvalidArgumentError);
   assert.throws(() => requireApproval('a')('no function'), lime.InvalidArgumentError);
 
+  // Changed between the decision and the call, while the journal is written: `bind` is asked before, then, and after that.
+  let asked = 0;
+  const late = gated({ journal: temporaryFolder(t), bind: () => (asked++ < 2 ? 'before' : 'after') });
+  await assert.rejects(late(), { reason: 'args_changed' });
+  assert.equal(runs, 0);
+
   const controller = new AbortController();
   await sandbox.reset();
   const waiting = gated({ signal: (wanted) => wanted })(controller.signal);
@@ -242,6 +266,99 @@ test('nothing but approved lets a call through, and whatever goes wrong the func
   // Its own error comes out as it is.
   await sandbox.autoApprove('*');
   await assert.rejects(requireApproval('a', broken)(), RangeError);
+});
+
+test('what the settings of a gate do not take is refused before anybody is asked', async (t) => {
+  const sandbox = await sandboxFor(t);
+  await sandbox.autoApprove('*');
+  const run_ = () => assert.fail('it ran');
+  for (const options of [
+    { timeout: '5' },
+    { timeout: Number.NaN },
+    { pollInterval: '1' },
+    { pollInterval: -1 },
+    { pollInterval: Number.POSITIVE_INFINITY },
+    { onProgress: 'often' },
+    { bind: 'amount' },
+    { redact: [7] },
+    { redact: true },
+    { parameters: 'amount' },
+    { client: {} },
+    { signal: new AbortController() },
+    { when: 'yes' },
+    { summary: 7 },
+    { reason: {} },
+    { severity: 1 },
+    { callbackUrl: new URL('http://a/') },
+    { dedupKey: 5 },
+    { dedupKey: '  ' },
+    { context: 'all' },
+    { context: [] },
+    // Misspelt, it would be left out without a word.
+    { dedup_key: 'auto' },
+    { jurnal: '/tmp' },
+    'auto',
+    7,
+  ]) {
+    assert.throws(() => requireApproval('a', options, run_), lime.InvalidArgumentError, inspect(options));
+    assert.throws(() => requireApproval('a', options), lime.InvalidArgumentError, inspect(options));
+  }
+  // In the wrong order the settings would not count; what is not there cannot be gated.
+  assert.throws(() => requireApproval('a', run_, { when: false }), /before the function/);
+  assert.throws(() => requireApproval('a', {}, undefined), /must be a function/);
+  for (const options of [{ timeout: () => 5 }, { dedupKey: () => '  ' }, { signal: () => new AbortController() }]) {
+    await assert.rejects(
+      async () => requireApproval('a', options, run_)(),
+      lime.InvalidArgumentError,
+      inspect(options),
+    );
+  }
+  assert.deepEqual(await sandbox.approvals(), []);
+  for (const options of [undefined, null, {}, { timeout: undefined, redact: 'x', client: sandbox.sesame() }]) {
+    assert.equal(await requireApproval('a', options, () => 'ran')(), 'ran');
+  }
+});
+
+test('the names of parameters are found whatever stands beside them', () => {
+  const { parameterNames } = createRequire(import.meta.url)('../../bindings-node/dist/gate.js');
+  const holder = {
+    async method(
+      first,
+      /* , ( */ second = ')', // third
+      third,
+    ) {},
+    async *'odd (name, )'(first, token) {},
+    [['computed', '('].at(0)](first, token) {},
+  };
+  for (const [run_, names] of [
+    [(amount, url = 'https://example.com', token) => [amount, url, token], ['amount', 'url', 'token']],
+    [
+      (one = ',', two = "a)'(", three = `}),${1}`, four = '\\', five = '"') => [one, two, three, four, five],
+      ['one', 'two', 'three', 'four', 'five'],
+    ],
+    [(pattern = /[/,)]\/\)/g, password) => [pattern, password], ['pattern', 'password']],
+    [(ratio = 4 / 2, half = 1 / 2, password) => [ratio, half, password], ['ratio', 'half', 'password']],
+    [
+      (one, { two, three } = {}, [four] = [], ...tokens) => [one, two, three, four, tokens],
+      ['one', undefined, undefined, '...tokens'],
+    ],
+    [(größe, $, _) => [größe, $, _], ['größe', '$', '_']],
+    [(call = (a, b) => [a, b], next) => [call, next], ['call', 'next']],
+    [(x) => x, ['x']],
+    [async (x) => x, ['x']],
+    [vm.runInThisContext('x => x'), ['x']],
+    [vm.runInThisContext('async /* ( */ x => x'), ['x']],
+    [vm.runInThisContext('async => async'), ['async']],
+    [() => {}, []],
+    [function named(first, second) {}, ['first', 'second']],
+    [async function* (first) {}, ['first']],
+    [holder.method, ['first', 'second', 'third']],
+    [holder['odd (name, )'], ['first', 'token']],
+    [holder.computed, ['first', 'token']],
+    [Math.max, []],
+  ]) {
+    assert.deepEqual(parameterNames(run_), names, `${run_}`);
+  }
 });
 
 /** `await using`, which Node 20 does not know. */
@@ -598,7 +715,11 @@ test('shown arguments hide secrets and stay JSON', async (t) => {
   assert.deepEqual(await show(['a', 'b', 'c'], (one, { two } = {}, ...rest) => [one, two, rest]), {
     one: 'a',
     'argument 2': 'b',
-    'argument 3': 'c',
+    rest: ['c'],
+  });
+  assert.deepEqual(await show(['a', 'b'], (url = 'http://a/', ...passwords) => [url, passwords]), {
+    url: 'a',
+    passwords: '[redacted]',
   });
   assert.deepEqual(await show(['a', 'b'], (...rest) => rest, { parameters: ['shown', 'hidden'], redact: ['HIDDEN'] }), {
     shown: 'a',

@@ -78,11 +78,17 @@ test('missing tokens and settings that make no sense', async () => {
     );
   }
   assert.throws(() => new lime.LimeAgent({ agentToken: 'at_1', powDigest: 'md5' }), lime.InvalidArgumentError);
+  // Also where the native side finds it out.
+  assert.throws(() => new lime.ReplayGuard({ horizon: 'a day' }), lime.InvalidArgumentError);
+  for (const options of [{ apiRoot: 7 }, { requireIssuer: 'yes' }, { jwks: undefined }]) {
+    assert.throws(() => lime.verifyPassport('a.b.c', { jwks: { keys: [] }, ...options }), lime.InvalidArgumentError);
+  }
   const site = new lime.LimeSite({ siteToken: 'st_1', timeout: Number.POSITIVE_INFINITY });
   for (const work of [
     () => site.readLoginRequest(undefined),
     () => site.waitForLogin({}),
     () => site.waitForLogin('lr_1', { timeout: '1' }),
+    () => site.waitForLogin('lr_1', { timeout: Number.NaN }),
     () => site.waitForLogin('../../me'),
     () => site.verifyPassport(),
     () => lime.solvePow('abc', 1.5),
@@ -93,6 +99,32 @@ test('missing tokens and settings that make no sense', async () => {
   }
   await site.close();
   await site.close();
+});
+
+test('what is no signal is refused before anything is sent', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site());
+  const { approvals } = closing(t, sandbox.sesame());
+  const approval = await approvals.trigger({ action: 'a', summary: 's' });
+  const before = (await sandbox.received()).length;
+  // The controller in place of its signal is what people write.
+  for (const signal of [new AbortController(), {}, true, 'signal']) {
+    for (const call of [
+      () => site.createLoginRequest({ signal }),
+      () => site.verifyPassport('a.b.c', { signal }),
+      () => site.waitForLogin('lr_1', { signal, onProgress() {} }),
+      async () => site.events({ signal }),
+      () => approval.wait({ signal }),
+      () => lime.solvePow('abc', 1, { signal }),
+    ]) {
+      await assert.rejects(
+        call,
+        { name: 'InvalidArgumentError', message: /^signal must be an AbortSignal/ },
+        `${call}`,
+      );
+    }
+  }
+  assert.equal((await sandbox.received()).length, before);
 });
 
 test('errors of the platform', async (t) => {
@@ -142,12 +174,29 @@ async function silence(t) {
   return { server, baseUrl: `http://127.0.0.1:${server.address().port}/api/v1` };
 }
 
+/** An approval of a broker that never answers after that. */
+async function pendingApproval(t, baseUrl) {
+  let first = true;
+  const answer = new Response('{"approval_id":"ap_1","status":"pending"}', { status: 202 });
+  const own = async (url, init) => {
+    if (!first) return fetch(url, init);
+    first = false;
+    return answer;
+  };
+  const { approvals } = closing(t, new lime.Sesame({ apiKey: 'sk_1', baseUrl, maxRetries: 0, fetch: own }));
+  return approvals.trigger({ action: 'a', summary: 's' });
+}
+
+/** A passport whose signing key has to be fetched. */
+const UNKNOWN_KEY = `${Buffer.from('{"alg":"RS256","kid":"k"}').toString('base64url')}.e30.AAAA`;
+
 test('a call is given up before, during and after', async (t) => {
   const { server, baseUrl } = await silence(t);
   const site = closing(t, new lime.LimeSite({ siteToken: 'st_1', baseUrl, maxRetries: 0 }));
   const agent = closing(t, new lime.LimeAgent({ agentToken: 'at_1', baseUrl, maxRetries: 0 }));
   const sesame = closing(t, new lime.Sesame({ apiKey: 'sk_1', baseUrl, maxRetries: 0 }));
   const { approvals } = sesame;
+  const asked = await pendingApproval(t, baseUrl);
   const calls = {
     createLoginRequest: (signal) => site.createLoginRequest({ signal }),
     readLoginRequest: (signal) => site.readLoginRequest('lr_1', { signal }),
@@ -157,6 +206,14 @@ test('a call is given up before, during and after', async (t) => {
     getProfile: (signal) => agent.getProfile({ signal }),
     trigger: (signal) => approvals.trigger({ action: 'a', summary: 's' }, { signal }),
     get: (signal) => approvals.get('ap_1', { signal }),
+    wait: (signal) => asked.wait({ signal }),
+    'wait with progress': (signal) => asked.wait({ signal, onProgress() {} }),
+    refresh: (signal) => asked.refresh({ signal }),
+    verifyPassport: (signal) => site.verifyPassport(UNKNOWN_KEY, { signal }),
+  };
+  const about = {
+    ...Object.fromEntries(['readLoginRequest', 'waitForLogin', 'login'].map((name) => [name, { requestId: 'lr_1' }])),
+    ...Object.fromEntries(['get', 'wait', 'refresh'].map((name) => [name, { approvalId: 'ap_1' }])),
   };
   for (const [name, call] of Object.entries(calls)) {
     const reason = new Error(`${name} is not wanted any more`);
@@ -181,7 +238,7 @@ test('a call is given up before, during and after', async (t) => {
     request.on('error', () => {});
     const gone = name === 'waitForLogin' ? undefined : new Promise((resolve) => request.once('close', resolve));
     controller.abort(reason);
-    await assert.rejects(running, { name: 'AbortError', cause: reason });
+    await assert.rejects(running, { name: 'AbortError', cause: reason, ...about[name] });
     await gone;
     assert.deepEqual(getEventListeners(controller.signal, 'abort'), [], name);
   }

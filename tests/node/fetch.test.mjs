@@ -82,6 +82,20 @@ test('its failures are causes: the network is tried again, a bug is not', async 
     });
     assert.equal(failures.length, attempts, `${make}`);
   }
+  // What has not left may be sent again, also where a human would be asked twice otherwise.
+  const { approvals } = closing(t, sandbox.sesame({ fetch, maxRetries: 1 }));
+  for (const [code, attempts, name] of [
+    ['ECONNREFUSED', 2, 'TransportError'],
+    ['ECONNRESET', 1, 'OutcomeUnknownError'],
+  ]) {
+    failures.length = 0;
+    failure = network(code);
+    await assert.rejects(approvals.trigger({ action: 'a', summary: 's' }), (error) => {
+      assert.deepEqual([error.name, error.cause], [name, failures.at(-1)]);
+      return true;
+    });
+    assert.equal(failures.length, attempts, code);
+  }
   const nonsense = [
     null,
     {},
@@ -125,12 +139,16 @@ test('an abort and a timeout reach its signal, and closing ends the stream', asy
   assert(signals[1].aborted);
 
   const ended = deferred();
+  let streamed;
   const streaming = closing(
     t,
     sandbox.site({
       fetch: async (url, init) => {
         const response = await globalThis.fetch(url, init);
-        if (url.endsWith('/events')) init.signal.addEventListener('abort', ended.resolve);
+        if (url.endsWith('/events')) {
+          streamed = init.signal;
+          init.signal.addEventListener('abort', ended.resolve);
+        }
         return response;
       },
     }),
@@ -138,7 +156,73 @@ test('an abort and a timeout reach its signal, and closing ends the stream', asy
   streaming.on('login', () => {});
   await untilOpen(streaming);
   await streaming.close();
+  assert(streamed.aborted, 'when it is closed, and not some time later');
   await ended.promise;
+});
+
+test('a body that never runs dry leaves the loop its turns', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  let pieces = 0;
+  const body = async function* () {
+    for (;;) {
+      pieces += 1;
+      yield ':\n';
+    }
+  };
+  const headers = [['content-type', 'text/event-stream']];
+  const site = closing(t, sandbox.site({ fetch: async () => ({ status: 200, headers, body: body() }) }));
+  site.on('login', () => {});
+  while (pieces < 1000) await new Promise((resolve) => setImmediate(resolve));
+  await site.close();
+});
+
+test('one that does not heed its signal holds up nothing', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  const never = () => new Promise(() => {});
+  const begun = deferred();
+  const silent = sandbox.site({
+    timeout: 20,
+    maxRetries: 0,
+    fetch: () => {
+      begun.resolve();
+      return never();
+    },
+  });
+  silent.on('login', () => {});
+  await begun.promise;
+  await assert.rejects(silent.createLoginRequest(), { kind: 'transport_timeout' });
+  await silent.close();
+
+  const ended = deferred();
+  const body = async function* () {
+    try {
+      yield ': here I am\n\n';
+      await never();
+    } finally {
+      ended.resolve();
+    }
+  };
+  const headers = [['content-type', 'text/event-stream']];
+  const stuck = sandbox.site({ fetch: async () => ({ status: 200, headers, body: body() }) });
+  stuck.on('login', () => {});
+  await untilOpen(stuck);
+  await stuck.close();
+
+  // What comes too late is not left open.
+  const late = deferred();
+  const asked = deferred();
+  const tardy = sandbox.site({
+    fetch: () => {
+      asked.resolve();
+      return late.promise;
+    },
+  });
+  tardy.on('login', () => {});
+  await asked.promise;
+  await tardy.close();
+  const cancelled = deferred();
+  late.resolve({ status: 200, headers, body: new ReadableStream({ cancel: cancelled.resolve }) });
+  await cancelled.promise;
 });
 
 test('a body that comes faster than it is read is paused, and one without end is refused', async (t) => {
@@ -234,6 +318,27 @@ test('bodies may be streams of any kind, and headers are bytes', async (t) => {
       body,
     });
     const site = closing(t, sandbox.site({ fetch }));
-    assert.equal((await site.createLoginRequest()).requestId, 'lr_ü');
+    const { requestId, expiresAt } = await site.createLoginRequest();
+    assert.deepEqual([requestId, expiresAt], ['lr_ü', new Date('2030-01-01T00:00:00Z')]);
+  }
+});
+
+test('the least time between two polls is the one that is given', async (t) => {
+  const sandbox = await sandboxFor(t);
+  let polls = 0;
+  const answer = () => new Response('{"approval_id":"ap_1","status":"pending"}', { status: 200, headers: JSON_TYPE });
+  const fetch = async (_url, { method }) => {
+    if (method === 'GET') polls += 1;
+    return answer();
+  };
+  const { approvals } = closing(t, sandbox.sesame({ fetch }));
+  const approval = await approvals.get('ap_1');
+  for (const [pollInterval, enough] of [
+    [0, () => polls > 1],
+    [Number.POSITIVE_INFINITY, () => polls === 1],
+  ]) {
+    polls = 0;
+    await assert.rejects(approval.wait({ timeout: 300, pollInterval }), { name: 'TimeoutError' });
+    assert(enough(), `${polls} polls, not closer than ${pollInterval} ms`);
   }
 });

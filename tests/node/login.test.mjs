@@ -87,6 +87,29 @@ test('handlers run one after the other, in order; one that fails is reported and
   );
 });
 
+test('a handler that throws at once, alone, is called for the next event too', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site());
+  const handled = [];
+  let arrived = deferred();
+  site.on('error', () => {});
+  site.on('login', ({ requestId }) => {
+    handled.push(requestId);
+    arrived.resolve();
+    throw new Error('at once');
+  });
+  await untilOpen(site);
+  const requests = [];
+  for (let number = 0; number < 3; number += 1) {
+    arrived = deferred();
+    const { requestId } = await site.createLoginRequest();
+    requests.push(requestId);
+    await sandbox.approveLogin(requestId);
+    await arrived.promise;
+  }
+  assert.deepEqual(handled, requests);
+});
+
 test('a slow handler does not hold up the stream, and more events than the limit hold up the platform', async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site({ eventQueueLimit: 3 }));
@@ -157,6 +180,7 @@ test('closing inside a handler returns; from outside it waits for the handler', 
       begun.resolve();
       if (inside) await site.close();
       else await go.promise;
+      for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
       log.push('handled');
     });
     site.on('login', () => log.push('called after close'));
@@ -166,8 +190,7 @@ test('closing inside a handler returns; from outside it waits for the handler', 
     const closed = site.close().then(() => log.push('closed'));
     go.resolve();
     await closed;
-    if (!inside) assert.deepEqual(log, ['handled', 'closed']);
-    else assert.deepEqual(log, ['handled', 'closed']);
+    assert.deepEqual(log, ['handled', 'closed']);
     await assert.rejects(site.createLoginRequest(), { name: 'ClosedError', code: 'CLOSED' });
     assert.equal(site.streamStatus.state, 'closed');
   }
@@ -202,6 +225,24 @@ test('waiting for one request', async (t) => {
   assert.equal((await site.readLoginRequest(pending.requestId)).status, 'PENDING');
 });
 
+test('a passport is for its login request, also where the keys have to be fetched first', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site());
+  const { requestId } = await site.createLoginRequest();
+  const waiting = site.waitForLogin(requestId);
+  await sandbox.approveLogin(requestId);
+  const passport = await waiting;
+  for (const [expectedRequestId, error] of [
+    ['another', lime.InvalidPassportError],
+    [requestId, undefined],
+  ]) {
+    // A client of its own has no keys at hand.
+    const verified = closing(t, sandbox.site()).verifyPassport(passport, { expectedRequestId });
+    if (error) await assert.rejects(verified, error);
+    else assert.equal((await verified).claims.request_id, requestId);
+  }
+});
+
 test('a refused token is seen in the state, in an error, and where somebody waits', async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site({ siteToken: 'st_wrong' }));
@@ -217,6 +258,8 @@ test('a refused token is seen in the state, in an error, and where somebody wait
 test('handlers run in the asynchronous context that the site was made in', async (t) => {
   const sandbox = await sandboxFor(t);
   const storage = new AsyncLocalStorage();
+  // Another one is first: what all clients of a thread share is not made in that context.
+  closing(t, sandbox.site());
   const site = closing(
     t,
     storage.run('constructor', () => sandbox.site()),
@@ -270,6 +313,43 @@ test('iterators get every event from their beginning on, each at its own pace', 
   assert.deepEqual(await site.events().next(), { done: true, value: undefined });
 });
 
+test('an event is handled when the loop asks for the next one, and not before', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site({ eventQueueLimit: 2 }));
+  const events = site.events();
+  await untilOpen(site);
+  const requests = [];
+  for (let number = 0; number < 4; number += 1) {
+    const { requestId } = await site.createLoginRequest();
+    requests.push(requestId);
+    await sandbox.approveLogin(requestId);
+  }
+  assert.notEqual(await site.waitForLogin(requests[1]), null);
+  assert.equal((await events.next()).value.requestId, requests[0]);
+  // The first is being handled, the second waits, the third is read and has no place: the stream is read no further.
+  await assert.rejects(site.waitForLogin(requests[3], { timeout: 300 }), { name: 'TimeoutError' });
+  assert.equal((await events.next()).value.requestId, requests[1]);
+  assert.notEqual(await site.waitForLogin(requests[3]), null);
+});
+
+test('an iterator that is asked twice at once gives every place back', { timeout: 20_000 }, async (t) => {
+  const sandbox = await sandboxFor(t);
+  const site = closing(t, sandbox.site({ eventQueueLimit: 2 }));
+  const events = site.events();
+  await untilOpen(site);
+  // Places for two: one that is not given back in a round is missing in the next one.
+  for (let round = 0; round < 3; round += 1) {
+    const asked = [events.next(), events.next()];
+    const requests = [await site.createLoginRequest(), await site.createLoginRequest()];
+    for (const request of requests) await sandbox.approveLogin(request);
+    const taken = (await Promise.all(asked)).map(({ value }) => value.requestId);
+    assert.deepEqual(
+      taken,
+      requests.map(({ requestId }) => requestId),
+    );
+  }
+});
+
 test('once, off and removeAllListeners are those of an EventEmitter', async (t) => {
   const sandbox = await sandboxFor(t);
   const site = closing(t, sandbox.site());
@@ -291,6 +371,13 @@ test('once, off and removeAllListeners are those of an EventEmitter', async (t) 
   assert.deepEqual(seen, ['first', 'once', 'first']);
   site.removeAllListeners('login');
   assert.equal(site.listenerCount('login'), 0);
+  // Each way of adding the first one starts the stream, also where no other handler is added.
+  let streams = 1;
+  for (const name of ['on', 'addListener', 'once', 'prependListener', 'prependOnceListener']) {
+    closing(t, sandbox.site())[name]('login', () => {});
+    streams += 1;
+    await sandbox.waitForStreams(streams);
+  }
 });
 
 test('log records go to the logger, and nothing secret is in them or in errors', async (t) => {

@@ -85,7 +85,7 @@ test('a handler keeps the process alive until it is told otherwise', async (t) =
   const [, [code, out, errors]] = await start(
     t,
     `const site = new LimeSite();
-     site.on('login', ({ requestId }) => { console.log('handled'); site.unref(); });
+     site.unref().on('login', ({ requestId }) => { console.log('handled'); site.unref(); }).ref();
      open(site).then(() => site.createLoginRequest()).then((request) => sandbox.approveLogin(request));`,
   );
   assert.deepEqual([code, out, errors], [0, 'handled\n', '']);
@@ -153,6 +153,48 @@ test('a logger that throws costs nothing but a warning', async (t) => {
   );
   assert.deepEqual([code, out], [0, 'done\n'], errors);
   assert.match(errors, /Error: logger/);
+
+  const rejecting = await start(
+    t,
+    `const site = new LimeSite({ logger: { debug: async () => { throw new Error('logger'); } } });
+     await site.createLoginRequest();
+     await site.close();
+     console.log('done');`,
+    { flags: ['--unhandled-rejections=strict'] },
+  );
+  assert.deepEqual(rejecting[1].slice(0, 2), [0, 'done\n'], rejecting[1][2]);
+  assert.match(rejecting[1][2], /Error: logger/);
+});
+
+test('a native module that is not there is no verdict on a webhook, and its search looks up no host', async () => {
+  const [code, out, errors] = await run(
+    `import { signWebhook, verifyWebhook, WebhookVerificationError } from 'lime-sdk';
+     import { webhook } from 'lime-sdk/express';
+     import { webhooks } from 'lime-sdk/fastify';
+     const seen = [];
+     const { report } = process;
+     const { getReport } = report;
+     report.getReport = () => {
+       seen.push(report.excludeNetwork);
+       return getReport.call(report);
+     };
+     for (const work of [
+       () => verifyWebhook({}, '{}', 'secret'),
+       () => webhook({ secret: 'secret' }),
+       () => webhooks({}, { secret: 'secret', url: '/hook', handler() {} }),
+     ]) {
+       try {
+         await work();
+       } catch (error) {
+         console.log(error instanceof WebhookVerificationError, error.message.split(',')[0]);
+       }
+     }
+     // Names of whoever is connected would be asked for, which may take seconds.
+     console.log(seen.every((excluded) => excluded === true), seen.length > 0, report.excludeNetwork);`,
+    { environment: { LIME_NODE_BINARY: '/nowhere/lime.node' } },
+  );
+  assert.deepEqual([code, errors], [0, '']);
+  assert.match(out, /^(false lime-sdk has no native module for [\w-]+\n){3}true true false\n$/);
 });
 
 test('a hundred workers are started, open a stream and are terminated', async (t) => {
@@ -206,14 +248,63 @@ test('a worker has its own environment, and ends by itself', async (t) => {
   assert.deepEqual(ended, [0, 'PENDING\nran\nended 0\n', '']);
 });
 
+test("a worker without a variable does not get the main thread's, and has its own lifetime of keys", async (t) => {
+  const [, ended] = await start(
+    t,
+    `import { Worker } from 'node:worker_threads';
+     const inWorker = async (env, source) => {
+       const worker = new Worker("import { LimeAgent, LimeSite, Sesame } from 'lime-sdk';" + source, { eval: true, env });
+       worker.on('error', (error) => console.error(error));
+       await once(worker, 'exit');
+     };
+     // All are set here, and point at the sandbox.
+     await inWorker({}, \`
+       for (const Client of [LimeSite, LimeAgent, Sesame]) {
+         try { new Client(); console.log('made'); } catch (error) { console.log(error.name); }
+       }
+     \`);
+     const { LIME_API_BASE, ...rest } = sandbox.environment;
+     await inWorker(rest, \`
+       const seen = [];
+       const fetch = (url) => { seen.push(new URL(url).host); throw new Error('not sent'); };
+       await new LimeSite({ fetch, maxRetries: 0 }).createLoginRequest().catch(() => {});
+       console.log(...seen);
+     \`);
+     await inWorker({ ...sandbox.environment, LIME_JWKS_CACHE_TTL_SECONDS: 'long' }, \`
+       try { new LimeSite(); console.log('made'); } catch (error) { console.log(error.name, error.message); }
+     \`);
+     await inWorker({ ...sandbox.environment, LIME_JWKS_CACHE_TTL_SECONDS: '0' }, \`
+       const seen = [];
+       const site = new LimeSite({ fetch: (url, init) => { seen.push(url); return fetch(url, init); } });
+       const { requestId } = await site.createLoginRequest();
+       const waiting = site.waitForLogin(requestId);
+       await new LimeAgent().login(requestId);
+       const passport = await waiting;
+       for (let round = 0; round < 2; round += 1) await site.verifyPassport(passport);
+       console.log(seen.filter((url) => url.endsWith('/jwks.json')).length);
+       await site.close();
+     \`);`,
+  );
+  assert.deepEqual(ended, [
+    0,
+    'AuthenticationError\n'.repeat(3) +
+      'lime.pics\n' +
+      'InvalidArgumentError LIME_JWKS_CACHE_TTL_SECONDS must be a number of seconds\n' +
+      '2\n',
+    '',
+  ]);
+});
+
 test('a forgotten client is collected, and its stream ends', async (t) => {
   const [, ended] = await start(
     t,
-    `for (let round = 0; round < 20; round += 1) {
+    // In a function of its own: the frame of one that waits may hold the last of them.
+    `const forget = async () => {
        const site = new LimeSite();
        await site.waitForLogin((await site.createLoginRequest()).requestId, { timeout: 1 }).catch(() => {});
        new LimeAgent().getProfile();
-     }
+     };
+     for (let round = 0; round < 20; round += 1) await forget();
      for (;;) {
        gc();
        await new Promise((resolve) => setImmediate(resolve));
@@ -231,6 +322,60 @@ test('a forgotten client is collected, and its stream ends', async (t) => {
     { flags: ['--expose-gc'] },
   );
   assert.deepEqual(ended, [0, 'done\n', '']);
+});
+
+test('a client that nobody holds is there until its call has ended', async (t) => {
+  const [, ended] = await start(
+    t,
+    `for (const options of [{}, { fetch }]) {
+       const { requestId } = await new LimeSite().createLoginRequest();
+       const waiting = new LimeSite(options).waitForLogin(requestId, { timeout: 60000 });
+       await sandbox.control('GET', '/streams?min_open=1&wait_ms=20000');
+       for (let round = 0; round < 20; round += 1) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
+       await sandbox.approveLogin(requestId);
+       console.log(typeof (await waiting));
+       for (let turn = 0; turn < 5000 && (await sandbox.control('GET', '/streams')).open > 0; turn += 1) gc();
+     }
+     // Between its two requests nothing but the call knows the agent.
+     await sandbox.settings({ pow_difficulty: 16 });
+     const { requestId } = await new LimeSite().createLoginRequest();
+     let running = true;
+     const login = new LimeAgent({ fetch, timeout: 5000, maxRetries: 0 }).login(requestId).finally(() => { running = false; });
+     login.catch(() => {});
+     while (running) { gc(); await new Promise((resolve) => setImmediate(resolve)); }
+     console.log((await login).requestId === requestId);
+     process.exit();`,
+    { flags: ['--expose-gc'] },
+  );
+  assert.deepEqual(ended, [0, 'string\nstring\ntrue\n', '']);
+});
+
+test('a forgotten client with a fetch of its own is collected, and its stream ends', async (t) => {
+  const [, ended] = await start(
+    t,
+    `let streams = 0;
+     const own = (url, init) => {
+       if (url.endsWith('/events')) {
+         streams += 1;
+         init.signal.addEventListener('abort', () => { streams -= 1; });
+       }
+       return fetch(url, init);
+     };
+     const forget = async () => {
+       const site = new LimeSite({ fetch: own });
+       await site.waitForLogin((await site.createLoginRequest()).requestId, { timeout: 1 }).catch(() => {});
+       await open(site);
+     };
+     for (let round = 0; round < 5; round += 1) await forget();
+     for (let turn = 0; streams > 0 && turn < 5000; turn += 1) {
+       gc();
+       await new Promise((resolve) => setImmediate(resolve));
+     }
+     console.log(streams);
+     process.exit();`,
+    { flags: ['--expose-gc'] },
+  );
+  assert.deepEqual(ended, [0, '0\n', '']);
 });
 
 test('ten thousand waits at once share one stream', async (t) => {

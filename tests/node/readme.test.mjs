@@ -77,6 +77,34 @@ test('its other pieces are JavaScript', () => {
   }
 });
 
+const INTERNAL =
+  /^export declare function (text|number|date|settings|ownEnvironment|isThenable|rawBody|forgetDefaultClient|parameterNames)\b/;
+
+test('an editor has a word on everything that is public', () => {
+  const folder = path.join(ROOT, 'bindings-node/dist');
+  const files = ['agent', 'errors', 'express', 'fastify', 'gate', 'passport', 'pow', 'progress', 'protocol', 'sesame'];
+  const silent = [];
+  for (const file of [...files, 'site', 'testing', 'webhook', 'fetch', 'client']) {
+    const lines = readFileSync(path.join(folder, `${file}.d.ts`), 'utf8').split('\n');
+    // Internal, in files with something that is not.
+    let inside = '';
+    lines.forEach((line, index) => {
+      inside = /^(?:export |declare )*(?:class|interface|type|function) (\w+)/.exec(line)?.[1] ?? inside;
+      if (/^(Link|FetchTransport|ClosableNative|ReadableStreamLike|Reporter|WaitReporter)$/.test(inside)) return;
+      // One word on the whole.
+      if (/^(Frame|parseTimestamp)$/.test(inside) && line.startsWith(' ')) return;
+      const shown =
+        /^export declare (class|function)|^export (interface|type) \w/.test(line) ||
+        /^ {4}(readonly |static |get |async )*[a-zA-Z]\w*\??(<.*>)?[(:]/.test(line);
+      // What those who read know by themselves, and what index.d.ts does not export.
+      const plain = /^ {4}(constructor|private|static readonly kind|readonly name)\b/.test(line);
+      if (!shown || plain || INTERNAL.test(line)) return;
+      if (!/\*\/$/.test(lines[index - 1])) silent.push(`${file}: ${line.trim()}`);
+    });
+  }
+  assert.deepEqual(silent, []);
+});
+
 test('its tables name what there is', () => {
   for (const name of Object.keys(lime)) {
     // Named at least once; not every one has a line of its own.

@@ -247,6 +247,72 @@ for (const [name, serve] of Object.entries(servers)) {
   });
 }
 
+test('what a handler answers with 500 or more, or not at all, may come once more', async (t) => {
+  const replayGuard = new ReplayGuard();
+  const options = { secret: SECRET, replayGuard, now: NOW };
+  const answers = [];
+  const app = express();
+  app.post('/hook', webhook(options), (request, response) => {
+    const answer = answers.shift();
+    if (answer === 'none') request.socket.destroy();
+    else response.status(answer).end();
+  });
+  const other = fastify({ forceCloseConnections: true });
+  await other.register(webhooks, {
+    ...options,
+    url: '/hook',
+    handler: (request, reply) => {
+      const answer = answers.shift();
+      if (answer === 'none') {
+        reply.hijack();
+        request.raw.socket.destroy();
+      } else reply.code(answer).send();
+    },
+  });
+  t.after(() => other.close());
+  for (const url of [await listen(t, http.createServer(app)), await other.listen({ port: 0, host: '127.0.0.1' })]) {
+    answers.push(503, 'none', 202);
+    const headers = signWebhook(BODY, SECRET, { timestamp: NOW });
+    const post = () =>
+      fetch(`${url}/hook`, { method: 'POST', body: BODY, headers }).then(
+        ({ status }) => status,
+        () => 'none',
+      );
+    assert.deepEqual([await post(), await post(), await post(), await post()], [503, 'none', 202, 204], url);
+    assert.deepEqual(answers, []);
+    replayGuard.forget(BODY);
+  }
+});
+
+test('an onRefused that fails ends no process: it is an error of the request', async (t) => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  for (const onRefused of [
+    () => {
+      throw new Error('no audit log');
+    },
+    async () => {
+      throw new Error('no audit log');
+    },
+  ]) {
+    const app = express();
+    app.post('/hook', webhook({ secret: SECRET, onRefused }), (_request, response) => response.sendStatus(204));
+    app.use((error, _request, response, _next) => response.status(500).json({ message: error.message }));
+    const other = fastify();
+    await other.register(webhooks, { secret: SECRET, url: '/hook', onRefused, handler() {} });
+    t.after(() => other.close());
+    for (const url of [await listen(t, http.createServer(app)), await other.listen({ port: 0, host: '127.0.0.1' })]) {
+      const response = await fetch(`${url}/hook`, { method: 'POST', body: BODY });
+      assert.equal(response.status, 500);
+      assert.equal((await response.json()).message, 'no audit log');
+    }
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(unhandled, []);
+});
+
 test('a body that was parsed is an error that says what to do', async (t) => {
   const app = express();
   app.use(express.json());

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomllib
 from conftest import ROOT, Sandbox
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -86,6 +88,54 @@ def test_what_is_in_the_tarballs(tarballs: list[Path]) -> None:
         assert all(binary[field] for field in ("os", "cpu", "libc"))
 
 
+@pytest.mark.parametrize("which", [1, 3], ids=["lime-sdk", "lime-sandbox"])
+def test_licences_and_bill_of_materials_are_beside_what_is_compiled(tarballs: list[Path], which: int) -> None:
+    with tarfile.open(tarballs[which]) as archive:
+
+        def read(name: str) -> str:
+            file = archive.extractfile(f"package/{name}")
+            assert file is not None
+            return file.read().decode()
+
+        content, notice = read("sbom.cdx.json"), read("THIRD-PARTY-LICENSES.txt")
+    for text in (content, notice):
+        assert str(ROOT) not in text
+        assert os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")) not in text
+    found = json.loads(content)
+    assert found["bomFormat"] == "CycloneDX"
+    locked = {
+        (package["name"], package["version"], package.get("checksum"))
+        for package in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    }
+    inside = {
+        (part["name"], part["version"], part["hashes"][0]["content"] if "hashes" in part else None)
+        for part in found["components"]
+    }
+    assert inside <= locked
+    names = {name for name, _, _ in inside}
+    here, elsewhere = ("reqwest", "axum") if which == 1 else ("axum", "reqwest")
+    assert {here, "tokio", "aws-lc-sys"} <= names
+    assert not {elsewhere, "proptest", "cbindgen", "serde_derive"} & names, (
+        "it builds or tests, or is not in it"
+    )
+    references = {part["bom-ref"] for part in found["components"]} | {
+        found["metadata"]["component"]["bom-ref"]
+    }
+    for part in found["dependencies"]:
+        assert {part["ref"], *part["dependsOn"]} <= references
+    assert all(part["licenses"][0]["expression"] for part in found["components"])
+    # Each crate that is not ours stands in the notice, above a text.
+    theirs = [part for part in found["components"] if "purl" in part]
+    assert len(theirs) > 50
+    _, _, texts = notice.partition("\n\n─")
+    for part in theirs:
+        name = f"{part['name']} {part['version']}"
+        assert f"\n{name}: {part['licenses'][0]['expression']}\n" in notice
+        assert re.search(rf"(^|[ \n]){re.escape(name)}[,\n]", texts), f"{name} has no text"
+    for words in ("Permission is hereby granted, free of charge", "Apache License", "ISC"):
+        assert words in texts
+
+
 @pytest.fixture
 def stories(project: Path) -> Iterator[Path]:
     folder = project / "stories"
@@ -156,6 +206,59 @@ def test_the_examples_run_where_it_is_installed(stories: Path, sandbox: Sandbox)
     with sandbox.deny():
         code, out, errors = node(stories, "gate.mjs", environment=environment)
     assert (code, errors, out.split("\t")[0]) == (3, "", "approval denied")
+
+
+def readme_tests() -> str:
+    """What the README shows of tests."""
+    readme = (ROOT / "bindings-node/README.md").read_text()
+    found = re.search(r"<!-- test -->\n```js\n(.*?)```", readme, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+REFUNDS = """
+import { requireApproval } from 'lime-sdk';
+export const issueRefund = requireApproval('payments.refund', { pollInterval: 10 }, () => 'refunded');
+"""
+
+
+def test_the_readmes_tests_run_with_node(stories: Path) -> None:
+    (stories / "refunds.mjs").write_text(REFUNDS)
+    (stories / "refunds.test.mjs").write_text(readme_tests())
+    code, out, errors = node(stories, "--test", "--test-reporter=tap", "refunds.test.mjs")
+    assert (code, errors) == (0, ""), out
+    assert "# pass 3\n" in out
+
+
+@pytest.fixture(scope="module")
+def vitest_project(tarballs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with vitest as it is locked, and the tarballs."""
+    folder = tmp_path_factory.mktemp("vitest")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(Path(__file__).parent / "vitest" / name, folder)
+    quietly = ["--ignore-scripts", "--silent", "--no-audit", "--no-fund"]
+    for command in (["ci"], ["install", "--no-save", *map(str, tarballs)]):
+        subprocess.run(["npm", *command, *quietly], cwd=folder, env=clean_environment(), check=True)
+    (folder / "refunds.mjs").write_text(REFUNDS)
+    return folder
+
+
+@pytest.mark.parametrize("pool", ["forks", "threads", "vmThreads"])
+def test_the_readmes_tests_run_with_vitest(pool: str, vitest_project: Path) -> None:
+    imported = "import { after, before, beforeEach, test } from 'node:test';"
+    assert imported in readme_tests()
+    theirs = "import { afterAll as after, beforeAll as before, beforeEach, test } from 'vitest';"
+    test = vitest_project / "refunds.test.mjs"
+    run = ["node_modules/vitest/vitest.mjs", "run", f"--pool={pool}", "--reporter=tap-flat"]
+    test.write_text(readme_tests().replace(imported, theirs))
+    code, out, errors = node(vitest_project, *run)
+    assert code == 0, out + errors
+    assert [line.split(" - ")[0] for line in out.splitlines() if "ok" in line] == ["ok 1", "ok 2", "ok 3"]
+    # They can fail.
+    test.write_text(test.read_text().replace("'refunded'", "'paid'"))
+    code, out, _ = node(vitest_project, *run)
+    assert code == 1
+    assert re.findall("^(not ok|ok)", out, re.MULTILINE) == ["not ok", "ok", "ok"]
 
 
 def test_the_sandbox_s_program(project: Path) -> None:

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, Sandbox
 
-ENVIRONMENTS = ROOT / "build/published"
+sys.path.insert(0, str(ROOT / "tools"))
+
+from throwaway import environment
 
 STORY = textwrap.dedent(
     """
@@ -134,20 +135,6 @@ SESAME_STORY = textwrap.dedent(
     print(version("sesame-sdk"))
     """
 )
-
-
-def environment(name: str, *requirements: str) -> Path:
-    """A throw-away environment with these packages, made once for each list of them."""
-    folder = ENVIRONMENTS / name
-    stamp = folder / "requirements.stamp"
-    wanted = "\n".join(requirements)
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        # sesame-sdk asks for Python 3.12 and needs no more than 3.10.
-        subprocess.run([*pip, "--ignore-requires-python", *requirements], check=True)
-        stamp.write_text(wanted)
-    return folder / "bin/python"
 
 
 MCP_SERVER = ("lime-mcp-server-sdk==1.0.2", "PyJWT==2.15.1")

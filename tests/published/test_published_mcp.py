@@ -12,7 +12,8 @@ from typing import Any
 
 from conftest import ROOT, Sandbox
 from mcp_server import McpServer
-from test_published import PAIRS, environment
+from test_published import PAIRS
+from throwaway import environment
 from test_surface import dump
 
 VECTORS = ROOT / "tests/vectors/mcp_targets.json"

@@ -242,7 +242,7 @@ def token_refusal(
 def verify_webhook(
     headers: object,
     body: bytes,
-    secrets: list[bytes],
+    secrets: str | list[bytes],
     tolerance: float,
     now: float,
     replay_guard: ReplayGuard | None,

@@ -2,12 +2,15 @@
 //!
 //! The message is laid out once, as the padded block that the hash function sees; the digits of the
 //! nonce are counted up in place, and only as many words of the state are looked at as the difficulty
-//! needs. Whole blocks of the message before the nonce are hashed once. Where the CPU has x86-64's SHA
-//! extensions, nonces are tried ten at a time (`sha_x86`); elsewhere sha2's block function finds what there is.
+//! needs. Whole blocks of the message before the nonce are hashed once. Where the CPU has instructions for
+//! SHA-256, nonces are tried ten at a time (`sha_x86`, `sha_aarch64`); elsewhere sha2's block function is what
+//! there is.
 
 mod layout;
-#[cfg(target_arch = "x86_64")]
-mod sha_x86;
+#[cfg_attr(target_arch = "x86_64", path = "pow/sha_x86.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "pow/sha_aarch64.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "pow/sha_none.rs")]
+mod sha;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -81,7 +81,7 @@ impl StreamStatus {
 /// it is kept until the handlers are done with it.
 pub struct Delivery {
     /// What happened.
-    pub event: LoginEvent,
+    pub event: Arc<LoginEvent>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -91,7 +91,8 @@ impl fmt::Debug for Delivery {
     }
 }
 
-type Sink = Box<dyn Fn(Delivery) + Send + Sync>;
+/// Takes what has arrived together, in order.
+pub(crate) type Sink = Box<dyn Fn(Vec<Delivery>) + Send + Sync>;
 
 /// The parts of a site that its stream task and its callers share.
 pub(crate) struct Events {
@@ -104,7 +105,7 @@ pub(crate) struct Events {
 #[derive(Default)]
 struct Waiting {
     /// Events that came lately, for waits that begin late.
-    recent: VecDeque<(Duration, LoginEvent)>,
+    recent: VecDeque<(Duration, Arc<LoginEvent>)>,
     waiters: HashMap<String, Vec<oneshot::Sender<LoginEvent>>>,
 }
 
@@ -136,7 +137,7 @@ impl Events {
             waiting.forget_old(now);
             if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id)
             {
-                let _ = sender.send(event.clone());
+                let _ = sender.send(LoginEvent::clone(event));
             } else {
                 waiting.waiters.entry(request_id.to_owned()).or_default().push(sender);
             }
@@ -162,14 +163,22 @@ impl Events {
     }
 
     /// Tells those who wait for this very event. They do not queue: a handler may be one of them.
-    fn tell_waiters(&self, event: &LoginEvent, now: Duration) {
+    fn tell_waiters(&self, arrived: &[Arc<LoginEvent>], now: Duration) {
         let waiters = self.with_waiting(|waiting| {
-            waiting.forget_old(now);
-            waiting.recent.push_back((now, event.clone()));
-            waiting.waiters.remove(&event.request_id)
+            let mut found = Vec::new();
+            for event in arrived {
+                waiting.forget_old(now);
+                waiting.recent.push_back((now, Arc::clone(event)));
+                if let Some(waiters) = waiting.waiters.remove(&event.request_id) {
+                    found.push((event, waiters));
+                }
+            }
+            found
         });
-        for waiter in waiters.into_iter().flatten() {
-            let _ = waiter.send(event.clone());
+        for (event, waiters) in waiters {
+            for waiter in waiters {
+                let _ = waiter.send(LoginEvent::clone(event));
+            }
         }
     }
 
@@ -191,15 +200,33 @@ impl Events {
         });
     }
 
-    /// Waits for a place in the queue, then hands the event on.
-    async fn deliver(&self, event: LoginEvent) {
+    /// Hands on what has arrived together: as much at a time as there are places in the queue.
+    async fn deliver(&self, arrived: Vec<Arc<LoginEvent>>) {
         let queue = Arc::clone(&self.queue.get());
-        let Ok(place) = queue.acquire_owned().await else { return };
+        let mut batch = Vec::with_capacity(arrived.len());
+        for event in arrived {
+            let place = match Arc::clone(&queue).try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    self.hand_on(std::mem::take(&mut batch));
+                    let Ok(place) = Arc::clone(&queue).acquire_owned().await else { return };
+                    place
+                }
+            };
+            batch.push(Delivery { event, _place: place });
+        }
+        self.hand_on(batch);
+    }
+
+    fn hand_on(&self, batch: Vec<Delivery>) {
+        if batch.is_empty() {
+            return;
+        }
         self.status.get().send_if_modified(|status| {
-            status.events += 1;
+            status.events += batch.len() as u64;
             false // counted, not announced
         });
-        (self.sink)(Delivery { event, _place: place });
+        (self.sink)(batch);
     }
 
     fn count_malformed(&self, error: Error) {
@@ -351,14 +378,10 @@ async fn connection(
         let mut arrived = Vec::new();
         let now = api.clock.monotonic();
         let fed = parser.feed(&chunk, |event| {
-            if let Some(event) = login_event(api, events, Frame::parse(event.data)) {
-                events.tell_waiters(&event, now);
-                arrived.push(event);
-            }
+            arrived.extend(login_event(api, events, Frame::parse(event.data)).map(Arc::new));
         });
-        for event in arrived {
-            events.deliver(event).await;
-        }
+        events.tell_waiters(&arrived, now);
+        events.deliver(arrived).await;
         if fed.is_err() {
             break End::Broken(Error::new(ErrorKind::BadResponse, "An event is larger than an event may be"));
         }

@@ -1,6 +1,11 @@
 //! What one event of a site's stream says.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::json;
@@ -36,13 +41,84 @@ pub enum Frame {
 }
 
 #[derive(Deserialize)]
-struct Wire {
-    #[serde(rename = "type")]
-    kind: Option<Value>,
-    login_request_id: Option<Value>,
-    agent_passport_jwt: Option<Value>,
-    code: Option<Value>,
-    message: Option<Value>,
+struct Wire<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Member<'a>>,
+    #[serde(borrow)]
+    login_request_id: Option<Member<'a>>,
+    #[serde(borrow)]
+    agent_passport_jwt: Option<Member<'a>>,
+    #[serde(borrow)]
+    code: Option<Member<'a>>,
+    #[serde(borrow)]
+    message: Option<Member<'a>>,
+}
+
+/// A member of an event: a text where it stands, or whatever else a platform may have put there.
+enum Member<'a> {
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+impl Member<'_> {
+    fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Other(value) => json::text(value).map(Cow::Owned),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MemberVisitor)
+    }
+}
+
+struct MemberVisitor;
+
+impl<'de> Visitor<'de> for MemberVisitor {
+    type Value = Member<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Member<'de>, E> {
+        Ok(Member::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Member<'de>, E> {
+        Ok(Member::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Member<'de>, E> {
+        Ok(Member::Other(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Member<'de>, E> {
+        Ok(Member::Other(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Member<'de>, E> {
+        Ok(Member::Other(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Member<'de>, E> {
+        Ok(Member::Other(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Member<'de>, E> {
+        Ok(Member::Other(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Member<'de>, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(access)).map(Member::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Member<'de>, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(access)).map(Member::Other)
+    }
 }
 
 impl Frame {
@@ -52,27 +128,29 @@ impl Frame {
         if !data.trim_start().starts_with('{') {
             return Self::Malformed("Event is not a JSON object");
         }
-        let Ok(wire) = serde_json::from_str::<Wire>(data) else {
+        let Ok(wire) = serde_json::from_str::<Wire<'_>>(data) else {
             return Self::Malformed("Event is not valid JSON");
         };
-        let text = |value: &Option<Value>| value.as_ref().and_then(json::text);
-        let kind = text(&wire.kind).unwrap_or_default();
+        let kind = wire.kind.as_ref().and_then(Member::text).unwrap_or_default();
         if kind == "keepalive" {
             return Self::Keepalive;
         }
         if kind == "error" {
+            let owned =
+                |member: &Option<Member<'_>>| member.as_ref().and_then(Member::text).map(Cow::into_owned);
             return Self::Error {
-                code: text(&wire.code).unwrap_or_else(|| "SSE_ERROR".to_owned()),
-                message: text(&wire.message).unwrap_or_else(|| "SSE error frame".to_owned()),
+                code: owned(&wire.code).unwrap_or_else(|| "SSE_ERROR".to_owned()),
+                message: owned(&wire.message).unwrap_or_else(|| "SSE error frame".to_owned()),
             };
         }
-        let request_id = text(&wire.login_request_id).unwrap_or_default().trim().to_owned();
-        match kind.as_str() {
+        let request_id = wire.login_request_id.as_ref().and_then(Member::text).unwrap_or_default();
+        let request_id = request_id.trim().to_owned();
+        match &*kind {
             _ if request_id.is_empty() => Self::Ignored,
             "expired" => Self::Expired { request_id },
             "approved" => match wire.agent_passport_jwt {
-                Some(Value::String(passport)) if !passport.trim().is_empty() => {
-                    Self::Approved { request_id, passport }
+                Some(Member::Text(passport)) if !passport.trim().is_empty() => {
+                    Self::Approved { request_id, passport: passport.into_owned() }
                 }
                 _ => Self::Malformed("approved event without agent_passport_jwt"),
             },

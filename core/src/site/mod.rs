@@ -151,10 +151,10 @@ impl LimeSite {
         config: SiteConfig,
         sink: impl Fn(Delivery) + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::build(config, Some(Box::new(sink)))
+        Self::build(config, Some(Box::new(move |batch| batch.into_iter().for_each(&sink))))
     }
 
-    fn build(config: SiteConfig, sink: Option<Box<dyn Fn(Delivery) + Send + Sync>>) -> Result<Self> {
+    fn build(config: SiteConfig, sink: Option<events::Sink>) -> Result<Self> {
         let token = config::token(
             config.site_token.as_deref(),
             SITE_TOKEN_VARIABLE,
@@ -176,7 +176,7 @@ impl LimeSite {
         let site = Arc::new_cyclic(|inner: &Weak<Inner>| {
             let sink = sink.unwrap_or_else(|| {
                 let inner = inner.clone();
-                Box::new(move |delivery| dispatch(&inner, delivery))
+                Box::new(move |batch| dispatch(&inner, batch))
             });
             Inner {
                 api,
@@ -395,6 +395,22 @@ impl fmt::Debug for LimeSite {
 }
 
 impl Inner {
+    /// Runs the handlers of one event.
+    fn handle(&self, running: &Mutex<()>, delivery: &Arc<Delivery>) {
+        for handler in self.handlers.load().iter() {
+            self.guarded(running, || {
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(delivery)));
+                if called.is_err() {
+                    log::error!(
+                        self.api.logger,
+                        "on_login handler failed for request_id={}",
+                        delivery.event.request_id
+                    );
+                }
+            });
+        }
+    }
+
     async fn read(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginRequestStatus> {
         let path = format!("{REQUESTS}/{}", base_url::segment(request_id)?);
         let data = self
@@ -460,8 +476,7 @@ impl Inner {
 
     /// Calls a handler, unless the site was closed in the meantime: whoever closed, and waited for the
     /// handler that was running, expects no further call.
-    fn guarded(&self, call: impl FnOnce()) {
-        let running = self.running.get();
+    fn guarded(&self, running: &Mutex<()>, call: impl FnOnce()) {
         let _running = running.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.lease.is_closed() {
             call();
@@ -493,26 +508,17 @@ impl Drop for Unwatch<'_> {
     }
 }
 
-/// Queues the handlers of an event on the dispatcher thread.
-fn dispatch(site: &Weak<Inner>, delivery: Delivery) {
+/// Queues the handlers of events on the dispatcher thread. The events that have arrived together wake it once.
+fn dispatch(site: &Weak<Inner>, batch: Vec<Delivery>) {
     let Some(inner) = site.upgrade() else { return };
     let Ok(runtime) = inner.lease.runtime() else { return };
-    let (site, delivery) = (Weak::clone(site), Arc::new(delivery));
+    let (site, running) = (Weak::clone(site), inner.running.get());
     runtime.dispatcher().post(move || {
-        let Some(inner) = site.upgrade() else { return };
-        for handler in inner.handlers.load().iter() {
-            inner.guarded(|| {
-                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&delivery)));
-                if called.is_err() {
-                    log::error!(
-                        inner.api.logger,
-                        "on_login handler failed for request_id={}",
-                        delivery.event.request_id
-                    );
-                }
-            });
+        for delivery in batch {
+            // A handler may have let go of the last hold on the site.
+            let Some(inner) = site.upgrade() else { return };
+            inner.handle(&running, &Arc::new(delivery));
         }
-        drop(delivery);
     });
 }
 
@@ -524,7 +530,7 @@ fn announce(runtime: &Runtime, site: &Weak<Inner>) {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.state_handlers.load().iter() {
             let status = inner.events.status();
-            inner.guarded(|| {
+            inner.guarded(&inner.running.get(), || {
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&status)));
             });
         }

@@ -112,6 +112,10 @@ impl Parser {
                 return Err(TooLong);
             }
             if self.line.is_empty() {
+                if rest.starts_with(b"\n\n") && self.whole_event(head, &mut each) {
+                    chunk = &rest[2..];
+                    continue;
+                }
                 self.end_of_line(head, &mut each)?;
             } else {
                 let mut line = std::mem::take(&mut self.line);
@@ -132,6 +136,16 @@ impl Parser {
         }
         self.line.extend_from_slice(chunk);
         Ok(())
+    }
+
+    /// Almost every event is one line of data and arrives whole: it is handed over from where it is. False when this
+    /// line is something else, and nothing was done.
+    fn whole_event(&mut self, line: &[u8], each: &mut impl FnMut(Event<'_>)) -> bool {
+        let plain = self.started && self.data.is_empty() && self.event.is_empty() && self.id == self.next_id;
+        let Some(value) = line.strip_prefix(b"data:").filter(|_| plain) else { return false };
+        let data = text(value.strip_prefix(b" ").unwrap_or(value));
+        each(Event { event: "message", data: &data, id: &self.id });
+        true
     }
 
     fn end_of_line(&mut self, mut line: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<(), TooLong> {
@@ -191,7 +205,8 @@ impl Parser {
 
 /// Lines are decoded whole, so a code point cut by a chunk is none the worse.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // The lossy decoder looks at every byte by itself; almost always there is nothing to be lost.
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -143,6 +143,10 @@ expect<AsyncGenerator<number, string, boolean>>()(
 refund('4200', 'cus_123');
 // @ts-expect-error when is true or false
 requireApproval('a', { when: 'yes' }, () => 1);
+// @ts-expect-error no such setting
+requireApproval('a', { timeOut: 5 }, () => 1);
+// @ts-expect-error the settings stand before the function
+requireApproval('a', () => 1, { timeout: 5 });
 class Account {
   @requireApproval('a.withdraw', { summary: (amount: number) => `${amount}` })
   async withdraw(amount: number): Promise<string> {
@@ -207,6 +211,7 @@ await app.register(webhooks, {
 });
 // @ts-expect-error there has to be a handler
 await app.register(webhooks, { url: '/hook', secret: 's' });
+webhook({ secret: 's', onRefused: async ({ reason }) => expect<string>()(reason.toString()) });
 
 // Tests.
 await using sandbox = await LimeSandbox.start({ difficulty: 8, requestTtl: 1000 });

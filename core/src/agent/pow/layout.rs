@@ -2,8 +2,7 @@
 
 use sha2::block_api::compress256;
 
-#[cfg(target_arch = "x86_64")]
-use super::sha_x86::Tens;
+use super::sha::Tens;
 
 pub(super) const BLOCK: usize = 64;
 /// Decimal digits of the largest nonce.
@@ -34,7 +33,6 @@ pub(super) struct Layout {
     digits: usize,
     blocks: [[u8; BLOCK]; 2],
     used: usize,
-    #[cfg(target_arch = "x86_64")]
     tens: Option<Tens>,
 }
 
@@ -52,7 +50,6 @@ impl Layout {
             digits: 0,
             blocks,
             used: 1,
-            #[cfg(target_arch = "x86_64")]
             tens: Tens::new(&midstate, &rounds(midstate, &blocks[0], rest.len() / 16 * 4), rest.len()),
         };
         layout.set_nonce(0);
@@ -126,7 +123,6 @@ fn rounds(state: [u32; 8], block: &[u8; BLOCK], count: usize) -> [u32; 8] {
 /// zero bits.
 pub(super) fn search(layout: &mut Layout, first: u64, count: u64, zero_bits: u32) -> Option<u64> {
     first.checked_add(count - 1)?;
-    #[cfg(target_arch = "x86_64")]
     if let Some(tens) = layout.tens
         && first.is_multiple_of(10)
         && count.is_multiple_of(10)
@@ -137,7 +133,6 @@ pub(super) fn search(layout: &mut Layout, first: u64, count: u64, zero_bits: u32
 }
 
 /// As [`search`], ten nonces at a time.
-#[cfg(target_arch = "x86_64")]
 fn by_tens(layout: &mut Layout, tens: &Tens, first: u64, count: u64, zero_bits: u32) -> Option<u64> {
     let shift = 32 - zero_bits.min(32);
     layout.set_nonce(first);

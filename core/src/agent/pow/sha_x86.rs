@@ -1,5 +1,5 @@
-//! The first word of ten digests at a time, by the SHA extensions of x86-64: the one file of this crate with
-//! `unsafe` in it.
+//! The first word of ten digests at a time, by the SHA extensions of x86-64: the one file with `unsafe` in it of what
+//! this crate is on that CPU.
 //!
 //! The ten messages differ in their last digit. Two of them are hashed side by side, since a round waits four
 //! cycles for the one before it and the unit takes a new one every two. What they have in common is done once:

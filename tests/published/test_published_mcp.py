@@ -13,8 +13,8 @@ from typing import Any
 from conftest import ROOT, Sandbox
 from mcp_server import McpServer
 from test_published import PAIRS
-from throwaway import environment
 from test_surface import dump
+from throwaway import environment
 
 VECTORS = ROOT / "tests/vectors/mcp_targets.json"
 # It takes digits of any alphabet for a port, and overlooks a line feed at the end of a name.

@@ -41,6 +41,17 @@ type AgentOptions struct {
 	PowThreads int
 	// PostRetry says which failed POSTs are sent again. 0 leaves it to Platform.
 	PostRetry PostRetry
+	// MCPTokenRefreshSkew is how long before its end a token for MCP servers counts as expired. 0 is the default, 30 s; a
+	// negative one is none.
+	MCPTokenRefreshSkew time.Duration
+	// MCPReadTimeout bounds the time to an MCP server's answer, and between two pieces of it. 0 is the default, 300 s.
+	MCPReadTimeout time.Duration
+	// ConcurrentMCP lets several calls of one MCP server run at once; else they are made one after the other.
+	ConcurrentMCP bool
+	// MCPAddresses are IP addresses of MCP servers by their host names, in place of the name system; else the environment
+	// variable LIME_MCP_ADDRESSES counts ("tools.example.com=127.0.0.1,..."). For tests, and for networks with names of
+	// their own.
+	MCPAddresses map[string]string
 	// Logger gets the library's log records, on a goroutine; nil is none. No token is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place; nil is the library's own client. The library keeps the
@@ -84,6 +95,20 @@ func NewAgent(options AgentOptions) (*Agent, error) {
 	set.number("PowDigest", int32(options.PowDigest), func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_pow_digest(o, v) })
 	set.count("PowThreads", options.PowThreads, false, func(v C.size_t) C.int32_t { return C.lime_agent_options_set_pow_threads(o, v) })
 	set.number("PostRetry", int32(options.PostRetry), func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_post_retry(o, v) })
+	set.duration("MCPTokenRefreshSkew", options.MCPTokenRefreshSkew, true, func(v C.uint64_t) C.int32_t {
+		return C.lime_agent_options_set_mcp_token_refresh_skew_ms(o, v)
+	})
+	set.duration("MCPReadTimeout", options.MCPReadTimeout, false, func(v C.uint64_t) C.int32_t {
+		return C.lime_agent_options_set_mcp_read_timeout_ms(o, v)
+	})
+	set.flag(!options.ConcurrentMCP, func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_serialize_mcp_per_url(o, v) })
+	for name, address := range options.MCPAddresses {
+		hostname, err := text("MCPAddresses", name)
+		if err != nil {
+			return nil, err
+		}
+		set.text("MCPAddresses", address, func(v *C.char) C.int32_t { return C.lime_agent_options_add_mcp_address(o, hostname, v) })
+	}
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_agent_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_agent_options_set_clock(o, clock) })
 	carrier := set.transport(options.Transport, options.Logger, func(transport *C.lime_transport) C.int32_t {

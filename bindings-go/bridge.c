@@ -20,6 +20,8 @@ COMPLETION(on_approval_result, limeGoApprovalResult, lime_approval_result)
 COMPLETION(on_agent_profile, limeGoAgentProfile, lime_agent_profile)
 COMPLETION(on_approval, limeGoApproval, lime_approval)
 COMPLETION(on_pow_nonce, limeGoPowNonce, lime_pow_nonce)
+COMPLETION(on_mcp_access_token, limeGoMCPAccessToken, lime_mcp_access_token)
+COMPLETION(on_mcp_result, limeGoMCPResult, lime_mcp_result)
 COMPLETION(on_verified_token, limeGoVerifiedToken, lime_verified_token)
 
 static void on_warm_up(void *user_data, int32_t status, lime_error *error) {
@@ -70,6 +72,16 @@ lime_go_started lime_go_agent_login(const lime_agent *agent, const char *request
 
 lime_go_started lime_go_agent_get_profile(const lime_agent *agent, uintptr_t call) {
     START(lime_agent_get_profile_start, on_agent_profile, agent);
+}
+
+lime_go_started lime_go_agent_get_mcp_access_token(const lime_agent *agent, const char *target, int32_t force_refresh,
+                                                   uintptr_t call) {
+    START(lime_agent_get_mcp_access_token_start, on_mcp_access_token, agent, target, force_refresh);
+}
+
+lime_go_started lime_go_agent_mcp(const lime_agent *agent, const char *target, const char *method, const char *params_json,
+                                  uintptr_t call) {
+    START(lime_agent_mcp_start, on_mcp_result, agent, target, method, params_json);
 }
 
 lime_go_started lime_go_sesame_trigger(const lime_sesame *sesame, const lime_approval_request *request, uintptr_t call) {

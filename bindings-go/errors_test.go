@@ -71,6 +71,7 @@ var cases = map[Kind]Kind{
 	KindAgentUserSuspended:  KindAuthentication,
 	KindAuthUnavailable:     KindAPI,
 	KindSiteAuthUnavailable: KindAPI,
+	KindOAuthCapability:     KindAPI,
 	KindTransportTimeout:    KindTransport,
 	KindPassportExpired:     KindInvalidPassport,
 	KindPowDifficulty:       KindPowTimeout,

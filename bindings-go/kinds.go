@@ -61,6 +61,12 @@ const (
 	KindApprovalDenied Kind = C.LIME_ERROR_APPROVAL_DENIED
 	// KindWebhook: a webhook that must not be trusted; the error's Code says why.
 	KindWebhook Kind = C.LIME_ERROR_WEBHOOK
+	// KindOAuthCapability: the platform gives this agent no tokens for MCP servers, since it lacks the grant.
+	KindOAuthCapability Kind = C.LIME_ERROR_OAUTH_CAPABILITY
+	// KindMCPAuthentication: an MCP server refuses the token, also the new one that was fetched then.
+	KindMCPAuthentication Kind = C.LIME_ERROR_MCP_AUTHENTICATION
+	// KindMCP: an MCP server reports an error; Code is the number of its JSON-RPC error, or HTTP_ and the status.
+	KindMCP Kind = C.LIME_ERROR_MCP
 )
 
 // Sentinels, one for each [Kind], to be compared with by [errors.Is]. They are kinds and never returned: what is
@@ -91,6 +97,9 @@ var (
 	ErrPowDifficulty       error = sentinel(KindPowDifficulty)
 	ErrApprovalDenied      error = sentinel(KindApprovalDenied)
 	ErrWebhook             error = sentinel(KindWebhook)
+	ErrOAuthCapability     error = sentinel(KindOAuthCapability)
+	ErrMCPAuthentication   error = sentinel(KindMCPAuthentication)
+	ErrMCP                 error = sentinel(KindMCP)
 )
 
 // kinds is every kind that this package has a name for.
@@ -120,6 +129,9 @@ var kinds = map[Kind]error{
 	KindPowDifficulty:       ErrPowDifficulty,
 	KindApprovalDenied:      ErrApprovalDenied,
 	KindWebhook:             ErrWebhook,
+	KindOAuthCapability:     ErrOAuthCapability,
+	KindMCPAuthentication:   ErrMCPAuthentication,
+	KindMCP:                 ErrMCP,
 }
 
 // String is the kind's name, such as "rate_limit"; "unknown" for a number that the library does not know.

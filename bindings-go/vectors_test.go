@@ -39,6 +39,7 @@ func TestVectors(t *testing.T) {
 			"envelopes.json":     envelopeVector,
 			"timestamps.json":    timestampVector,
 			"webhooks.json":      webhookVector,
+			"mcp_targets.json":   mcpTargetVector,
 		}[name]
 		if run == nil {
 			t.Errorf("%s has no runner", name)
@@ -393,6 +394,22 @@ func timestampVector(t *testing.T, _ *vectorFile, v vector) {
 	_, written, err := parseTimestamp(text)
 	ok(t, err)
 	equal(t, "whether an offset was written", int64(written) != noOffset, v["offset_seconds"] != nil)
+}
+
+func mcpTargetVector(t *testing.T, _ *vectorFile, v vector) {
+	expect := v.object("expect")
+	for member, read := range map[string]func(string) (string, error){
+		"domain": ExtractAndNormalizeDomain,
+		"url":    ResolveMCPHTTPURL,
+	} {
+		found, err := read(v.string("target"))
+		if expect.has("error") {
+			refused(t, err, expect)
+		} else {
+			ok(t, err)
+		}
+		equal(t, member, found, expect.string(member))
+	}
 }
 
 func webhookVector(t *testing.T, _ *vectorFile, v vector) {

@@ -117,6 +117,19 @@
  *   const char *values[] = {getenv("HTTP_X_SESAME_SIGNATURE"), getenv("HTTP_X_SESAME_TIMESTAMP")};
  *   status = lime_webhook_verify(verifier, names, values, 2, body, length, &webhook, &error);
  *
+ * MCP SERVERS
+ *
+ * An agent calls MCP servers, which know it by a token of LIME:
+ *
+ *   lime_mcp_result *result = NULL;
+ *   status = lime_agent_call_tool(agent, "https://tools.example.com/mcp", "echo", "{\"text\":\"hello\"}", &result, &error);
+ *   if (status == LIME_OK) puts(lime_mcp_result_text(result));
+ *
+ * The token is fetched, kept for the host name, renewed before it ends and attached; the session with the server is kept,
+ * too. lime_agent_mcp() makes every other call of the protocol. A tool whose answer got lost is
+ * LIME_ERROR_OUTCOME_UNKNOWN: it may have run. Tokens are for public DNS names only; to test against a server on your own
+ * machine, give it a public name and say where it is, by lime_agent_options_add_mcp_address() or LIME_MCP_ADDRESSES.
+ *
  * ACCESS TOKENS
  *
  * An MCP server asks of each request which agent it comes from: the token in the Authorization header is for this
@@ -325,6 +338,15 @@
 
 /** A webhook that must not be trusted; the code says why. */
 #define LIME_ERROR_WEBHOOK 61
+
+/** The platform gives this agent no tokens for MCP servers: it lacks the grant `oauth:mcp`. */
+#define LIME_ERROR_OAUTH_CAPABILITY 70
+
+/** An MCP server refuses the token, also the new one that was fetched when it refused the first. */
+#define LIME_ERROR_MCP_AUTHENTICATION 71
+
+/** An MCP server reports an error, as JSON-RPC or by its HTTP status; the code says which. */
+#define LIME_ERROR_MCP 72
 
 /** The header of a webhook that has the signature. */
 #define LIME_WEBHOOK_SIGNATURE_HEADER "X-Sesame-Signature"
@@ -708,6 +730,16 @@ typedef struct lime_login_request lime_login_request;
 typedef struct lime_login_request_status lime_login_request_status;
 
 /**
+ * A token for the MCP servers of one host name. Free it with lime_mcp_access_token_free().
+ */
+typedef struct lime_mcp_access_token lime_mcp_access_token;
+
+/**
+ * What an MCP server answered. Free it with lime_mcp_result_free().
+ */
+typedef struct lime_mcp_result lime_mcp_result;
+
+/**
  * A passport that was verified, with its claims.
  */
 typedef struct lime_passport lime_passport;
@@ -900,6 +932,24 @@ typedef void (*lime_agent_profile_callback)(void *user_data,
                                             int32_t status,
                                             struct lime_agent_profile *profile,
                                             struct lime_error *error);
+
+/**
+ * Receives the result of lime_agent_get_mcp_access_token_start(). `status` is LIME_OK and `token` is there, or
+ * `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_mcp_access_token_callback)(void *user_data,
+                                               int32_t status,
+                                               struct lime_mcp_access_token *token,
+                                               struct lime_error *error);
+
+/**
+ * Receives the result of lime_agent_mcp_start() and lime_agent_call_tool_start(). `status` is LIME_OK and `result` is
+ * there, or `error` is; both belong to the callback, which frees them. Runs on the dispatcher thread.
+ */
+typedef void (*lime_mcp_result_callback)(void *user_data,
+                                         int32_t status,
+                                         struct lime_mcp_result *result,
+                                         struct lime_error *error);
 
 /**
  * Receives the result of every _start function of a lime_sesame. `status` is LIME_OK and `approval` is
@@ -2426,6 +2476,52 @@ int32_t lime_agent_options_set_platform(struct lime_agent_options *options,
 int32_t lime_agent_options_set_post_retry(struct lime_agent_options *options, int32_t post_retry);
 
 /**
+ * Sets how long before its end a token for MCP servers counts as expired. Default: 30,000 ms.
+ *
+ * @param options  the options.
+ * @param skew_ms  milliseconds.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+ */
+int32_t lime_agent_options_set_mcp_token_refresh_skew_ms(struct lime_agent_options *options,
+                                                         uint64_t skew_ms);
+
+/**
+ * Bounds the time to an MCP server's answer, and between two pieces of it. Default: 300,000 ms.
+ *
+ * @param options  the options.
+ * @param timeout_ms  milliseconds, at least 1.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+ */
+int32_t lime_agent_options_set_mcp_read_timeout_ms(struct lime_agent_options *options, uint64_t timeout_ms);
+
+/**
+ * Sets whether each MCP server is called for one thing after the other. Default: 1.
+ *
+ * @param options  the options.
+ * @param serialized  1 or 0.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+ */
+int32_t lime_agent_options_set_serialize_mcp_per_url(struct lime_agent_options *options, int32_t serialized);
+
+/**
+ * Adds the address of an MCP server, in place of the name system: for tests, and for networks with names of their own.
+ * The name stays the one that tokens are for and that certificates are checked against. Without any, the environment
+ * variable LIME_MCP_ADDRESSES counts ("tools.example.com=127.0.0.1,other.example.com=::1").
+ *
+ * @param options  the options.
+ * @param hostname  copied; it is checked when the client is made.
+ * @param address  an IP address, copied.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL or not UTF-8, no IP address).
+ */
+int32_t lime_agent_options_add_mcp_address(struct lime_agent_options *options,
+                                           const char *hostname,
+                                           const char *address);
+
+/**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
  * @param options  the options.
@@ -2810,6 +2906,235 @@ int32_t lime_agent_profile_agent_reputation(const struct lime_agent_profile *pro
  * @param profile  the profile, or NULL.
  */
 void lime_agent_profile_free(struct lime_agent_profile *profile);
+
+/**
+ * Gives a token for the MCP servers of a host name: the one that is held, as long as it lives. Tokens are kept for
+ * each host name and fetched by one call at a time. Blocks.
+ *
+ * @param agent  the client.
+ * @param target  a URL or a host name, see lime_extract_and_normalize_domain().
+ * @param force_refresh  1 to fetch a new one, whatever is held; else 0.
+ * @param[out] token  gets the token, to be freed with lime_mcp_access_token_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_OAUTH_CAPABILITY when the agent lacks the grant; LIME_ERROR_AUTHENTICATION when
+ *   the platform refuses the agent's token; LIME_ERROR_RATE_LIMIT; another error of the platform or the
+ *   network; LIME_ERROR_CLOSED; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT, also
+ *   for a target that is no public DNS name.
+ */
+int32_t lime_agent_get_mcp_access_token(const struct lime_agent *agent,
+                                        const char *target,
+                                        int32_t force_refresh,
+                                        struct lime_mcp_access_token **token,
+                                        struct lime_error **error);
+
+/**
+ * The started form of lime_agent_get_mcp_access_token(); see "Started calls" in the manual above.
+ *
+ * @param agent  the client.
+ * @param target  copied.
+ * @param force_refresh  1 or 0.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_get_mcp_access_token_start(const struct lime_agent *agent,
+                                              const char *target,
+                                              int32_t force_refresh,
+                                              lime_mcp_access_token_callback callback,
+                                              void *user_data,
+                                              lime_drop_user_data drop_user_data,
+                                              uint64_t *operation,
+                                              struct lime_error **error);
+
+/**
+ * The token itself, a JWT, to be sent as `Authorization: Bearer ...` to MCP servers of its host name and nowhere else.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_mcp_access_token_access_token(const struct lime_mcp_access_token *token);
+
+/**
+ * What kind of token it is.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return "Bearer", static text; NULL for NULL.
+ */
+const char *lime_mcp_access_token_token_type(const struct lime_mcp_access_token *token);
+
+/**
+ * How long it lives from lime_mcp_access_token_issued_at_unix_micros() on.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return seconds; 0 for NULL.
+ */
+int64_t lime_mcp_access_token_expires_in_seconds(const struct lime_mcp_access_token *token);
+
+/**
+ * When it was fetched.
+ *
+ * @param token  the token, or NULL.
+ *
+ * @return microseconds since 1970-01-01T00:00:00Z; LIME_NO_TIME for NULL.
+ */
+int64_t lime_mcp_access_token_issued_at_unix_micros(const struct lime_mcp_access_token *token);
+
+/**
+ * Frees a token. NULL is allowed.
+ *
+ * @param token  the token, or NULL.
+ */
+void lime_mcp_access_token_free(struct lime_mcp_access_token *token);
+
+/**
+ * Calls an MCP server, by the method of the protocol:
+ *
+ * "tools/list", "tools/call" {"name", "arguments"} (or lime_agent_call_tool()), "resources/list",
+ * "resources/templates/list", "resources/read" {"uri"}, "prompts/list", "prompts/get" {"name", "arguments"}, "ping",
+ * "logging/setLevel" {"level"}, "notifications/progress" {"progressToken", "progress", "total"}, and whatever else a
+ * server knows. Lists are of all pages. "initialize" sends nothing if there is a session; its result is what the server
+ * said of its capabilities.
+ *
+ * The agent's token for the server is attached, and replaced once when the server refuses it; the session with the
+ * server is kept for the next call. No redirect is followed, and nothing is sent twice that may act twice. Blocks.
+ *
+ * @param agent  the client.
+ * @param target  the server's URL, or a host name, see lime_resolve_mcp_http_url().
+ * @param method  the method.
+ * @param params_json  its parameters as a JSON object; NULL for none.
+ * @param[out] result  gets the result, to be freed with lime_mcp_result_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; what lime_agent_get_mcp_access_token() returns; LIME_ERROR_MCP_AUTHENTICATION when the
+ *   server refuses a fresh token, too; LIME_ERROR_MCP when it reports an error; LIME_ERROR_OUTCOME_UNKNOWN
+ *   when a tool was called and the answer got lost; LIME_ERROR_INVALID_ARGUMENT, also when `params_json` is
+ *   no JSON object.
+ */
+int32_t lime_agent_mcp(const struct lime_agent *agent,
+                       const char *target,
+                       const char *method,
+                       const char *params_json,
+                       struct lime_mcp_result **result,
+                       struct lime_error **error);
+
+/**
+ * The started form of lime_agent_mcp(); see "Started calls" in the manual above. When it is cancelled, the server is
+ * told that nobody waits for the answer.
+ *
+ * @param agent  the client.
+ * @param target,method  copied.
+ * @param params_json  copied; NULL for none.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_mcp_start(const struct lime_agent *agent,
+                             const char *target,
+                             const char *method,
+                             const char *params_json,
+                             lime_mcp_result_callback callback,
+                             void *user_data,
+                             lime_drop_user_data drop_user_data,
+                             uint64_t *operation,
+                             struct lime_error **error);
+
+/**
+ * Calls a tool of an MCP server. Blocks.
+ *
+ * @param agent  the client.
+ * @param target  the server's URL, or a host name.
+ * @param name  the tool.
+ * @param arguments_json  its arguments as a JSON object; NULL for none.
+ * @param[out] result  gets the result, to be freed with lime_mcp_result_free(); that the tool failed is a
+ *   result, too: lime_mcp_result_is_error().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; what lime_agent_mcp() returns.
+ */
+int32_t lime_agent_call_tool(const struct lime_agent *agent,
+                             const char *target,
+                             const char *name,
+                             const char *arguments_json,
+                             struct lime_mcp_result **result,
+                             struct lime_error **error);
+
+/**
+ * The started form of lime_agent_call_tool(); see "Started calls" in the manual above. When it is cancelled, the server
+ * is told that nobody waits for the answer.
+ *
+ * @param agent  the client.
+ * @param target,name  copied.
+ * @param arguments_json  copied; NULL for none.
+ * @param callback  gets the result.
+ * @param user_data,drop_user_data  see the manual.
+ * @param[out] operation  NULL, or gets the number for lime_operation_cancel().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK when it was started; else `callback` is not called.
+ */
+int32_t lime_agent_call_tool_start(const struct lime_agent *agent,
+                                   const char *target,
+                                   const char *name,
+                                   const char *arguments_json,
+                                   lime_mcp_result_callback callback,
+                                   void *user_data,
+                                   lime_drop_user_data drop_user_data,
+                                   uint64_t *operation,
+                                   struct lime_error **error);
+
+/**
+ * The whole result, a JSON object as the server wrote it: of "tools/call" {"content", "structuredContent", "isError"},
+ * of "tools/list" {"tools"}, and so on.
+ *
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL for NULL.
+ */
+const char *lime_mcp_result_json(const struct lime_mcp_result *result);
+
+/**
+ * The texts in a tool's answer, with line feeds between them.
+ *
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when there is none.
+ */
+const char *lime_mcp_result_text(const struct lime_mcp_result *result);
+
+/**
+ * The structured part of a tool's answer, as JSON.
+ *
+ * @param result  the result, or NULL.
+ *
+ * @return text that is valid until the object is freed; NULL when there is none.
+ */
+const char *lime_mcp_result_structured_json(const struct lime_mcp_result *result);
+
+/**
+ * Whether a tool says of itself that it failed.
+ *
+ * @param result  the result, or NULL.
+ *
+ * @return 1 or 0.
+ */
+int32_t lime_mcp_result_is_error(const struct lime_mcp_result *result);
+
+/**
+ * Frees a result. NULL is allowed.
+ *
+ * @param result  the result, or NULL.
+ */
+void lime_mcp_result_free(struct lime_mcp_result *result);
 
 /**
  * A new set of options, with the defaults.
@@ -3711,6 +4036,35 @@ int32_t lime_envelope_open(int32_t http_status,
                            size_t length,
                            char **data_json,
                            struct lime_error **error);
+
+/**
+ * The host name that tokens for an MCP server are issued and kept for: in lower case, without scheme, port and
+ * path. No name is resolved for it.
+ *
+ * @param target  a URL or a host name.
+ * @param[out] domain  gets the host name, to be freed with lime_string_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT for anything but a public DNS name: user names, IP addresses
+ *   in any spelling (127.1, 2130706433), localhost and other reserved names.
+ */
+int32_t lime_extract_and_normalize_domain(const char *target,
+                                          char **domain,
+                                          struct lime_error **error);
+
+/**
+ * The address of the MCP server that a target means: of a bare host name `https://.../mcp`, with the port if there is
+ * one; a URL as it is, without white space around it and slashes at its end.
+ *
+ * @param target  a URL or a host name.
+ * @param[out] url  gets the address, to be freed with lime_string_free().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_INVALID_ARGUMENT as lime_extract_and_normalize_domain().
+ */
+int32_t lime_resolve_mcp_http_url(const char *target,
+                                  char **url,
+                                  struct lime_error **error);
 
 /**
  * A new set of options, with the defaults.

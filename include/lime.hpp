@@ -111,8 +111,11 @@
 #include <exception>
 #include <functional>
 #include <future>
+#include <iomanip>
+#include <locale>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -184,6 +187,12 @@ enum class LIME_HPP_VISIBLE ErrorKind : std::int32_t {
     pow_difficulty = LIME_ERROR_POW_DIFFICULTY,
     approval_denied = LIME_ERROR_APPROVAL_DENIED,
     webhook = LIME_ERROR_WEBHOOK,
+    /// The platform gives this agent no tokens for MCP servers: it lacks the grant.
+    oauth_capability = LIME_ERROR_OAUTH_CAPABILITY,
+    /// An MCP server refuses the token, also the new one that was fetched when it refused the first.
+    mcp_authentication = LIME_ERROR_MCP_AUTHENTICATION,
+    /// An MCP server reports an error, as JSON-RPC or by its HTTP status; the code says which.
+    mcp = LIME_ERROR_MCP,
 };
 
 /// Where an event stream stands: the LIME_STREAM_ constants. A later library may know more of them.
@@ -353,7 +362,10 @@ class LIME_HPP_VISIBLE Error : public std::runtime_error {
         case ErrorKind::pow_timeout:
         case ErrorKind::pow_difficulty:
         case ErrorKind::approval_denied:
-        case ErrorKind::webhook: return kind;
+        case ErrorKind::webhook:
+        case ErrorKind::oauth_capability:
+        case ErrorKind::mcp_authentication:
+        case ErrorKind::mcp: return kind;
         }
         return ErrorKind::api;
     }
@@ -480,6 +492,12 @@ using PowDifficultyError = ErrorOf<ErrorKind::pow_difficulty, PowTimeoutError>;
 using ApprovalDeniedError = ErrorOf<ErrorKind::approval_denied>;
 /// A webhook that must not be trusted; code() says why.
 using WebhookError = ErrorOf<ErrorKind::webhook>;
+/// The platform gives this agent no tokens for MCP servers: it lacks the grant.
+using OAuthCapabilityError = ErrorOf<ErrorKind::oauth_capability, ApiError>;
+/// An MCP server refuses the token, also the new one that was fetched when it refused the first.
+using McpAuthenticationError = ErrorOf<ErrorKind::mcp_authentication>;
+/// An MCP server reports an error; code() says which.
+using McpError = ErrorOf<ErrorKind::mcp>;
 
 inline void Error::raise() const {
     switch (kind()) {
@@ -508,6 +526,9 @@ inline void Error::raise() const {
     case ErrorKind::pow_difficulty: throw PowDifficultyError(*this);
     case ErrorKind::approval_denied: throw ApprovalDeniedError(*this);
     case ErrorKind::webhook: throw WebhookError(*this);
+    case ErrorKind::oauth_capability: throw OAuthCapabilityError(*this);
+    case ErrorKind::mcp_authentication: throw McpAuthenticationError(*this);
+    case ErrorKind::mcp: throw McpError(*this);
     }
     throw ApiError(*this);
 }
@@ -1130,6 +1151,62 @@ class AgentProfile {
 
   private:
     detail::Handle<lime_agent_profile, lime_agent_profile_free> native_;
+};
+
+/// A token for the MCP servers of one host name.
+class McpAccessToken {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_mcp_access_token;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit McpAccessToken(lime_mcp_access_token *native) noexcept : native_(native) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_mcp_access_token *native() const noexcept { return native_.get(); }
+
+    /// @return The JWT, to be sent as `Authorization: Bearer ...` to MCP servers of its host name and nowhere else.
+    std::string access_token() const { return detail::text(lime_mcp_access_token_access_token(native())); }
+    /// @return "Bearer".
+    std::string token_type() const { return detail::text(lime_mcp_access_token_token_type(native())); }
+    /// @return How long it lives from issued_at() on.
+    std::chrono::seconds expires_in() const {
+        return std::chrono::seconds(lime_mcp_access_token_expires_in_seconds(native()));
+    }
+    /// @return When it was fetched.
+    UnixTime issued_at() const { return detail::time_point(lime_mcp_access_token_issued_at_unix_micros(native())); }
+
+  private:
+    detail::Handle<lime_mcp_access_token, lime_mcp_access_token_free> native_;
+};
+
+/// What an MCP server answered.
+class McpResult {
+  public:
+    /// @cond INTERNAL
+    using native_type = lime_mcp_result;
+    /// @endcond
+
+    /// Takes over an object of the C library.
+    /// @param native From here on owned by this object.
+    explicit McpResult(lime_mcp_result *native) noexcept : native_(native) {}
+    /// @return The object of the C library, which stays this one's.
+    const lime_mcp_result *native() const noexcept { return native_.get(); }
+
+    /// @return The whole result, a JSON object as the server wrote it.
+    std::string json() const { return detail::text(lime_mcp_result_json(native())); }
+    /// @return The texts in a tool's answer, with line feeds between them.
+    std::optional<std::string> text() const { return detail::maybe_text(lime_mcp_result_text(native())); }
+    /// @return The structured part of a tool's answer, as JSON.
+    std::optional<std::string> structured_json() const {
+        return detail::maybe_text(lime_mcp_result_structured_json(native()));
+    }
+    /// @return Whether a tool says of itself that it failed.
+    bool is_error() const noexcept { return lime_mcp_result_is_error(native()) == 1; }
+
+  private:
+    detail::Handle<lime_mcp_result, lime_mcp_result_free> native_;
 };
 
 /// Where an approval stood when the broker answered. (The result of an agent's login is an ApprovalResult.)
@@ -1966,6 +2043,33 @@ class Site {
 
 // ---- agent
 
+/// @cond INTERNAL
+namespace detail {
+
+/// A text as JSON; what is no UTF-8 is refused by the library.
+inline std::string quoted(std::string_view text) {
+    static const char digits[] = "0123456789abcdef";
+    std::string json = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20) json += std::string("\\u00") + digits[byte >> 4] + digits[byte & 15];
+        else if (c == '"' || c == '\\') (json += '\\') += c;
+        else json += c;
+    }
+    return json + '"';
+}
+
+/// A number as JSON, whatever the locale says of decimal points; what is none is refused by the library.
+inline std::string written(double number) {
+    std::ostringstream text;
+    text.imbue(std::locale::classic());
+    text << std::setprecision(17) << number;
+    return text.str();
+}
+
+} // namespace detail
+/// @endcond
+
 /// How to make an Agent. What is not set has its default, or is read from the environment.
 struct AgentOptions {
     /// The agent's secret, `at_...`; else LIME_AGENT_TOKEN.
@@ -1996,6 +2100,15 @@ struct AgentOptions {
     const Transport *transport = nullptr;
     /// Where time and chance come from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// How long before its end a token for MCP servers counts as expired.
+    std::optional<std::chrono::milliseconds> mcp_token_refresh_skew = {};
+    /// Bounds the time to an MCP server's answer, and between two pieces of it; at least 1 ms.
+    std::optional<std::chrono::milliseconds> mcp_read_timeout = {};
+    /// Whether each MCP server is called for one thing after the other.
+    std::optional<bool> serialize_mcp_per_url = {};
+    /// IP addresses of MCP servers by their host names, in place of the name system; else LIME_MCP_ADDRESSES. For tests,
+    /// and for networks with names of their own.
+    std::vector<std::pair<std::string, std::string>> mcp_addresses = {};
 };
 
 /// The client of an agent. Make one per agent token and process.
@@ -2015,6 +2128,35 @@ class Agent {
             [this, id, &progress](auto *call, auto... rest) {
                 return call(native(), id.c_str(), progress.native(), rest...);
             });
+    }
+    auto getting_mcp_access_token(std::string_view target, bool force_refresh) const {
+        detail::Arguments arguments;
+        auto name = arguments.text("target", target);
+        return detail::call<McpAccessToken>(
+            arguments, lime_agent_get_mcp_access_token, lime_agent_get_mcp_access_token_start,
+            [this, name, force_refresh](auto *call, auto... rest) {
+                return call(native(), name.c_str(), force_refresh ? 1 : 0, rest...);
+            });
+    }
+    auto calling_mcp(std::string_view target, std::string_view method, std::string_view params_json) const {
+        detail::Arguments arguments;
+        auto where = arguments.text("target", target), what = arguments.text("method", method);
+        auto with = arguments.text("params_json", params_json);
+        return detail::call<McpResult>(arguments, lime_agent_mcp, lime_agent_mcp_start,
+                                       [this, where, what, with](auto *call, auto... rest) {
+                                           const char *params = with.empty() ? nullptr : with.c_str();
+                                           return call(native(), where.c_str(), what.c_str(), params, rest...);
+                                       });
+    }
+    auto calling_tool(std::string_view target, std::string_view name, std::string_view arguments_json) const {
+        detail::Arguments arguments;
+        auto where = arguments.text("target", target), what = arguments.text("name", name);
+        auto with = arguments.text("arguments_json", arguments_json);
+        return detail::call<McpResult>(arguments, lime_agent_call_tool, lime_agent_call_tool_start,
+                                       [this, where, what, with](auto *call, auto... rest) {
+                                           const char *given = with.empty() ? nullptr : with.c_str();
+                                           return call(native(), where.c_str(), what.c_str(), given, rest...);
+                                       });
     }
     auto getting_profile() const {
         return detail::call<AgentProfile>({}, lime_agent_get_profile, lime_agent_get_profile_start,
@@ -2113,6 +2255,174 @@ class Agent {
     Started get_profile_start(std::function<void(Result<AgentProfile>)> then) const {
         return getting_profile().start(hooks_, std::move(then));
     }
+
+    /// Gives a token for the MCP servers of a host name: the one that is held, as long as it lives. Throws
+    /// InvalidArgumentError when the target is no public DNS name, and OAuthCapabilityError when the agent lacks the
+    /// grant. Blocks.
+    /// @param target A URL or a host name: extract_and_normalize_domain().
+    /// @param force_refresh Whether to fetch a new one, whatever is held.
+    /// @return The token.
+    McpAccessToken get_mcp_access_token(std::string_view target, bool force_refresh = false) const {
+        return try_get_mcp_access_token(target, force_refresh).value();
+    }
+    /// As get_mcp_access_token().
+    /// @param target A URL or a host name.
+    /// @param force_refresh Whether to fetch a new one, whatever is held.
+    /// @return The value or the error.
+    Result<McpAccessToken> try_get_mcp_access_token(std::string_view target, bool force_refresh = false) const {
+        return getting_mcp_access_token(target, force_refresh).now();
+    }
+    /// As get_mcp_access_token(), started.
+    /// @param target A URL or a host name.
+    /// @param force_refresh Whether to fetch a new one, whatever is held.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<McpAccessToken> get_mcp_access_token_start(std::string_view target, bool force_refresh = false) const {
+        return getting_mcp_access_token(target, force_refresh).start();
+    }
+    /// As get_mcp_access_token(), started.
+    /// @param target A URL or a host name.
+    /// @param force_refresh Whether to fetch a new one, whatever is held.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started get_mcp_access_token_start(std::string_view target, bool force_refresh,
+                                       std::function<void(Result<McpAccessToken>)> then) const {
+        return getting_mcp_access_token(target, force_refresh).start(hooks_, std::move(then));
+    }
+
+    /// Calls an MCP server by the method of the protocol; lime_agent_mcp() tells which there are. Throws
+    /// McpAuthenticationError when the server refuses a fresh token, McpError when it reports an error, and
+    /// OutcomeUnknownError when a tool was called and the answer got lost. Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param method The method, such as "resources/list".
+    /// @param params_json Its parameters as a JSON object; empty for none.
+    /// @return The result.
+    McpResult mcp(std::string_view target, std::string_view method, std::string_view params_json = {}) const {
+        return try_mcp(target, method, params_json).value();
+    }
+    /// As mcp().
+    /// @param target The server's URL, or a host name.
+    /// @param method The method.
+    /// @param params_json Its parameters as a JSON object; empty for none.
+    /// @return The value or the error.
+    Result<McpResult> try_mcp(std::string_view target, std::string_view method,
+                              std::string_view params_json = {}) const {
+        return calling_mcp(target, method, params_json).now();
+    }
+    /// As mcp(), started. When it is cancelled, the server is told that nobody waits for the answer.
+    /// @param target The server's URL, or a host name.
+    /// @param method The method.
+    /// @param params_json Its parameters as a JSON object; empty for none.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<McpResult> mcp_start(std::string_view target, std::string_view method,
+                                   std::string_view params_json = {}) const {
+        return calling_mcp(target, method, params_json).start();
+    }
+    /// As mcp(), started.
+    /// @param target The server's URL, or a host name.
+    /// @param method The method.
+    /// @param params_json Its parameters as a JSON object; empty for none.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started mcp_start(std::string_view target, std::string_view method, std::string_view params_json,
+                      std::function<void(Result<McpResult>)> then) const {
+        return calling_mcp(target, method, params_json).start(hooks_, std::move(then));
+    }
+
+    /// Calls a tool of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param name The tool.
+    /// @param arguments_json Its arguments as a JSON object; empty for none.
+    /// @return What it answers; McpResult::is_error() when the tool itself failed.
+    McpResult call_tool(std::string_view target, std::string_view name, std::string_view arguments_json = {}) const {
+        return try_call_tool(target, name, arguments_json).value();
+    }
+    /// As call_tool().
+    /// @param target The server's URL, or a host name.
+    /// @param name The tool.
+    /// @param arguments_json Its arguments as a JSON object; empty for none.
+    /// @return The value or the error.
+    Result<McpResult> try_call_tool(std::string_view target, std::string_view name,
+                                    std::string_view arguments_json = {}) const {
+        return calling_tool(target, name, arguments_json).now();
+    }
+    /// As call_tool(), started. When it is cancelled, the server is told that nobody waits for the answer.
+    /// @param target The server's URL, or a host name.
+    /// @param name The tool.
+    /// @param arguments_json Its arguments as a JSON object; empty for none.
+    /// @return The call: its future, and the way to cancel it.
+    Operation<McpResult> call_tool_start(std::string_view target, std::string_view name,
+                                         std::string_view arguments_json = {}) const {
+        return calling_tool(target, name, arguments_json).start();
+    }
+    /// As call_tool(), started.
+    /// @param target The server's URL, or a host name.
+    /// @param name The tool.
+    /// @param arguments_json Its arguments as a JSON object; empty for none.
+    /// @param then Is given the value or the error, on the dispatcher thread.
+    /// @return The call, to cancel it.
+    Started call_tool_start(std::string_view target, std::string_view name, std::string_view arguments_json,
+                            std::function<void(Result<McpResult>)> then) const {
+        return calling_tool(target, name, arguments_json).start(hooks_, std::move(then));
+    }
+
+    /// The tools of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @return {"tools": [...]}.
+    McpResult list_tools(std::string_view target) const { return mcp(target, "tools/list"); }
+    /// The resources of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @return {"resources": [...]}.
+    McpResult list_resources(std::string_view target) const { return mcp(target, "resources/list"); }
+    /// The templates of resources of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @return {"resourceTemplates": [...]}.
+    McpResult list_resource_templates(std::string_view target) const {
+        return mcp(target, "resources/templates/list");
+    }
+    /// The prompts of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @return {"prompts": [...]}.
+    McpResult list_prompts(std::string_view target) const { return mcp(target, "prompts/list"); }
+    /// Reads a resource of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param uri The resource.
+    /// @return {"contents": [...]}.
+    McpResult read_resource(std::string_view target, std::string_view uri) const {
+        return mcp(target, "resources/read", "{\"uri\":" + detail::quoted(uri) + "}");
+    }
+    /// Fills in a prompt of an MCP server. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param name The prompt.
+    /// @param arguments_json Its arguments as a JSON object of texts.
+    /// @return {"messages": [...], ...}.
+    McpResult get_prompt(std::string_view target, std::string_view name, std::string_view arguments_json = "{}") const {
+        return mcp(target, "prompts/get",
+                   "{\"name\":" + detail::quoted(name) + ",\"arguments\":" + std::string(arguments_json) + "}");
+    }
+    /// Says from which level on an MCP server is to send log records. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param level "debug" to "emergency".
+    void set_logging_level(std::string_view target, std::string_view level) const {
+        mcp(target, "logging/setLevel", "{\"level\":" + detail::quoted(level) + "}");
+    }
+    /// Tells an MCP server how far something has come that it asked for. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @param token The server's token for it.
+    /// @param progress How far it has come.
+    /// @param total How far it has to come, if that is known.
+    void send_progress_notification(std::string_view target, std::string_view token, double progress,
+                                    std::optional<double> total = {}) const {
+        std::string params = "{\"progressToken\":" + detail::quoted(token) + ",\"progress\":" + detail::written(progress);
+        if (total) params += ",\"total\":" + detail::written(*total);
+        mcp(target, "notifications/progress", params + "}");
+    }
+    /// Asks whether an MCP server is there. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    void send_ping(std::string_view target) const { mcp(target, "ping"); }
+    /// What an MCP server can do, as it said when the session with it began. Throws as mcp(). Blocks.
+    /// @param target The server's URL, or a host name.
+    /// @return {"tools": {...}, ...}.
+    McpResult get_server_capabilities(std::string_view target) const { return mcp(target, "initialize"); }
 
     /// @return How many exceptions have left a `then` of this client so far.
     std::uint64_t handler_exceptions() const noexcept { return hooks_ ? hooks_->exceptions() : 0; }
@@ -2458,6 +2768,14 @@ template <class Options> class Setter {
         if (value) apply(name, setter(options_, static_cast<Number>(*value)));
     }
 
+    void pair(const char *name, std::int32_t (*setter)(Options *, const char *, const char *), const std::string &first,
+              const std::string &second) {
+        Arguments arguments;
+        const std::string one = arguments.text(name, first), other = arguments.text(name, second);
+        if (arguments.refused()) return refuse(arguments.refused()->what());
+        apply(name, setter(options_, one.c_str(), other.c_str()));
+    }
+
     template <class Native, class Object>
     void object(const char *name, std::int32_t (*setter)(Options *, const Native *), const Object *value) {
         // One that was moved from is not the same as none.
@@ -2527,6 +2845,11 @@ inline Result<Agent> Agent::try_new(const AgentOptions &options) {
     set.number("pow_digest", lime_agent_options_set_pow_digest, options.pow_digest);
     set.number("pow_threads", lime_agent_options_set_pow_threads, options.pow_threads);
     set.number("post_retry", lime_agent_options_set_post_retry, options.post_retry);
+    set.ms("mcp_token_refresh_skew", lime_agent_options_set_mcp_token_refresh_skew_ms, options.mcp_token_refresh_skew);
+    set.ms("mcp_read_timeout", lime_agent_options_set_mcp_read_timeout_ms, options.mcp_read_timeout);
+    set.number("serialize_mcp_per_url", lime_agent_options_set_serialize_mcp_per_url, options.serialize_mcp_per_url);
+    for (const auto &[name, address] : options.mcp_addresses)
+        set.pair("mcp_addresses", lime_agent_options_add_mcp_address, name, address);
     set.log(lime_agent_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_agent_options_set_transport, options.transport);
     set.object("clock", lime_agent_options_set_clock, options.clock);
@@ -3264,6 +3587,48 @@ inline Result<std::string> try_parse_envelope(std::int32_t http_status, std::str
 inline std::string parse_envelope(std::int32_t http_status, std::string_view body) {
     return try_parse_envelope(http_status, body).value();
 }
+
+/// @cond INTERNAL
+namespace detail {
+template <class Function> Result<std::string> of_target(Function *function, std::string_view target) {
+    Arguments arguments;
+    const auto copy = arguments.text("target", target);
+    if (arguments.refused()) return *arguments.refused();
+    char *text = nullptr;
+    const auto read =
+        call_void([&](lime_error **error) { return function(copy.c_str(), &text, error); });
+    const Handle<char, lime_string_free> owned(text);
+    if (!read) return read.error();
+    return detail::text(text);
+}
+} // namespace detail
+/// @endcond
+
+/// The host name that tokens for an MCP server are issued and kept for. Fails with InvalidArgumentError for anything but
+/// a public DNS name: user names, IP addresses in any spelling, localhost and other reserved names.
+/// @param target A URL or a host name.
+/// @return The value or the error.
+inline Result<std::string> try_extract_and_normalize_domain(std::string_view target) {
+    return detail::of_target(lime_extract_and_normalize_domain, target);
+}
+/// As try_extract_and_normalize_domain(), but throws.
+/// @param target A URL or a host name.
+/// @return The host name, in lower case.
+inline std::string extract_and_normalize_domain(std::string_view target) {
+    return try_extract_and_normalize_domain(target).value();
+}
+
+/// The address of the MCP server that a target means: of a bare host name `https://.../mcp`, of a URL the URL. Fails as
+/// try_extract_and_normalize_domain().
+/// @param target A URL or a host name.
+/// @return The value or the error.
+inline Result<std::string> try_resolve_mcp_http_url(std::string_view target) {
+    return detail::of_target(lime_resolve_mcp_http_url, target);
+}
+/// As try_resolve_mcp_http_url(), but throws.
+/// @param target A URL or a host name.
+/// @return The address.
+inline std::string resolve_mcp_http_url(std::string_view target) { return try_resolve_mcp_http_url(target).value(); }
 
 /// The meaning of one event of a site's stream.
 class LoginFrame {

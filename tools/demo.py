@@ -1,7 +1,8 @@
 """The main jobs in every language, against sandboxes that this starts.
 
 An agent signs in, plainly and then through faults. A refund waits for an approval: a rule decides, then a
-person – a real browser that clicks Approve on the sandbox's page. Webhooks arrive and are verified.
+person – a real browser that clicks Approve on the sandbox's page. Webhooks arrive and are verified. An agent calls a
+tool of an MCP server, which verifies its token.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ FAULT_PLAN = [
 ]
 
 
+MCP = ("token issued", "tools listed", "tool called")
+MCP_HOSTNAME = "tools.example.com"
 GATE = {
     "approved": ["approval granted", "operation run"],
     "denied": ["approval denied"],
@@ -76,6 +79,7 @@ class Sandbox:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.info = json.loads(self._process.stdout.readline())
+        self.more: dict[str, str] = {}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,6 +98,7 @@ class Sandbox:
             "SESAME_BROKER_URL": self.info["sesame_url"],
             "SESAME_API_KEY": self.info["sesame_api_key"],
             "SESAME_WEBHOOK_SECRET": self.info["webhook_secret"],
+            **self.more,
         }
 
     def get(self, path: str) -> Any:
@@ -229,6 +234,39 @@ def webhooks(language: str, command: list[str], receiving: list[str]) -> None:
         receiver.wait()
 
 
+def mcp(programs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    """An agent calls a tool of an MCP server – the official SDK's – which verifies its token with the platform's keys."""
+    rows: dict[str, dict[str, float]] = {}
+    with Sandbox() as sandbox:
+        server = subprocess.Popen(
+            [sys.executable, str(ROOT / "examples/mcp_tool/server.py")],
+            env={
+                **sandbox.environment,
+                "LIME_BASE_URL": sandbox.info["lime_base_url"],
+                "LIME_EXPECTED_DOMAIN": MCP_HOSTNAME,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert server.stdout is not None
+        port = int(server.stdout.readline().removeprefix("listening\t"))
+        # Tokens are for public names; the name system is told nothing of this one.
+        sandbox.more = {
+            "MCP_SERVER_URL": f"http://{MCP_HOSTNAME}:{port}/mcp",
+            "LIME_MCP_ADDRESSES": f"{MCP_HOSTNAME}=127.0.0.1",
+        }
+        for language, command in programs.items():
+            print(f"\n{language}, a tool of an MCP server")
+            program = Program(command, sandbox)
+            steps = list(program.steps())
+            if (status := program.status()) != 0 or tuple(name for name, _ in steps) != MCP:
+                sys.exit(f"{language} ended with {status} after {steps}")
+            rows[language] = dict(steps)
+        server.terminate()
+        server.wait()
+    return rows
+
+
 def table(title: str, rows: Iterable[str], columns: dict[str, Callable[[str], str]]) -> None:
     """Print a table; each column gives the text for a row."""
     width = min(shutil.get_terminal_size((100, 20)).columns, 100)
@@ -256,6 +294,8 @@ def main() -> None:
     for framework in ("express", "fastify"):
         webhooks(f"Node, {framework}", gated["Node"], ["node", str(receivers / f"main_{framework}.mjs")])
 
+    called = mcp(languages("mcp_tool"))
+
     def signing_cell(key: tuple[str, bool]) -> Callable[[str], str]:
         def cell(step: str) -> str:
             return " + ".join(f"{value:.0f}" for name, value in runs[key] if name == step)
@@ -270,6 +310,11 @@ def main() -> None:
         "gate, decided after 100 ms",
         steps,
         {language: (lambda step, times=times: f"{times[step]:.0f}") for language, times in decided.items()},
+    )
+    table(
+        "a tool of an MCP server, milliseconds",
+        MCP,
+        {language: (lambda step, times=times: f"{times[step]:.0f}") for language, times in called.items()},
     )
     print(f"{len(signing)} languages, {time.perf_counter() - started:.1f} s")
 

@@ -1,8 +1,9 @@
 //! The agent's client.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use lime_core::{AgentConfig, LimeAgent, PowChoice};
+use lime_core::{AgentConfig, LimeAgent, McpCall, PowChoice};
 use napi_derive::napi;
 
 use crate::convert;
@@ -24,6 +25,10 @@ pub struct AgentSettings {
     pub pow_digest: Option<String>,
     pub pow_threads: Option<f64>,
     pub post_retry: Option<String>,
+    pub mcp_token_refresh_skew: Option<f64>,
+    pub mcp_read_timeout: Option<f64>,
+    pub serialize_mcp_per_url: Option<bool>,
+    pub mcp_addresses: Option<HashMap<String, String>>,
     pub log_level: Option<i32>,
 }
 
@@ -62,6 +67,22 @@ impl Agent {
                 .pow_threads
                 .map_or(default.pow_threads, |threads| convert::count(threads) as usize),
             platform,
+            mcp_token_refresh_skew: given(
+                "mcpTokenRefreshSkew",
+                settings.mcp_token_refresh_skew,
+                default.mcp_token_refresh_skew,
+            )?,
+            mcp_read_timeout: given("mcpReadTimeout", settings.mcp_read_timeout, default.mcp_read_timeout)?,
+            serialize_mcp_per_url: settings.serialize_mcp_per_url.unwrap_or(default.serialize_mcp_per_url),
+            mcp_addresses: settings
+                .mcp_addresses
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, address)| match address.parse() {
+                    Ok(parsed) => Ok((name, parsed)),
+                    Err(_) => Err(error::invalid(format!("mcpAddresses: {address} is no IP address"))),
+                })
+                .collect::<Result<_>>()?,
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
@@ -91,6 +112,22 @@ impl Agent {
     #[napi(catch_unwind)]
     pub fn get_profile(&self, call: i64) -> i64 {
         self.queue.start(call, self.client.get_profile(), convert::profile)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get_mcp_access_token(&self, call: i64, target: String, force_refresh: bool) -> i64 {
+        let get = self.client.get_mcp_access_token(&target, force_refresh);
+        self.queue.start(call, get, convert::mcp_access_token)
+    }
+
+    /// Calls an MCP server; `params` is a JSON object. Gives the result as JSON text.
+    #[napi(catch_unwind)]
+    pub fn mcp(&self, call: i64, target: String, method: String, params: String, whole: bool) -> Result<i64> {
+        let params = serde_json::from_str(&params)
+            .map_err(|_| error::invalid("The arguments are no object that JSON can hold"))?;
+        let asked = McpCall::new(method, params);
+        let asked = if whole { asked } else { asked.one_page() };
+        Ok(self.queue.start(call, self.client.mcp(&target, asked), convert::mcp_result))
     }
 
     /// Refuses further calls. May wait for the library's threads to end, which need nothing of JavaScript.

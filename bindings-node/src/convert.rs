@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lime_core::{
     AgentProfile, Approval, ApprovalResult, BindingRequest, LoginEvent, LoginRequest, LoginRequestStatus,
-    Passport, StreamState, StreamStatus, Timestamp,
+    McpAccessToken, McpResult, Passport, StreamState, StreamStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -51,6 +51,17 @@ pub(crate) fn profile(profile: AgentProfile) -> Value {
         "agentReputation": profile.agent_reputation,
         "data": profile.data,
     })
+}
+
+pub(crate) fn mcp_access_token(token: McpAccessToken) -> Value {
+    // As long as numbers of milliseconds are exact.
+    let issued_at = u64::try_from(token.issued_at.as_millis()).unwrap_or(u64::MAX);
+    json!([token.access_token, token.expires_in, issued_at])
+}
+
+/// As text: what the server wrote is not read twice on the library's thread.
+pub(crate) fn mcp_result(result: McpResult) -> Value {
+    Value::String(result.into_json())
 }
 
 pub(crate) fn approval(approval: Approval) -> Value {

@@ -18,6 +18,7 @@ mod agent;
 mod convert;
 mod error;
 mod host;
+mod mcp_target;
 mod pow;
 mod progress;
 mod queue;

@@ -24,7 +24,10 @@ export type ErrorKind =
   | 'pow_timeout'
   | 'pow_difficulty'
   | 'approval_denied'
-  | 'webhook';
+  | 'webhook'
+  | 'oauth_capability'
+  | 'mcp_authentication'
+  | 'mcp';
 
 /** What an error is made from; every member may be left out. */
 export interface LimeErrorOptions {
@@ -293,6 +296,21 @@ export class WebhookVerificationError extends LimeError {
   }
 }
 
+/** The platform gives this agent no tokens for MCP servers: it lacks the grant `oauth:mcp`. */
+export class OAuthCapabilityError extends ApiError {
+  static override readonly kind: ErrorKind = 'oauth_capability';
+}
+
+/** An MCP server refuses the token, also the new one that was fetched when it refused the first. */
+export class McpAuthenticationError extends LimeError {
+  static override readonly kind: ErrorKind = 'mcp_authentication';
+}
+
+/** An MCP server reports an error: `code` is the number of its JSON-RPC error as a text, or `HTTP_<status>`. */
+export class McpError extends LimeError {
+  static override readonly kind: ErrorKind = 'mcp';
+}
+
 // On the prototypes: an error shows its own members when it is printed, and its name is in front anyway. As keys, which
 // no minifier changes.
 const NAMED = {
@@ -322,6 +340,9 @@ const NAMED = {
   PowDifficultyError,
   ApprovalDeniedError,
   WebhookVerificationError,
+  OAuthCapabilityError,
+  McpAuthenticationError,
+  McpError,
 };
 for (const [value, { prototype }] of Object.entries(NAMED)) {
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true });

@@ -4,11 +4,29 @@ export {
   LimeAgent,
   type LimeAgentOptions,
   type LoginOptions,
+  type McpAccessToken,
+  type McpTokenOptions,
 } from './agent.js';
 export type { ClientOptions, Logger, RequestOptions } from './client.js';
 export * from './errors.js';
 export type { Fetch, FetchInit, FetchResponse } from './fetch.js';
 export { type Gate, type Gated, type OfCall, type RequireApprovalOptions, requireApproval } from './gate.js';
+export type {
+  McpContent,
+  McpLoggingLevel,
+  McpPrompt,
+  McpPromptResult,
+  McpReadResult,
+  McpResource,
+  McpResourceContents,
+  McpResourceTemplate,
+  McpSchema,
+  McpServerCapabilities,
+  McpTool,
+  McpToolResult,
+} from './mcp.js';
+export { McpSession } from './mcp_session.js';
+export { extractAndNormalizeDomain, resolveMcpHttpUrl } from './mcp_target.js';
 export {
   type VerifyBindingPassportWithKeysOptions,
   type VerifyPassportWithKeysOptions,

@@ -43,6 +43,8 @@ export interface NativeAgent {
   progress(): NativeProgress;
   login(call: number, requestId: string, progress?: NativeProgress): number;
   getProfile(call: number): number;
+  getMcpAccessToken(call: number, target: string, forceRefresh: boolean): number;
+  mcp(call: number, target: string, method: string, params: string, whole: boolean): number;
   close(): void;
 }
 
@@ -91,6 +93,8 @@ export interface Native {
   defaultAddresses(): string;
   errorKinds(): string;
   cancel(operation: number): boolean;
+  extractAndNormalizeDomain(target: string): string;
+  resolveMcpHttpUrl(target: string): string;
   solvePow(
     queue: NativeQueue,
     call: number,

@@ -17,7 +17,10 @@ import {
   InvalidTokenError,
   LimeError,
   type LimeErrorOptions,
+  McpAuthenticationError,
+  McpError,
   NotFoundError,
+  OAuthCapabilityError,
   OutcomeUnknownError,
   PassportExpiredError,
   PowDifficultyError,
@@ -58,6 +61,9 @@ export const CLASSES: Readonly<Record<ErrorKind, typeof LimeError>> = {
   pow_difficulty: PowDifficultyError,
   approval_denied: ApprovalDeniedError,
   webhook: WebhookVerificationError,
+  oauth_capability: OAuthCapabilityError,
+  mcp_authentication: McpAuthenticationError,
+  mcp: McpError,
 };
 
 /** An error as the native module writes it. */

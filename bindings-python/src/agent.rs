@@ -1,9 +1,10 @@
 //! The agent's client. Each call has two forms: one for an event loop, and one that blocks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use lime_core::agent::pow::PowDigest;
-use lime_core::{AgentConfig, LimeAgent, Operation, PowChoice};
+use lime_core::{AgentConfig, LimeAgent, McpCall, Operation, PowChoice};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -26,7 +27,7 @@ pub(crate) struct Agent {
 #[pymethods]
 impl Agent {
     #[new]
-    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_threads, platform, pow_digest, post_retry, transport))]
+    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_threads, platform, pow_digest, post_retry, mcp_token_refresh_skew, mcp_read_timeout, serialize_mcp_per_url, mcp_addresses, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -39,6 +40,10 @@ impl Agent {
         platform: &str,
         pow_digest: Option<&str>,
         post_retry: Option<&str>,
+        mcp_token_refresh_skew: f64,
+        mcp_read_timeout: f64,
+        serialize_mcp_per_url: bool,
+        mcp_addresses: Vec<(String, IpAddr)>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -53,6 +58,10 @@ impl Agent {
             pow_timeout: convert::seconds("pow_timeout", pow_timeout)?,
             pow_threads,
             platform,
+            mcp_token_refresh_skew: convert::seconds("mcp_token_refresh_skew", mcp_token_refresh_skew)?,
+            mcp_read_timeout: convert::seconds("mcp_read_timeout", mcp_read_timeout)?,
+            serialize_mcp_per_url,
+            mcp_addresses,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..AgentConfig::default()
@@ -84,6 +93,18 @@ impl Agent {
         self.start(py, queue, token, LimeAgent::get_profile, Outcome::Profile)
     }
 
+    fn get_mcp_access_token(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        target: &str,
+        force_refresh: bool,
+    ) -> u64 {
+        let get = |agent: &LimeAgent| agent.get_mcp_access_token(target, force_refresh);
+        self.start(py, queue, token, get, Outcome::McpAccessToken)
+    }
+
     #[pyo3(signature = (request_id, progress=None, report=None))]
     fn login_blocking<'py>(
         &self,
@@ -99,6 +120,44 @@ impl Agent {
 
     fn get_profile_blocking<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         blocking::wait(py, &self.records, None, || self.client.get_profile(), Outcome::Profile)
+    }
+
+    fn get_mcp_access_token_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        target: &str,
+        force_refresh: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let get = || self.client.get_mcp_access_token(target, force_refresh);
+        blocking::wait(py, &self.records, None, get, Outcome::McpAccessToken)
+    }
+
+    /// Calls an MCP server; `params` is a JSON object. Gives the result as JSON text.
+    #[allow(clippy::too_many_arguments)] // what a call is made of
+    fn mcp(
+        &self,
+        py: Python<'_>,
+        queue: &Queue,
+        token: u64,
+        target: &str,
+        method: &str,
+        params: &str,
+        whole: bool,
+    ) -> PyResult<u64> {
+        let call = mcp_call(method, params, whole)?;
+        Ok(self.start(py, queue, token, |agent| agent.mcp(target, call), Outcome::Mcp))
+    }
+
+    fn mcp_blocking<'py>(
+        &self,
+        py: Python<'py>,
+        target: &str,
+        method: &str,
+        params: &str,
+        whole: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = mcp_call(method, params, whole)?;
+        blocking::wait(py, &self.records, None, || self.client.mcp(target, call), Outcome::Mcp)
     }
 
     /// Refuses further calls. May wait for the library's threads to end, which need nothing of Python.
@@ -127,6 +186,13 @@ impl Agent {
         };
         py.detach(|| call(&self.client).start_undispatched(done))
     }
+}
+
+fn mcp_call(method: &str, params: &str, whole: bool) -> PyResult<McpCall> {
+    let params = serde_json::from_str(params)
+        .map_err(|error| PyValueError::new_err(format!("The arguments are no JSON object: {error}")))?;
+    let call = McpCall::new(method, params);
+    Ok(if whole { call } else { call.one_page() })
 }
 
 pub(crate) fn digest(name: &str) -> PyResult<PowDigest> {

@@ -15,6 +15,7 @@ mod convert;
 mod error;
 mod host;
 mod logging;
+mod mcp_target;
 mod outcome;
 mod pow;
 mod progress;
@@ -63,6 +64,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(queue::cancel, module)?)?;
     module.add_function(wrap_pyfunction!(queue::new_id, module)?)?;
     module.add_function(wrap_pyfunction!(logging::set_log_level, module)?)?;
+    module.add_function(wrap_pyfunction!(mcp_target::extract_and_normalize_domain, module)?)?;
+    module.add_function(wrap_pyfunction!(mcp_target::resolve_mcp_http_url, module)?)?;
     module.add_function(wrap_pyfunction!(pow::solve_pow, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::open_envelope, module)?)?;
     module.add_function(wrap_pyfunction!(sans_io::parse_timestamp, module)?)?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use lime_core::token_verifier::metadata::Authority;
 use lime_core::{
     AgentProfile, Approval, ApprovalResult, BindingRequest, Error, LoginEvent, LoginRequest,
-    LoginRequestStatus, Passport, VerifiedToken,
+    LoginRequestStatus, McpAccessToken, McpResult, Passport, VerifiedToken,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::{convert, error, sesame, token_verifier};
 
@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
     LoginEvent(Result<LoginEvent, Error>),
     Approval(Result<ApprovalResult, Error>),
     Profile(Result<AgentProfile, Error>),
+    McpAccessToken(Result<McpAccessToken, Error>),
+    Mcp(Result<McpResult, Error>),
     SesameApproval(Result<Approval, Error>),
     VerifiedToken(Result<VerifiedToken, Error>),
     TokenKeys(Result<Arc<Authority>, Error>),
@@ -62,6 +64,10 @@ impl Outcome {
             Self::Profile(result) => {
                 lime(py, result, |profile| Ok(convert::dict(py, &profile.data)?.into_any()))
             }
+            Self::McpAccessToken(result) => lime(py, result, |token| {
+                tupled(py, (token.access_token, token.expires_in, token.issued_at.as_secs_f64()))
+            }),
+            Self::Mcp(result) => lime(py, result, |result| Ok(PyString::new(py, result.json()).into_any())),
             Self::VerifiedToken(result) => {
                 lime(py, result, |token| Ok(convert::dict(py, &token.claims)?.into_any()))
             }

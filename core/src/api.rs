@@ -173,6 +173,7 @@ pub(crate) enum Doubt {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) http_status: u16,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) retry_after: Option<Duration>,
 }
@@ -341,7 +342,8 @@ impl Api {
 
 fn reply(response: Response, retry_after: Option<Duration>) -> Result<Reply> {
     refuse_redirect(response.status(), response.headers())?;
-    Ok(Reply { http_status: response.status().as_u16(), body: response.into_body(), retry_after })
+    let (head, body) = response.into_parts();
+    Ok(Reply { http_status: head.status.as_u16(), headers: head.headers, body, retry_after })
 }
 
 fn doubt_of(status: u16, body: &[u8]) -> Doubt {

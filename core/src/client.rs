@@ -35,6 +35,12 @@ impl Lease {
         Ok(runtime)
     }
 
+    /// This process's runtime, if there is a hold on it.
+    pub(crate) fn held(&self) -> Option<Runtime> {
+        let runtime = self.runtime.load_full()?;
+        runtime.belongs_to_this_process().then(|| Runtime::clone(&runtime))
+    }
+
     /// A call of `client`, whose lease this is: it keeps the client, and through it the runtime, until it
     /// has ended.
     pub(crate) fn operation<C, T, F>(

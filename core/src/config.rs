@@ -1,9 +1,11 @@
 //! What a client is made from: argument, then environment, then default, resolved once.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::agent::mcp_target;
 use crate::agent::pow::PowDigest;
 use crate::base_url::BaseUrl;
 use crate::clock::{Clock, SystemClock};
@@ -43,6 +45,9 @@ pub const MIN_REFRESH_VARIABLE: &str = "LIME_JWKS_MIN_REFRESH_SECONDS";
 pub const USER_AGENT_VARIABLE: &str = "LIME_VERIFY_USER_AGENT";
 /// Environment variable of how long signing keys are kept, in seconds.
 pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
+
+/// Environment variable of MCP servers' addresses.
+pub const MCP_ADDRESSES_VARIABLE: &str = "LIME_MCP_ADDRESSES";
 
 /// Which failed POSTs are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -254,6 +259,16 @@ pub struct AgentConfig {
     pub pow_threads: usize,
     /// What differs between the platform's times. Default: [`Platform::AUTO`], which works with all of them.
     pub platform: Platform,
+    /// How long before its end a token for MCP servers counts as expired. Default 30 s.
+    pub mcp_token_refresh_skew: Duration,
+    /// Bounds the time to an MCP server's answer, and between two pieces of it. Default 300 s.
+    pub mcp_read_timeout: Duration,
+    /// Call each MCP server for one thing after the other. Default true.
+    pub serialize_mcp_per_url: bool,
+    /// Addresses of MCP servers by their host names, in place of the name system; else `LIME_MCP_ADDRESSES`
+    /// (`tools.example.com=127.0.0.1,other.example.com=::1`). The names stay those that tokens are for and that
+    /// certificates are checked against. For tests, and for networks with names of their own.
+    pub mcp_addresses: Vec<(String, IpAddr)>,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -272,6 +287,10 @@ impl Default for AgentConfig {
             pow_timeout: Duration::from_secs(10),
             pow_threads: 1,
             platform: Platform::default(),
+            mcp_token_refresh_skew: Duration::from_secs(30),
+            mcp_read_timeout: Duration::from_secs(300),
+            serialize_mcp_per_url: true,
+            mcp_addresses: Vec::new(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -427,6 +446,39 @@ pub(crate) fn up_to_a_day(argument: Option<Duration>, variable: &str, default: D
         Ok(seconds) if seconds.is_finite() => Ok(Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))),
         _ => Err(Error::invalid_argument(format!("{variable} must be a number of seconds"))),
     }
+}
+
+/// Resolves the addresses of MCP servers.
+pub(crate) fn mcp_addresses(argument: Vec<(String, IpAddr)>) -> Result<Vec<(String, IpAddr)>> {
+    let given = match (argument.is_empty(), environment(MCP_ADDRESSES_VARIABLE)) {
+        (true, Some(text)) => parse_mcp_addresses(&text)?,
+        _ => argument,
+    };
+    given
+        .into_iter()
+        .map(|(name, address)| Ok((mcp_target::extract_and_normalize_domain(&name)?, address)))
+        .collect()
+}
+
+/// Reads `tools.example.com=127.0.0.1,other.example.com=::1`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] when it is written in another way.
+pub fn parse_mcp_addresses(text: &str) -> Result<Vec<(String, IpAddr)>> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let read = |entry: &str| {
+        let (name, address) = entry.split_once('=')?;
+        Some((name.trim().to_owned(), address.trim().parse().ok()?))
+    };
+    entries
+        .map(|entry| {
+            read(entry).ok_or_else(|| {
+                Error::invalid_argument(format!(
+                    "{entry:?} is no address of an MCP server: it is written name=address"
+                ))
+            })
+        })
+        .collect()
 }
 
 /// A text from the argument, else from the environment; empty counts as absent.

@@ -86,6 +86,12 @@ error_kinds! {
     ApprovalDenied = 60, "approval_denied";
     /// A webhook that must not be trusted; the code says why.
     Webhook = 61, "webhook";
+    /// The platform gives this agent no tokens for MCP servers: it lacks the grant `oauth:mcp`.
+    OAuthCapability = 70, "oauth_capability";
+    /// An MCP server refuses the token, also the new one that was fetched when it refused the first.
+    McpAuthentication = 71, "mcp_authentication";
+    /// An MCP server reports an error, as JSON-RPC or by its HTTP status; the code says which.
+    Mcp = 72, "mcp";
 }
 
 impl ErrorKind {
@@ -98,7 +104,7 @@ impl ErrorKind {
     pub const fn parent(self) -> Option<Self> {
         match self {
             Self::AgentInactive | Self::AgentUserSuspended => Some(Self::Authentication),
-            Self::AuthUnavailable | Self::SiteAuthUnavailable => Some(Self::Api),
+            Self::AuthUnavailable | Self::SiteAuthUnavailable | Self::OAuthCapability => Some(Self::Api),
             Self::TransportTimeout => Some(Self::Transport),
             Self::PassportExpired => Some(Self::InvalidPassport),
             Self::PowDifficulty => Some(Self::PowTimeout),

@@ -59,7 +59,8 @@ pub mod token_verifier;
 pub mod transport;
 
 pub use agent::{
-    AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, pow::PowDigest,
+    AgentProfile, ApprovalResult, LimeAgent, LoginProgress, LoginSnapshot, LoginStage, McpAccessToken,
+    McpCall, McpResult, pow::PowDigest,
 };
 pub use config::{
     AgentConfig, JwksForm, Platform, PostRetry, PowChoice, SesameConfig, SiteConfig, TokenVerifierConfig,

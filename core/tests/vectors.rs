@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lime_core::agent::mcp_target;
 use lime_core::agent::pow::{self, PowDigest};
 use lime_core::clock::ManualClock;
 use lime_core::sesame::webhook;
@@ -290,6 +291,20 @@ fn webhooks() {
             }
             if let Some(forget) = delivery["forget"].as_bool() {
                 assert_eq!(guard.as_ref().map(|guard| guard.forget(&body)), Some(forget));
+            }
+        }
+    });
+}
+
+#[test]
+fn mcp_targets() {
+    each_case("mcp_targets.json", |_, case| {
+        let (target, expect) = (case["target"].as_str().unwrap(), &case["expect"]);
+        let read = [mcp_target::extract_and_normalize_domain, mcp_target::resolve_mcp_http_url];
+        for (read, member) in read.iter().zip(["domain", "url"]) {
+            match read(target) {
+                Ok(text) => assert_eq!(Some(text.as_str()), expect[member].as_str()),
+                Err(error) => assert_error(&error, expect),
             }
         }
     });

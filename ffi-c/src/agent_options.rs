@@ -10,7 +10,7 @@ use crate::log::{lime_log_callback, logger};
 use crate::panic;
 use crate::pow::{LIME_POW_DIGEST_AUTO, LIME_POW_DIGEST_SEED, LIME_POW_DIGEST_TODAY};
 use crate::site_options::{checked_platform, checked_post_retry};
-use crate::strings::{give, invalid, optional_text, set, take};
+use crate::strings::{flag, give, invalid, optional_text, set, take, text};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
@@ -207,6 +207,90 @@ pub unsafe extern "C" fn lime_agent_options_set_post_retry(
     unsafe {
         set(options, |options| {
             options.config.platform.post_retry = checked_post_retry(post_retry)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets how long before its end a token for MCP servers counts as expired. Default: 30,000 ms.
+///
+/// Parameters: `skew_ms`: milliseconds.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_mcp_token_refresh_skew_ms(
+    options: *mut lime_agent_options,
+    skew_ms: u64,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.mcp_token_refresh_skew = Duration::from_millis(skew_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Bounds the time to an MCP server's answer, and between two pieces of it. Default: 300,000 ms.
+///
+/// Parameters: `timeout_ms`: milliseconds, at least 1.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, timeout 0).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_mcp_read_timeout_ms(
+    options: *mut lime_agent_options,
+    timeout_ms: u64,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            if timeout_ms == 0 {
+                return Err(invalid("timeout_ms is 0"));
+            }
+            options.config.mcp_read_timeout = Duration::from_millis(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Sets whether each MCP server is called for one thing after the other. Default: 1.
+///
+/// Parameters: `serialized`: 1 or 0.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options NULL, another number).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_set_serialize_mcp_per_url(
+    options: *mut lime_agent_options,
+    serialized: i32,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks.
+    unsafe {
+        set(options, |options| {
+            options.config.serialize_mcp_per_url = flag(serialized, "serialized")?;
+            Ok(())
+        })
+    }
+}
+
+/// Adds the address of an MCP server, in place of the name system: for tests, and for networks with names of their own.
+/// The name stays the one that tokens are for and that certificates are checked against. Without any, the environment
+/// variable LIME_MCP_ADDRESSES counts ("tools.example.com=127.0.0.1,other.example.com=::1").
+///
+/// Parameters: `hostname`: copied; it is checked when the client is made. `address`: an IP address, copied.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (something NULL or not UTF-8, no IP address).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_add_mcp_address(
+    options: *mut lime_agent_options,
+    hostname: *const c_char,
+    address: *const c_char,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            let address =
+                text(address, "address")?.parse().map_err(|_| invalid("address is no IP address"))?;
+            options.config.mcp_addresses.push((text(hostname, "hostname")?.to_owned(), address));
             Ok(())
         })
     }

@@ -21,6 +21,9 @@ pub mod error;
 pub mod fault;
 pub mod frame;
 pub mod log;
+pub mod mcp;
+pub mod mcp_target;
+pub mod mcp_token;
 pub mod operation;
 pub mod panic;
 pub mod passport;
@@ -173,6 +176,10 @@ pub const EXPORTS: &[&str] = &[
     "lime_agent_options_set_pow_threads",
     "lime_agent_options_set_platform",
     "lime_agent_options_set_post_retry",
+    "lime_agent_options_set_mcp_token_refresh_skew_ms",
+    "lime_agent_options_set_mcp_read_timeout_ms",
+    "lime_agent_options_set_serialize_mcp_per_url",
+    "lime_agent_options_add_mcp_address",
     "lime_agent_options_set_log_callback",
     "lime_agent_options_set_transport",
     "lime_agent_options_set_clock",
@@ -209,6 +216,24 @@ pub const EXPORTS: &[&str] = &[
     "lime_login_progress_elapsed_ms",
     "lime_login_progress_left_ms",
     "lime_login_progress_free",
+    // mcp token
+    "lime_agent_get_mcp_access_token",
+    "lime_agent_get_mcp_access_token_start",
+    "lime_mcp_access_token_access_token",
+    "lime_mcp_access_token_token_type",
+    "lime_mcp_access_token_expires_in_seconds",
+    "lime_mcp_access_token_issued_at_unix_micros",
+    "lime_mcp_access_token_free",
+    // mcp
+    "lime_agent_mcp",
+    "lime_agent_mcp_start",
+    "lime_agent_call_tool",
+    "lime_agent_call_tool_start",
+    "lime_mcp_result_json",
+    "lime_mcp_result_text",
+    "lime_mcp_result_structured_json",
+    "lime_mcp_result_is_error",
+    "lime_mcp_result_free",
     // passport
     "lime_passport_verify",
     "lime_passport_claims_json",
@@ -334,6 +359,8 @@ pub const EXPORTS: &[&str] = &[
     "lime_login_frame_free",
     "lime_envelope_open",
     "lime_timestamp_parse",
+    "lime_extract_and_normalize_domain",
+    "lime_resolve_mcp_http_url",
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 #include <lime.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* What a place for a result holds when nothing was written to it. */
@@ -41,6 +42,8 @@ static struct {
     lime_clock *lime_clock;
     lime_login_progress *lime_login_progress;
     lime_pow_nonce *lime_pow_nonce;
+    lime_mcp_access_token *lime_mcp_access_token;
+    lime_mcp_result *lime_mcp_result;
     lime_token_verifier_options *lime_token_verifier_options;
     lime_token_verifier *lime_token_verifier;
     lime_verified_token *lime_verified_token;
@@ -142,6 +145,9 @@ static void make_all(void) {
     /* The platform takes any code here: calls.py has told it to. */
     CHECK(lime_site_exchange_binding_code(live.lime_site, "bc_any", &live.lime_binding_exchange, NULL) == LIME_OK);
     CHECK(lime_agent_get_profile(live.lime_agent, &live.lime_agent_profile, NULL) == LIME_OK);
+    const char *server = getenv("MCP_SERVER_URL");
+    CHECK(lime_agent_get_mcp_access_token(live.lime_agent, server, 0, &live.lime_mcp_access_token, NULL) == LIME_OK);
+    CHECK(lime_agent_call_tool(live.lime_agent, server, "add", "{\"a\":1,\"b\":2}", &live.lime_mcp_result, NULL) == LIME_OK);
     CHECK(lime_approval_request_new("a.b", "A and b", &live.lime_approval_request, NULL) == LIME_OK);
     CHECK(lime_sesame_trigger(live.lime_sesame, live.lime_approval_request, &live.lime_approval, NULL) == LIME_OK);
     CHECK(lime_login_frame_parse("{}", 2, &live.lime_login_frame, NULL) == LIME_OK);
@@ -167,6 +173,8 @@ static void free_all(void) {
     lime_clock_free(live.lime_clock);
     lime_login_progress_free(live.lime_login_progress);
     lime_pow_nonce_free(live.lime_pow_nonce);
+    lime_mcp_access_token_free(live.lime_mcp_access_token);
+    lime_mcp_result_free(live.lime_mcp_result);
     lime_error_free(live.lime_error);
     lime_site_options_free(live.lime_site_options);
     lime_site_free(live.lime_site);

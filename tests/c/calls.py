@@ -18,6 +18,13 @@ BAD = r'"\xc3\x28"'
 TEXTS = {
     "text": '"2026-01-01T00:00:00Z"',
     "request_id": '"lr_nobody"',
+    # A public name; LIME_MCP_ADDRESSES says where it is, and nobody listens there.
+    "target": '"http://tools.example.com:1/mcp"',
+    "hostname": '"tools.example.com"',
+    "address": '"127.0.0.1"',
+    "method": '"ping"',
+    "params_json": '"{}"',
+    "arguments_json": '"{}"',
 }
 BYTES = {"context_json": '"{}"', "jwks_json": '"{}"'}
 NUMBERS = {
@@ -27,6 +34,8 @@ NUMBERS = {
     "platform": "LIME_PLATFORM_AUTO",
     "jwks_form": "LIME_JWKS_FORM_BARE",
     "required": "0",
+    "force_refresh": "0",
+    "serialized": "1",
     "require_issuer": "0",
     "wait_for_decision": "0",
     "keeps_time": "0",

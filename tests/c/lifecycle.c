@@ -65,6 +65,8 @@ COMPLETION(on_result, lime_approval_result)
 COMPLETION(on_profile, lime_agent_profile)
 COMPLETION(on_approval, lime_approval)
 COMPLETION(on_nonce, lime_pow_nonce)
+COMPLETION(on_mcp_access_token, lime_mcp_access_token)
+COMPLETION(on_mcp_result, lime_mcp_result)
 COMPLETION(on_token, lime_verified_token)
 
 /* Handlers act in their first call. */
@@ -229,6 +231,21 @@ static int32_t start_profile(void *agent, struct scene *scene) {
     return lime_agent_get_profile_start(agent, on_profile, OPERATION(scene));
 }
 
+static int32_t start_token(void *agent, struct scene *scene) {
+    return lime_agent_get_mcp_access_token_start(agent, "tools.example.com", 0, on_mcp_access_token, OPERATION(scene));
+}
+
+/* LIME_MCP_ADDRESSES says where it is, and nobody listens there. */
+#define MCP_SERVER "http://tools.example.com:1/mcp"
+
+static int32_t start_mcp(void *agent, struct scene *scene) {
+    return lime_agent_mcp_start(agent, MCP_SERVER, "ping", NULL, on_mcp_result, OPERATION(scene));
+}
+
+static int32_t start_tool(void *agent, struct scene *scene) {
+    return lime_agent_call_tool_start(agent, MCP_SERVER, "echo", "{}", on_mcp_result, OPERATION(scene));
+}
+
 static lime_approval_request *question(void) {
     lime_approval_request *request = NULL;
     CHECK(lime_approval_request_new("life.cycle", "A question", &request, NULL) == LIME_OK);
@@ -318,6 +335,9 @@ static const struct kind kinds[] = {
     {"lime_agent_login_start", make_agent, start_login, NULL, OF_AGENT, CALL},
     {"lime_agent_login_with_progress_start", make_agent, start_login_with_progress, NULL, OF_AGENT, CALL},
     {"lime_agent_get_profile_start", make_agent, start_profile, NULL, OF_AGENT, CALL},
+    {"lime_agent_get_mcp_access_token_start", make_agent, start_token, NULL, OF_AGENT, CALL},
+    {"lime_agent_mcp_start", make_agent, start_mcp, NULL, OF_AGENT, CALL},
+    {"lime_agent_call_tool_start", make_agent, start_tool, NULL, OF_AGENT, CALL},
     {"lime_pow_solve_start", make_agent, start_solving, start_solving_long, OF_AGENT, ALONE},
     {"lime_sesame_trigger_start", make_sesame, start_trigger, NULL, OF_SESAME, CALL},
     {"lime_sesame_get_start", make_sesame, start_get, NULL, OF_SESAME, CALL},

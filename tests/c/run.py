@@ -22,10 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 import calls as cases
 import serving
 from c_header import read
+from mcp_server import McpServer
 from tables import Vectors
 
 import abi as interface
@@ -369,15 +371,28 @@ def calls(tests: Tests) -> None:
     source, ids = cases.source(read(ROOT / "include/lime.h"))
     (BUILD / "calls_table.h").write_text(source)
     program = tests.compile(HERE / "calls.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O0")
-    with Sandbox(tests.sandbox) as sandbox:
+    with Sandbox(tests.sandbox) as sandbox, McpServer(environment=sandbox.environment) as server:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
         token = sandbox.control("POST", "/mcp-tokens", {"domain": "tools.example.com"})["access_token"]
         exchanged = {"ok": True, "data": {"passport": "a.b.c"}}
         rule = {"route": "exchange_binding", "status": 200, "body": exchanged, "count": 0}
         sandbox.control("POST", "/faults", rule)
-        tests.run(
-            "calls", [str(program)], expected=ids, environment={**sandbox.environment, "MCP_TOKEN": token}
-        )
+        environment = {**sandbox.environment, **addressed(server), "MCP_TOKEN": token}
+        tests.run("calls", [str(program)], expected=ids, environment=environment)
+
+
+def addressed(server: McpServer) -> dict[str, str]:
+    """What tells a program of an MCP server. Tokens are for public names, and the name system knows nothing of these."""
+    names = f"{server.hostname}=127.0.0.1,other.example.com=127.0.0.1"
+    other = server.url.replace(server.hostname, "other.example.com")
+    return {"MCP_SERVER_URL": server.url, "MCP_OTHER_URL": other, "LIME_MCP_ADDRESSES": names}
+
+
+def mcp(tests: Tests) -> None:
+    """An agent and an MCP server."""
+    program = tests.compile(HERE / "mcp.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    with Sandbox(tests.sandbox) as sandbox, McpServer(environment=sandbox.environment) as server:
+        tests.run("mcp", [str(program)], environment={**sandbox.environment, **addressed(server)})
 
 
 def lifecycle(tests: Tests) -> None:
@@ -385,7 +400,9 @@ def lifecycle(tests: Tests) -> None:
     program = tests.compile(HERE / "lifecycle.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
     with Sandbox(tests.sandbox) as sandbox:
         sandbox.control("PATCH", "/settings", {"pow_difficulty": 8})
-        tests.run("lifecycle", [str(program)], environment=sandbox.environment)
+        # Nobody listens where it says.
+        addresses = {"LIME_MCP_ADDRESSES": "tools.example.com=127.0.0.1"}
+        tests.run("lifecycle", [str(program)], environment={**sandbox.environment, **addresses})
     known = (HERE / "lifecycle.c").read_text().split("kinds[] = {")[1].split("};")[0]
     missing = [
         name
@@ -790,7 +807,7 @@ def examples(tests: Tests) -> None:
     """The programs that people read, with the arguments and the steps that the demo has; under valgrind, too."""
     programs = {
         task: str(tests.compile(ROOT / f"examples/{task}/main.c"))
-        for task in ("login", "approval_gate", "event_stream", "webhook_receiver")
+        for task in ("login", "approval_gate", "event_stream", "webhook_receiver", "mcp_tool")
     }
     run_examples(tests, programs)
     if tests.sanitizer:
@@ -824,7 +841,23 @@ def run_examples(tests: Tests, programs: dict[str, str]) -> None:
             good = done.returncode == code and printed == steps and bool(done.stderr) == (code == 1)
             why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
             tests.result(f"example:{name}", None if good else why)
+    call_examples(tests, "mcp_tool", [programs["mcp_tool"]])
     serve_examples(tests, {task: [programs[task]] for task in SERVING})
+
+
+def call_examples(tests: Tests, name: str, command: list[str]) -> None:
+    """The program that calls a tool of an MCP server."""
+    with Sandbox(tests.sandbox) as sandbox, McpServer(environment=sandbox.environment) as server:
+        environment = {**os.environ, **sandbox.environment, **addressed(server)}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment)
+    printed = [line.split("\t")[0] for line in done.stdout.splitlines()]
+    good = (
+        done.returncode == 0
+        and printed == ["token issued", "tools listed", "tool called"]
+        and not done.stderr
+    )
+    why = f"ended with {done.returncode}: {done.stdout}{done.stderr}"
+    tests.result(f"example:{name}", None if good else why)
 
 
 def serve_examples(tests: Tests, commands: dict[str, list[str]]) -> None:
@@ -957,6 +990,7 @@ GROUPS = (
         login,
         bindings,
         sesame,
+        mcp,
         token_verifier,
         examples,
     ),
@@ -973,12 +1007,13 @@ SANITIZED = {
         login,
         bindings,
         sesame,
+        mcp,
         token_verifier,
         examples,
         panics,
         faults,
     ),
-    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, panics, faults),
+    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, mcp, panics, faults),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 FILES = (
     *("pow", "passports", "bindings", "access_tokens", "mcp_domains", "sse", "envelopes", "timestamps"),
     "webhooks",
+    "mcp_targets",
 )
 
 STRUCTS = """\
@@ -81,6 +82,12 @@ struct timestamp_case {
     const char *id, *text;
     int64_t unix_micros;
     int32_t offset_seconds, error;
+};
+struct mcp_target_case {
+    const char *id, *target;
+    const char *domain, *url; /* or error */
+    int32_t error;
+    const char *contains;
 };
 struct webhook_secret {
     const char *bytes;
@@ -277,6 +284,16 @@ class Vectors:
                 f"{'LIME_NO_OFFSET' if offset is None else offset}, {status(case.get('error'))}}}"
             )
         return self._table("timestamps", rows)
+
+    def _mcp_targets(self, file: dict) -> str:
+        rows = []
+        for case in file["cases"]:
+            expect = case["expect"]
+            rows.append(
+                f"{{{literal('mcp_targets.json:' + case['id'])}, {literal(case['target'])}, {literal(expect.get('domain'))}, "
+                f"{literal(expect.get('url'))}, {status(expect.get('error'))}, {literal(expect.get('message_contains'))}}}"
+            )
+        return self._table("mcp_targets", rows)
 
     def _webhooks(self, file: dict) -> str:
         lines, rows, sign_rows = [], [], []

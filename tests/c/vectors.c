@@ -217,6 +217,26 @@ static void timestamp_vectors(void) {
     }
 }
 
+static void mcp_target_vectors(void) {
+    for (size_t at = 0; at < COUNT(mcp_target_cases); at++) {
+        const struct mcp_target_case *test = &mcp_target_cases[at];
+        check_begin(test->id);
+        char *texts[] = {NULL, NULL};
+        const char *expected[] = {test->domain, test->url};
+        for (size_t way = 0; way < COUNT(texts); way++) {
+            lime_error *error = NULL;
+            int32_t status = (way ? lime_resolve_mcp_http_url : lime_extract_and_normalize_domain)(test->target, &texts[way],
+                                                                                                   &error);
+            if (test->error == LIME_OK) CHECK(status == LIME_OK && !error);
+            else check_error(status, error, test->error, test->contains);
+            CHECK_TEXT(texts[way], expected[way]);
+            lime_string_free(texts[way]);
+            lime_error_free(error);
+        }
+        check_end();
+    }
+}
+
 /* Prints the accepted payloads as a JSON array. */
 static void deliver(const struct webhook_case *test, lime_webhook_verifier *verifier) {
     static char payloads[1 << 20];
@@ -299,6 +319,7 @@ int main(void) {
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();
+    mcp_target_vectors();
     webhook_vectors();
     webhook_sign_vectors();
     return check_failed ? 1 : 0;

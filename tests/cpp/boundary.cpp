@@ -51,7 +51,7 @@ void every_status_has_its_class() {
         if (!is_known) CHECK(raises<lime::ApiError>(error));
         CHECK_EQ(lime::status_parent(lime::status_parent(status)), lime::status_parent(status));
     }
-    CHECK_EQ(known, 25);
+    CHECK_EQ(known, 28);
     CHECK_EQ(lime::status_parent(LIME_OK), LIME_OK);
     CHECK_EQ(lime::status_parent(LIME_ERROR_AGENT_INACTIVE), LIME_ERROR_AUTHENTICATION);
     CHECK_EQ(lime::status_parent(4711), LIME_ERROR_API);
@@ -81,11 +81,16 @@ void every_status_has_its_class() {
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_INVALID_PASSPORT, "why"}));
     CHECK(raises<lime::PassportExpiredError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
     CHECK(raises<lime::InvalidPassportError>({LIME_ERROR_PASSPORT_EXPIRED, "why"}));
+    CHECK(raises<lime::InvalidTokenError>({LIME_ERROR_INVALID_TOKEN, "why"}));
     CHECK(raises<lime::PowTimeoutError>({LIME_ERROR_POW_TIMEOUT, "why"}));
     CHECK(raises<lime::PowDifficultyError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
     CHECK(raises<lime::PowTimeoutError>({LIME_ERROR_POW_DIFFICULTY, "why"}));
     CHECK(raises<lime::ApprovalDeniedError>({LIME_ERROR_APPROVAL_DENIED, "why"}));
     CHECK(raises<lime::WebhookError>({LIME_ERROR_WEBHOOK, "why"}));
+    CHECK(raises<lime::OAuthCapabilityError>({LIME_ERROR_OAUTH_CAPABILITY, "why"}));
+    CHECK(raises<lime::ApiError>({LIME_ERROR_OAUTH_CAPABILITY, "why"}));
+    CHECK(raises<lime::McpAuthenticationError>({LIME_ERROR_MCP_AUTHENTICATION, "why"}));
+    CHECK(raises<lime::McpError>({LIME_ERROR_MCP, "why"}));
 }
 
 lime::Site without_retries() {

@@ -95,6 +95,12 @@ def story(tests: c.Tests) -> None:
         told(tests, "story", places, "g++", "c++20", CALLBACK_URL=receiver.url)
 
 
+def mcp(tests: c.Tests) -> None:
+    program = compiled(tests, "mcp", HERE / "mcp.cpp", "clang++", "c++17")
+    with c.Sandbox(tests.sandbox) as sandbox, c.McpServer(environment=sandbox.environment) as server:
+        tests.run("mcp", [str(program)], environment={**sandbox.environment, **c.addressed(server)})
+
+
 def another_agent(sandbox: c.Sandbox) -> str:
     agent = {
         "display_name": "Ada",
@@ -176,6 +182,7 @@ def examples(tests: c.Tests) -> None:
             ("approval_gate", "clang++", "c++20"),
             ("event_stream", "g++", "c++20"),
             ("webhook_receiver", "clang++", "c++17"),
+            ("mcp_tool", "g++", "c++17"),
         )
     }
     c.run_examples(tests, programs)
@@ -220,10 +227,10 @@ PLACES = {
     "received": received,
 }
 
-GROUPS = (units, manual, vectors, boundary, host, story, examples)
+GROUPS = (units, manual, vectors, boundary, host, story, mcp, examples)
 # What a sanitizer is for: the first looks at memory, the second at threads.
 SANITIZED = {
-    "address": (vectors, boundary, host, story, examples),
+    "address": (vectors, boundary, host, story, mcp, examples),
     "thread": (boundary, host, story),
 }
 

@@ -168,6 +168,20 @@ void timestamp_vectors() {
     }
 }
 
+void mcp_target_vectors() {
+    for (const mcp_target_case &test : mcp_target_cases) {
+        check_begin(test.id);
+        const auto domain = lime::try_extract_and_normalize_domain(test.target);
+        const auto url = lime::try_resolve_mcp_http_url(test.target);
+        CHECK_EQ(domain.status(), test.error);
+        CHECK_EQ(url.status(), test.error);
+        if (domain) CHECK_EQ(*domain, std::string(test.domain));
+        else check_error(domain.error(), test.error, test.contains);
+        if (url) CHECK_EQ(*url, std::string(test.url));
+        check_end();
+    }
+}
+
 void webhook_vectors() {
     for (const webhook_case &test : webhook_cases) {
         check_begin(test.id);
@@ -228,6 +242,7 @@ int main() {
     sse_vectors();
     envelope_vectors();
     timestamp_vectors();
+    mcp_target_vectors();
     webhook_vectors();
     webhook_sign_vectors();
     return check_failed ? 1 : 0;

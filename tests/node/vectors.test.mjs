@@ -168,6 +168,16 @@ vectors('timestamps.json', async (vector) => {
   assert.equal(date.getTime(), Math.floor(vector.unix_micros / 1000));
 });
 
+vectors('mcp_targets.json', async ({ target, expect }) => {
+  for (const [member, read] of [
+    ['domain', lime.extractAndNormalizeDomain],
+    ['url', lime.resolveMcpHttpUrl],
+  ]) {
+    if (expect.error) expectError(await thrown(() => read(target)), expect);
+    else assert.equal(read(target), expect[member]);
+  }
+});
+
 vectors('webhooks.json', async (vector) => {
   if (vector.sign) {
     // Beyond what a number holds exactly; JSON.parse rounds both sides alike, but not to what is signed.

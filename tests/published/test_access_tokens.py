@@ -22,7 +22,8 @@ from conftest import ROOT, Sandbox
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from jwt.algorithms import RSAAlgorithm
-from test_published import MCP_SERVER, environment
+from test_published import MCP_SERVER
+from throwaway import environment
 
 HERE = Path(__file__).resolve().parent
 VECTORS = ROOT / "tests/vectors"

@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from test_published import MCP_SERVER, PAIRS, environment
+from test_published import MCP_SERVER, PAIRS
+from throwaway import environment
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = ROOT / "bindings-python/COMPATIBILITY.md"

@@ -19,7 +19,7 @@ from lime_sites import SyncLimeSite
 
 def test_the_two_programs_sign_an_agent_in(sandbox: Sandbox) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    site, agent = (block for block in blocks if "asyncio.run" in block)
+    site, agent, _ = (block for block in blocks if "asyncio.run" in block)
     signing = subprocess.Popen(
         [sys.executable, "-c", site], stdout=subprocess.PIPE, text=True, env=os.environ
     )

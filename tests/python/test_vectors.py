@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+import lime_agents
 import lime_mcp_server
 import lime_sdk
 import sesame_sdk
@@ -248,3 +249,18 @@ def test_every_kind_has_a_class_and_a_negative_vector() -> None:
         if "error" in case["expect"]
     }
     assert pure <= seen
+
+
+@cases("mcp_targets.json")
+def test_mcp_targets(case: dict[str, Any]) -> None:
+    expect = case["expect"]
+    read = {
+        "domain": lime_agents.extract_and_normalize_domain,
+        "url": lime_agents.resolve_mcp_http_url,
+    }
+    for member, function in read.items():
+        if "error" not in expect:
+            assert function(case["target"]) == expect[member]
+            continue
+        with pytest.raises(ValueError, match=expect["message_contains"]):
+            function(case["target"])

@@ -3704,6 +3704,203 @@ def make_mcp_domains() -> dict:
     }
 
 
+# --------------------------------------------------------------------------- mcp_targets.json
+
+MCP_RESERVED = (
+    "localhost metadata.google.internal metadata kubernetes kubernetes.default kubernetes.default.svc "
+    "nip.io sslip.io xip.io traefik.me localtest.me lvh.me"
+).split()
+MCP_RESERVED_ENDS = (
+    "localhost local internal intranet corp home lan nip.io sslip.io xip.io traefik.me localtest.me lvh.me"
+).split()
+MCP_ERRORS = {
+    "empty": "non-empty string",
+    "hostname": "valid DNS hostname",
+    "userinfo": "userinfo",
+    "address": "IP address",
+    "reserved": "reserved or special-use",
+}
+WHITE_SPACE = " \t\r\n\f\v"
+
+
+def mcp_target_by_the_rules(target: str) -> dict:
+    """What a target means, as plain rules; tests/published compares the cases with the published package."""
+
+    def error(name: str) -> dict:
+        return {"error": "invalid_argument", "message_contains": MCP_ERRORS[name]}
+
+    target = target.strip()
+    if not target:
+        return error("empty")
+    prefix = re.match(r"https?://", target, re.IGNORECASE)
+    authority = target[prefix.end() if prefix else 0 :].split("/")[0].strip().lower()
+    if not authority:
+        return error("hostname")
+    if "@" in authority:
+        return error("userinfo")
+    if authority.startswith("[") and "]" in authority:
+        return error("address")
+    host, colon, port = authority.partition(":")
+    if colon and not re.fullmatch("[0-9]+", port):
+        return error("hostname")
+    labels = host.split(".")
+    if all(re.fullmatch("[0-9]+|0x[0-9a-f]+", label) for label in labels):
+        return error("address")
+    if len(host) > 253 or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", one) for one in labels):
+        return error("hostname")
+    if host in MCP_RESERVED or any(host.endswith("." + end) for end in MCP_RESERVED_ENDS):
+        return error("reserved")
+    return {"domain": host, "url": target.rstrip("/") if prefix else f"https://{authority}/mcp"}
+
+
+def make_mcp_targets() -> dict:
+    c = Cases()
+
+    def good(case_id: str, target: str, domain: str, url: str | None = None) -> None:
+        wanted = {"domain": domain, "url": url or f"https://{domain}/mcp"}
+        assert mcp_target_by_the_rules(target) == wanted, (case_id, mcp_target_by_the_rules(target))
+        c.add(case_id, target=target, expect=wanted)
+
+    def bad(case_id: str, target: str, why: str) -> None:
+        wanted = {"error": "invalid_argument", "message_contains": MCP_ERRORS[why]}
+        assert mcp_target_by_the_rules(target) == wanted, (case_id, mcp_target_by_the_rules(target))
+        c.add(case_id, target=target, expect=wanted)
+
+    host = "tools.example.com"
+    good("host", host, host)
+    good("host-in-capitals", "Tools.EXAMPLE.com", host)
+    good("host-with-port", f"{host}:8443", host, f"https://{host}:8443/mcp")
+    good("host-with-port-zero", f"{host}:0", host, f"https://{host}:0/mcp")
+    good("host-with-a-port-that-is-too-large", f"{host}:99999", host, f"https://{host}:99999/mcp")
+    good("host-with-path-loses-it", f"{host}/tools/v1", host)
+    good("host-with-port-and-path", f"{host}:8443/tools", host, f"https://{host}:8443/mcp")
+    good("host-and-slash", f"{host}/", host)
+    good("host-of-one-label", "tools", "tools")
+    good("host-of-one-letter", "t", "t")
+    good("host-with-hyphens", "a-b--c.example", "a-b--c.example")
+    good("host-with-digits", "1.2.3.4.example", "1.2.3.4.example")
+    good("host-with-a-hexadecimal-label", "0x7f.example", "0x7f.example")
+    good("host-that-ends-in-a-number", "tools.127", "tools.127")
+    good("host-in-punycode", "xn--bcher-kva.example", "xn--bcher-kva.example")
+    good("host-with-kelvin-sign", "tool\u212a.example", "toolk.example")
+    good("label-of-63", f"{'a' * 63}.example", f"{'a' * 63}.example")
+    longest = ".".join(["a" * 49] * 5) + ".bcd"
+    assert len(longest) == 253
+    good("name-of-253", longest, longest)
+    good("url", f"https://{host}/mcp", host)
+    good("url-without-path", f"https://{host}", host, f"https://{host}")
+    good("url-plain", f"http://{host}/mcp", host, f"http://{host}/mcp")
+    good("url-with-port", f"https://{host}:8443/mcp", host, f"https://{host}:8443/mcp")
+    good("url-in-capitals", "HTTPS://Tools.Example.Com/MCP", host, "HTTPS://Tools.Example.Com/MCP")
+    good("url-with-slashes-at-the-end", f"https://{host}/mcp///", host)
+    good("url-of-slashes", f"https://{host}//", host, f"https://{host}")
+    good("url-with-query", f"https://{host}/mcp?a=b/", host, f"https://{host}/mcp?a=b")
+    good("url-with-at-in-the-path", f"https://{host}/@evil.example", host, f"https://{host}/@evil.example")
+    good(
+        "url-with-url-in-the-path", f"https://{host}/http://1.2.3.4/", host, f"https://{host}/http://1.2.3.4"
+    )
+    good("url-with-dots-in-the-path", f"https://{host}/../x", host, f"https://{host}/../x")
+    for number, space in enumerate(WHITE_SPACE):
+        good(f"white-space-around-{number}", f"{space}{host}{space}", host)
+        good(f"white-space-around-url-{number}", f"{space}https://{host}/{space}", host, f"https://{host}")
+    good("em-space-around", f"\u2003{host}\u2003", host)
+    good("unit-separator-around", f"\x1f{host}\x1c", host)
+    good("space-before-the-slash", f"{host} /x", host)
+    good("scheme-twice-in-the-path", f"http://{host}/https://", host, f"http://{host}/https:")
+
+    bad("empty", "", "empty")
+    bad("spaces", "  \t ", "empty")
+    bad("scheme-alone", "https://", "hostname")
+    bad("scheme-and-path", "https:///evil.example", "hostname")
+    bad("slash", "/", "hostname")
+    bad("slash-and-host", f"/{host}", "hostname")
+    bad("two-slashes-and-host", f"//{host}", "hostname")
+    bad("another-scheme", f"ftp://{host}", "hostname")
+    bad("scheme-twice", f"https://https://{host}", "hostname")
+    bad("scheme-with-one-slash", f"https:/{host}", "hostname")
+    bad("user", f"https://user@{host}/", "userinfo")
+    bad("user-and-password", f"https://user:pw@{host}/", "userinfo")
+    bad("user-that-looks-like-the-host", f"https://{host}@evil.example/", "userinfo")
+    bad("user-after-backslash", f"https://{host}\\@evil.example/", "userinfo")
+    bad("at-alone", "@", "userinfo")
+    bad("backslash", f"https://{host}\\.evil.example/", "hostname")
+    bad("query-after-the-host", f"https://{host}?a=b", "hostname")
+    bad("fragment-after-the-host", f"https://{host}#a", "hostname")
+    bad("port-empty", f"{host}:", "hostname")
+    bad("port-alone", ":80", "hostname")
+    bad("port-of-letters", f"{host}:http", "hostname")
+    bad("port-with-sign", f"{host}:+80", "hostname")
+    bad("port-twice", f"{host}:80:90", "hostname")
+    bad("port-in-other-digits", f"{host}:\u0668\u0660", "hostname")
+    bad("port-with-space", f"{host}: 80", "hostname")
+    bad("space-before-the-port", f"{host} :80", "hostname")
+    bad("line-feed-before-the-port", f"{host}\n:80", "hostname")
+    bad("space-within", "tools .example", "hostname")
+    bad("tab-within", "tools\t.example", "hostname")
+    bad("percent", "tools%2eexample", "hostname")
+    bad("underscore", "my_tools.example", "hostname")
+    bad("umlaut", "b\u00fccher.example", "hostname")
+    bad("full-width-dot", "tools\u3002example", "hostname")
+    bad("byte-order-mark", f"\ufeff{host}", "hostname")
+    bad("dot", ".", "hostname")
+    bad("dots", "tools..example", "hostname")
+    bad("dot-at-the-start", f".{host}", "hostname")
+    bad("dot-at-the-end", f"{host}.", "hostname")
+    bad("hyphen-at-the-start", "-tools.example", "hostname")
+    bad("hyphen-at-the-end", "tools-.example", "hostname")
+    bad("hyphen-alone", "-", "hostname")
+    bad("label-of-64", f"{'a' * 64}.example", "hostname")
+    bad("name-of-254", longest + "e", "hostname")
+    bad("star", "*.example.com", "hostname")
+    for number, address in enumerate(
+        (
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7F.0.0.1",
+            "0177.0.0.1",
+            "0x7f.1",
+            "8.8.8.8",
+            "169.254.169.254",
+            "999.999.999.999",
+            "1.2.3.4.5",
+            "0",
+            "00",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[fe80::1%25eth0]",
+        )
+    ):
+        bad(f"address-{number}", address, "address")
+        bad(f"address-{number}-with-port", f"http://{address}:8000/mcp", "address")
+    bad("address-with-dot-at-the-end", "127.0.0.1.", "hostname")
+    bad("address-of-six-without-brackets", "::1", "hostname")
+    bad("address-of-six-without-brackets-long", "fe80::1:2", "hostname")
+    bad("address-in-full-width-digits", "\uff11\uff12\uff17.0.0.1", "hostname")
+    good("hexadecimal-without-digits", "0x", "0x")
+    for name in MCP_RESERVED:
+        bad(f"reserved-{name.replace('.', '-')}", name, "reserved")
+    bad("reserved-in-capitals", "LocalHost", "reserved")
+    bad("reserved-with-port", "http://localhost:8000/mcp", "reserved")
+    for name in MCP_RESERVED_ENDS:
+        bad(f"reserved-below-{name.replace('.', '-')}", f"tools.{name}", "reserved")
+        good(f"not-reserved-{name.replace('.', '-')}", f"{name}.example", f"{name}.example")
+    bad("reserved-below-wildcard-of-an-address", "10.0.0.1.nip.io", "reserved")
+    bad("reserved-deep", "kubernetes.default.svc.cluster.local", "reserved")
+    good("not-reserved-as-an-end-of-a-label", "mylocalhost", "mylocalhost")
+    good("not-reserved-as-an-end-of-a-name", "tools.notlocal", "tools.notlocal")
+    good("not-reserved-metadata", "metadata.example.com", "metadata.example.com")
+    good("not-reserved-kubernetes", "kubernetes.example.com", "kubernetes.example.com")
+
+    seen = {case["expect"].get("message_contains") for case in c.items}
+    assert seen == {None, *MCP_ERRORS.values()}
+    return {
+        "about": "What a target of an MCP call means: the host name of its token, and the server's address. See README.md.",
+        "cases": c.items,
+    }
+
+
 # --------------------------------------------------------------------------- files
 
 FILES = {
@@ -3716,6 +3913,7 @@ FILES = {
     "envelopes.json": make_envelopes,
     "timestamps.json": make_timestamps,
     "webhooks.json": make_webhooks,
+    "mcp_targets.json": make_mcp_targets,
 }
 
 

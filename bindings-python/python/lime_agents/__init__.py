@@ -10,12 +10,27 @@ if TYPE_CHECKING:
     from lime_agents._agent import (
         LimeAgent,
     )
+    from lime_agents._domain import (
+        extract_and_normalize_domain,
+        resolve_mcp_http_url,
+    )
+    from lime_agents._mcp_types import (
+        CallToolResult,
+        GetPromptResult,
+        Prompt,
+        ReadResourceResult,
+        Resource,
+        ResourceTemplate,
+        ServerCapabilities,
+        Tool,
+    )
     from lime_agents._sync import (
         SyncLimeAgent,
     )
     from lime_agents._types import (
         AgentProfile,
         ApprovalResult,
+        McpAccessToken,
     )
     from lime_sdk._errors import (
         AgentInactiveError,
@@ -24,6 +39,9 @@ if TYPE_CHECKING:
         AuthenticationError,
         AuthUnavailableError,
         LimeError,
+        McpAuthenticationError,
+        McpError,
+        OAuthCapabilityError,
         OutcomeUnknownError,
         PowTimeoutError,
         RateLimitError,
@@ -39,10 +57,24 @@ _MODULES = {
     "ApprovalResult": "lime_agents._types",
     "AgentInactiveError": "lime_sdk._errors",
     "AgentUserSuspendedError": "lime_sdk._errors",
+    "McpAccessToken": "lime_agents._types",
+    "CallToolResult": "lime_agents._mcp_types",
+    "GetPromptResult": "lime_agents._mcp_types",
+    "Prompt": "lime_agents._mcp_types",
+    "ReadResourceResult": "lime_agents._mcp_types",
+    "Resource": "lime_agents._mcp_types",
+    "ResourceTemplate": "lime_agents._mcp_types",
+    "ServerCapabilities": "lime_agents._mcp_types",
+    "Tool": "lime_agents._mcp_types",
+    "extract_and_normalize_domain": "lime_agents._domain",
+    "resolve_mcp_http_url": "lime_agents._domain",
     "ApiError": "lime_sdk._errors",
     "AuthUnavailableError": "lime_sdk._errors",
     "AuthenticationError": "lime_sdk._errors",
     "LimeError": "lime_sdk._errors",
+    "McpAuthenticationError": "lime_sdk._errors",
+    "McpError": "lime_sdk._errors",
+    "OAuthCapabilityError": "lime_sdk._errors",
     "OutcomeUnknownError": "lime_sdk._errors",
     "PowTimeoutError": "lime_sdk._errors",
     "RateLimitError": "lime_sdk._errors",
@@ -58,14 +90,28 @@ __all__ = [
     "ApprovalResult",
     "AuthUnavailableError",
     "AuthenticationError",
+    "CallToolResult",
+    "GetPromptResult",
     "LimeAgent",
     "LimeError",
     "LoginProgress",
+    "McpAccessToken",
+    "McpAuthenticationError",
+    "McpError",
+    "OAuthCapabilityError",
     "OutcomeUnknownError",
     "PowTimeoutError",
+    "Prompt",
     "RateLimitError",
+    "ReadResourceResult",
+    "Resource",
+    "ResourceTemplate",
+    "ServerCapabilities",
     "SyncLimeAgent",
+    "Tool",
     "__version__",
+    "extract_and_normalize_domain",
+    "resolve_mcp_http_url",
 ]
 
 if not TYPE_CHECKING:  # which would take any name for one of the package's

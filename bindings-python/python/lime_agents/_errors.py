@@ -7,6 +7,11 @@ from lime_sdk._errors import (
     AuthenticationError,
     AuthUnavailableError,
     LimeError,
+    ApiError,
+    AuthenticationError,
+    LimeError,
+    McpAuthenticationError,
+    OAuthCapabilityError,
     PowTimeoutError,
     RateLimitError,
 )
@@ -18,6 +23,11 @@ __all__ = [
     "AuthUnavailableError",
     "AuthenticationError",
     "LimeError",
+    "ApiError",
+    "AuthenticationError",
+    "LimeError",
+    "McpAuthenticationError",
+    "OAuthCapabilityError",
     "PowTimeoutError",
     "RateLimitError",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from datetime import datetime
 
 # Not for type checkers only: pydantic and FastAPI look up what the fields' annotations name.
-from typing import Any
+from typing import Any, Literal
 
 from lime_sdk import _times
 
@@ -98,3 +99,30 @@ class AgentProfile:
             owner_kyc_level=data.get("owner_kyc_level"),
             agent_reputation=data.get("agent_reputation"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class McpAccessToken:
+    """A token for the MCP servers of one host name.
+
+    Attributes:
+        access_token: The JWT, for ``Authorization: Bearer ...``; ``repr`` does not show it.
+        token_type: ``Bearer``.
+        expires_in: Seconds that it lives from ``issued_at`` on.
+        issued_at: When it was fetched, on the clock of :func:`time.monotonic`.
+    """
+
+    access_token: str = field(repr=False)
+    token_type: Literal["Bearer"]
+    expires_in: int
+    issued_at: float
+
+
+# One difference for the process: a token that is given twice is the same twice.
+_MONOTONIC_BEHIND_UNIX = time.time() - time.monotonic()
+
+
+def token_from_native(answer: tuple[str, int, float]) -> McpAccessToken:
+    """Make the token of what the native side gives."""
+    access_token, expires_in, issued_at = answer
+    return McpAccessToken(access_token, "Bearer", expires_in, issued_at - _MONOTONIC_BEHIND_UNIX)

@@ -150,6 +150,25 @@ class OutcomeUnknownError(LimeError):
     """
 
 
+class OAuthCapabilityError(ApiError):
+    """The platform gives this agent no tokens for MCP servers: it lacks the grant ``oauth:mcp``."""
+
+
+class McpAuthenticationError(LimeError):
+    """An MCP server refuses the token, also the new one that was fetched when it refused the first."""
+
+
+class McpError(LimeError):
+    """An MCP server reports an error, as JSON-RPC or by its HTTP status.
+
+    Where ``mcp`` is installed, what is raised is an ``mcp.McpError``, too.
+
+    Attributes:
+        code: The number of the JSON-RPC error as a text, or ``HTTP_<status>``.
+        detail: Its ``code`` and its ``data``.
+    """
+
+
 class LoginTimeoutError(LimeError, TimeoutError):
     """No agent signed in within the time that the caller gave."""
 
@@ -169,6 +188,9 @@ _CLASSES: dict[str, type[LimeError]] = {
     "invalid_token": InvalidTokenError,
     "pow_timeout": PowTimeoutError,
     "pow_difficulty": PowTimeoutError,
+    "oauth_capability": OAuthCapabilityError,
+    "mcp_authentication": McpAuthenticationError,
+    "mcp": McpError,
 }
 
 

@@ -1,5 +1,9 @@
-//! The agent's side of LIME: confirm a login request, read the agent's own profile.
+//! The agent's side of LIME: confirm a login request, read the agent's own profile, get tokens for MCP servers and
+//! call those.
 
+mod mcp;
+pub mod mcp_target;
+mod mcp_token;
 pub mod pow;
 mod progress;
 
@@ -19,6 +23,10 @@ use crate::operation::Operation;
 use crate::runtime::WeakRuntime;
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields};
+use mcp::{Context, Servers};
+pub use mcp::{McpCall, McpResult};
+pub use mcp_token::McpAccessToken;
+use mcp_token::TokenCache;
 use pow::PowDigest;
 pub use progress::{LoginProgress, LoginSnapshot, LoginStage};
 
@@ -111,6 +119,8 @@ struct Inner {
     pow_timeout: Duration,
     pow_choice: PowChoice,
     pow_threads: usize,
+    tokens: TokenCache,
+    servers: Servers,
 }
 
 impl LimeAgent {
@@ -141,6 +151,12 @@ impl LimeAgent {
             pow_timeout: config.pow_timeout,
             pow_choice: config.platform.pow_digest,
             pow_threads: config.pow_threads.max(1),
+            tokens: TokenCache::new(config.mcp_token_refresh_skew),
+            servers: Servers::new(mcp::Settings {
+                read_timeout: config::checked_timeout(config.mcp_read_timeout)?,
+                one_at_a_time: config.serialize_mcp_per_url,
+                addresses: config::mcp_addresses(config.mcp_addresses)?,
+            }),
         })))
     }
 
@@ -183,8 +199,63 @@ impl LimeAgent {
         })
     }
 
-    /// Refuses further calls; those under way go on. Closing twice does nothing.
+    /// A token for the MCP servers of a host name, which is taken from `target`: a URL or a host name, see
+    /// [`mcp_target`]. The one that is held is given as long as it lives, or, with `force_refresh`, replaced.
+    ///
+    /// Fails with [`ErrorKind::InvalidArgument`] when the target is no public DNS name,
+    /// [`ErrorKind::OAuthCapability`] when the agent lacks the grant, [`ErrorKind::Authentication`] when the
+    /// platform refuses the agent's token.
+    pub fn get_mcp_access_token(&self, target: &str, force_refresh: bool) -> Operation<McpAccessToken> {
+        let domain = match mcp_target::extract_and_normalize_domain(target) {
+            Ok(domain) => domain,
+            Err(error) => return Operation::failed(error),
+        };
+        self.0.lease.operation(&self.0, move |agent, runtime| async move {
+            let held = if force_refresh {
+                agent.tokens.force(&agent.api, &runtime, &domain).await?
+            } else {
+                agent.tokens.get(&agent.api, &runtime, &domain).await?
+            };
+            Ok(McpAccessToken::from(&held))
+        })
+    }
+
+    /// Calls an MCP server. `target` is its URL, or a host name: [`mcp_target::resolve_mcp_http_url`]. The token for it
+    /// is fetched when there is none, and once more when the server refuses it; the session with the server is kept for
+    /// the next call. No redirect is followed, and nothing is sent a second time that may act twice.
+    ///
+    /// Fails with [`ErrorKind::InvalidArgument`] when the target is no public DNS name; with what
+    /// [`get_mcp_access_token`](Self::get_mcp_access_token) fails with; with [`ErrorKind::McpAuthentication`] when the
+    /// server refuses a fresh token, too; with [`ErrorKind::Mcp`] when it reports an error; with
+    /// [`ErrorKind::OutcomeUnknown`] when a tool was called and the answer got lost.
+    pub fn mcp(&self, target: &str, call: McpCall) -> Operation<McpResult> {
+        let meant = mcp_target::resolve_mcp_http_url(target)
+            .and_then(|url| Ok((url, mcp_target::extract_and_normalize_domain(target)?)));
+        let (url, domain) = match meant {
+            Ok(meant) => meant,
+            Err(error) => return Operation::failed(error),
+        };
+        self.0.lease.operation(&self.0, move |agent, runtime| async move {
+            let context = Context { api: &agent.api, tokens: &agent.tokens, runtime: &runtime };
+            agent.servers.call(&context, url, domain, call).await
+        })
+    }
+
+    /// Refuses further calls; those under way go on. MCP servers are told that their sessions are over, without
+    /// waiting for it. Closing twice does nothing.
     pub fn close(&self) {
+        if let Some(runtime) = self.0.lease.held() {
+            let left = self.0.servers.leave();
+            if !left.is_empty() {
+                let (agent, weak) = (Arc::clone(&self.0), runtime.downgrade());
+                let lease = runtime.clone();
+                runtime.spawn(async move {
+                    let context = Context { api: &agent.api, tokens: &agent.tokens, runtime: &weak };
+                    agent.servers.say_goodbye(&context, left).await;
+                    drop(lease);
+                });
+            }
+        }
         self.0.lease.close();
     }
 }

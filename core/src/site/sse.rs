@@ -19,7 +19,7 @@ pub struct Event<'a> {
     pub id: &'a str,
 }
 
-/// The stream holds a line or an event larger than [`EVENT_LIMIT`]; it cannot be read on.
+/// The stream holds a line or an event larger than may be ([`EVENT_LIMIT`]); it cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
@@ -35,8 +35,10 @@ pub struct TooLong;
 /// }
 /// assert_eq!(data, ["hello"]);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
+    /// The most that one line, and the data of one event, may have.
+    limit: usize,
     /// The beginning of a line whose end has not arrived.
     line: Vec<u8>,
     /// The data of the event so far, each line with its line feed.
@@ -52,7 +54,28 @@ pub struct Parser {
     started: bool,
 }
 
+impl Default for Parser {
+    fn default() -> Self {
+        Self::with_limit(EVENT_LIMIT)
+    }
+}
+
 impl Parser {
+    /// A parser at the start of a stream with events of another size than [`EVENT_LIMIT`].
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            limit,
+            line: Vec::new(),
+            data: String::new(),
+            event: String::new(),
+            id: String::new(),
+            next_id: String::new(),
+            retry: None,
+            after_cr: false,
+            started: false,
+        }
+    }
+
     /// A parser at the start of a stream.
     pub fn new() -> Self {
         Self::default()
@@ -85,7 +108,7 @@ impl Parser {
         }
         while let Some(end) = memchr2(b'\n', b'\r', chunk) {
             let (head, rest) = chunk.split_at(end);
-            if self.line.len() + head.len() > EVENT_LIMIT {
+            if self.line.len() + head.len() > self.limit {
                 return Err(TooLong);
             }
             if self.line.is_empty() {
@@ -108,7 +131,7 @@ impl Parser {
                 chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
             }
         }
-        if self.line.len() + chunk.len() > EVENT_LIMIT {
+        if self.line.len() + chunk.len() > self.limit {
             return Err(TooLong);
         }
         self.line.extend_from_slice(chunk);
@@ -144,7 +167,7 @@ impl Parser {
         match field {
             b"data" => {
                 let value = text(value);
-                if self.data.len() + value.len() > EVENT_LIMIT {
+                if self.data.len() + value.len() > self.limit {
                     return Err(TooLong);
                 }
                 self.data.push_str(&value);

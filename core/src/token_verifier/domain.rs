@@ -23,7 +23,7 @@ const ADDRESS: &str = "domain must not be an IP address";
 
 /// The canonical form of a host name: in lower case, without scheme and path.
 ///
-/// Unlike [the agent's side](crate::agent), which takes a port off, a port is refused here: a token is bound
+/// Unlike [the agent's side](crate::agent::mcp_target), which takes a port off, a port is refused here: a token is bound
 /// to a host, and a server that believes it is bound to a port would be mistaken.
 ///
 /// # Errors
@@ -84,7 +84,8 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
 }
 
-fn is_hostname(host: &str) -> bool {
+/// Whether it is made like a host name, in lower case.
+pub(crate) fn is_hostname(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(is_label)
 }
 
@@ -96,7 +97,8 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-fn is_reserved(host: &str) -> bool {
+/// Whether it means something of the network around whoever looks it up.
+pub(crate) fn is_reserved(host: &str) -> bool {
     RESERVED.contains(&host) || RESERVED_ENDS.iter().any(|end| host.ends_with(end))
 }
 

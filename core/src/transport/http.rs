@@ -1,6 +1,7 @@
 //! Our own HTTP client: reqwest on rustls.
 
 use std::error::Error as _;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -26,6 +27,12 @@ pub(crate) struct Kind {
 
 impl HttpTransport {
     pub(crate) fn new(kind: Kind) -> Result<Self, String> {
+        Self::with_addresses(kind, &[])
+    }
+
+    /// A client that connects to these addresses where these host names are asked for. Ports are the URL's, and
+    /// certificates are checked against the names.
+    pub(crate) fn with_addresses(kind: Kind, addresses: &[(String, IpAddr)]) -> Result<Self, String> {
         // The system's roots, or those that SSL_CERT_FILE and SSL_CERT_DIR name; and a bundled copy
         // of Mozilla's, since a slim container has none and could not even build a client.
         let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
@@ -51,6 +58,9 @@ impl HttpTransport {
             (true, false) => builder.tls_certs_merge(bundled),
         };
         let builder = if kind.proxies { builder } else { builder.no_proxy() };
+        let builder = addresses
+            .iter()
+            .fold(builder, |builder, (name, address)| builder.resolve(name, SocketAddr::new(*address, 0)));
         let client = builder.build().map_err(|error| describe(&error))?;
         Ok(Self { client })
     }

@@ -15,6 +15,9 @@ import {
   LimeSite,
   type LoginEvent,
   type LoginRequest,
+  type McpAccessToken,
+  type McpTool,
+  type McpToolResult,
   type Passport,
   ReplayGuard,
   requireApproval,
@@ -79,6 +82,19 @@ await site.createBindingRequest();
 await site.waitForLogin();
 // @ts-expect-error results cannot be changed
 request.requestId = 'lr_2';
+
+// MCP servers.
+expect<McpAccessToken>()(await agent.getMcpAccessToken('tools.example.com', { forceRefresh: true, signal }));
+for (const tool of await agent.listTools('tools.example.com', { signal })) expect<McpTool>()(tool);
+const said = await agent.callTool('tools.example.com', 'echo', { text: 'hi' }, { signal });
+expect<McpToolResult>()(said);
+for (const piece of said.content) if (piece.type === 'text') expect<string>()(piece.text);
+expect<void>()(await agent.setLoggingLevel('tools.example.com', 'warning'));
+expect<{ a: 1 }>()(await (await agent.mcpSession('tools.example.com')).request<{ a: 1 }>('a/b'));
+// @ts-expect-error no such level
+await agent.setLoggingLevel('tools.example.com', 'loud');
+// @ts-expect-error which tool
+await agent.callTool('tools.example.com');
 
 // Events.
 site

@@ -34,6 +34,8 @@ const SOURCES: &[&str] = &[
     "agent_options",
     "progress",
     "agent",
+    "mcp_token",
+    "mcp",
     "sesame_options",
     "approval_request",
     "approval",
@@ -43,6 +45,7 @@ const SOURCES: &[&str] = &[
     "sse",
     "frame",
     "envelope",
+    "mcp_target",
     "token_verifier_options",
     "token_verifier",
 ];

@@ -101,7 +101,7 @@ func NewAgent(options AgentOptions) (*Agent, error) {
 	set.duration("MCPReadTimeout", options.MCPReadTimeout, false, func(v C.uint64_t) C.int32_t {
 		return C.lime_agent_options_set_mcp_read_timeout_ms(o, v)
 	})
-	set.flag(!options.ConcurrentMCP, func(v C.int32_t) C.int32_t { return C.lime_agent_options_set_serialize_mcp_per_url(o, v) })
+	set.raise(options.ConcurrentMCP, func(C.int32_t) C.int32_t { return C.lime_agent_options_set_serialize_mcp_per_url(o, 0) })
 	for name, address := range options.MCPAddresses {
 		hostname, err := text("MCPAddresses", name)
 		if err != nil {

@@ -65,6 +65,9 @@ import (
 
 var _ = []any{errors.Is, slog.Default, http.DefaultClient, time.Now}
 
+// agent is here, where a piece may have one of its own.
+var agent *lime.Agent
+
 func refund() error { return nil }
 
 func piece(ctx context.Context, site *lime.Site, sesame *lime.Sesame, secret string, handler http.Handler) error {

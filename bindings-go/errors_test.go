@@ -52,7 +52,7 @@ func TestSentinelsArePublic(t *testing.T) {
 		for _, word := range strings.Split(kind.String(), "_") {
 			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
 		}
-		short := strings.ReplaceAll(name.String(), "Api", "API")
+		short := strings.NewReplacer("Api", "API", "Mcp", "MCP", "Oauth", "OAuth").Replace(name.String())
 		for _, want := range []string{
 			fmt.Sprintf(`(?m)^\tErr%s +error = sentinel\(Kind%s\)$`, short, short),
 			fmt.Sprintf(`(?m)^\tKind%s: +Err%s,$`, short, short),

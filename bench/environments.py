@@ -26,6 +26,7 @@ PACKAGES = {
     "sites-today": ("lime-sites-sdk==2.0.6", "PyJWT[crypto]==2.15.1"),
     "agents": ("lime-agents-sdk==0.2.0",),
     "agents-today": ("lime-agents-sdk==3.0.2",),
+    "mcp-server": ("lime-mcp-server-sdk==1.0.2",),
     "sesame": ("sesame-sdk==0.1.2",),
     "all": (SITES, "lime-agents-sdk==0.2.0", "sesame-sdk==0.1.2"),
     "empty": (),

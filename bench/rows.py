@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -146,8 +147,6 @@ def proof_of_work(bench: Bench) -> None:
 @contextmanager
 def passport_of(bench: Bench) -> Iterator[tuple[dict[str, str], str, Path]]:
     """A sandbox, a passport that it has issued, and a file with its keys."""
-    import urllib.request
-
     with environments.sandbox(bench.ours, "--difficulty", "1") as info:
         base = info["lime_api_base"]
 
@@ -336,6 +335,54 @@ def login(bench: Bench) -> None:
             )
 
 
+def access_token(bench: Bench) -> None:
+    """Access tokens that an MCP server verifies a second. One lives for five minutes."""
+    domain = "tools.example.com"
+    with environments.sandbox(bench.ours, "--platform", "today") as info:
+        body = json.dumps({"domain": domain}).encode()
+        request = urllib.request.Request(
+            f"{info['control_url']}/mcp-tokens", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            token = json.loads(answer.read())["access_token"]
+        origin = info["lime_api_base"].removesuffix("/api/v1")
+        programs = {
+            name: bench.python(name, "access_token.py", origin, domain, token)
+            for name in ("ours", "mcp-server")
+        }
+        found = bench.turns(programs)
+    theirs, named = found["mcp-server"].rate, environments.PACKAGES["mcp-server"][0]
+    bench.add("verify_access_token", "Python", "calls/s", found["ours"].rate, named, theirs, "≥ 8 ×")
+
+
+def call_tool(bench: Bench) -> None:
+    """Calls of a tool a second, one after the other, on a session that is there."""
+    with environments.sandbox(bench.ours, "--platform", "today") as info:
+        environment = {
+            "LIME_API_BASE": info["lime_api_base"],
+            "LIME_AGENT_TOKEN": info["agent_token"],
+            "LIME_MCP_ADDRESSES": "tools.example.com=127.0.0.1",
+        }
+        for form, what in ((), "answers in JSON"), (("--stream",), "answers as events"):
+            server = subprocess.Popen(
+                [str(bench.ours.python), str(PROGRAMS / "mcp_server.py"), *form],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert server.stdout is not None
+            port = server.stdout.readline().strip()
+            pythons = {"ours": bench.ours.python, "published": environments.python_of("agents-today")}
+            programs = {
+                name: Program([python, PROGRAMS / "call_tool.py", port], environment)
+                for name, python in pythons.items()
+            }
+            found = bench.turns(programs)
+            server.kill()
+            server.communicate()
+            theirs, named = found["published"].rate, environments.PACKAGES["agents-today"][0]
+            bench.add("call_tool", what, "calls/s", found["ours"].rate, named, theirs, "≥ 3 ×")
+
+
 IMPORTS = (
     # What is used of it, the environment of the published package, and its name.
     ("lime_sites.LimeSite", "sites", "lime-sites-sdk 1.0.1"),
@@ -443,6 +490,8 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "events": event_stream,
     "latency": event_latency,
     "login": login,
+    "access_token": access_token,
+    "call_tool": call_tool,
     "import": import_cost,
     "size": sizes,
     "scale": scale,

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,17 @@ class Sandbox:
         with urllib.request.urlopen(self.info["control_url"] + path, timeout=30) as response:
             return json.load(response)
 
-    def post(self, path: str, body: object) -> None:
+    def put(self, path: str, body: object) -> None:
+        """Change something by the control API."""
+        self.post(path, body, "PUT")
+
+    def post(self, path: str, body: object, method: str = "POST") -> None:
         """Call the control API."""
         request = urllib.request.Request(
             self.info["control_url"] + path,
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
+            method=method,
         )
         urllib.request.urlopen(request, timeout=10).close()
 
@@ -234,27 +240,37 @@ def webhooks(language: str, command: list[str], receiving: list[str]) -> None:
         receiver.wait()
 
 
-def mcp(programs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
-    """An agent calls a tool of an MCP server – the official SDK's – which verifies its token with the platform's keys."""
-    rows: dict[str, dict[str, float]] = {}
-    with Sandbox() as sandbox:
-        server = subprocess.Popen(
-            [sys.executable, str(ROOT / "examples/mcp_tool/server.py")],
-            env={
-                **sandbox.environment,
-                "LIME_BASE_URL": sandbox.info["lime_base_url"],
-                "LIME_EXPECTED_DOMAIN": MCP_HOSTNAME,
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+@contextmanager
+def mcp_server(sandbox: Sandbox) -> Iterator[None]:
+    """An MCP server – the official SDK's – that verifies tokens with a sandbox's keys; programs are told where it is."""
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "examples/mcp_tool/server.py")],
+        env={
+            **sandbox.environment,
+            "LIME_BASE_URL": sandbox.info["lime_base_url"],
+            "LIME_EXPECTED_DOMAIN": MCP_HOSTNAME,
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
         assert server.stdout is not None
         port = int(server.stdout.readline().removeprefix("listening\t"))
         # Tokens are for public names; the name system is told nothing of this one.
-        sandbox.more = {
+        sandbox.more |= {
             "MCP_SERVER_URL": f"http://{MCP_HOSTNAME}:{port}/mcp",
             "LIME_MCP_ADDRESSES": f"{MCP_HOSTNAME}=127.0.0.1",
         }
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def mcp(programs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    """An agent calls a tool of an MCP server, which verifies its token with the platform's keys."""
+    rows: dict[str, dict[str, float]] = {}
+    with Sandbox() as sandbox, mcp_server(sandbox):
         for language, command in programs.items():
             print(f"\n{language}, a tool of an MCP server")
             program = Program(command, sandbox)
@@ -262,8 +278,6 @@ def mcp(programs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
             if (status := program.status()) != 0 or tuple(name for name, _ in steps) != MCP:
                 sys.exit(f"{language} ended with {status} after {steps}")
             rows[language] = dict(steps)
-        server.terminate()
-        server.wait()
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -62,7 +63,7 @@ def count(language: str, output: str) -> None:
             failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
         if found := re.match(r"(?:#|ℹ) (pass|fail) (\d+)", line):
             (passed if found[1] == "pass" else failed)[language] += int(found[2])
-        if found := re.match(r"(?:C|C\+\+|Go): (\d+) passed, (\d+) failed", line):
+        if found := re.match(r"(?:C|C\+\+|Go|scenarios): (\d+) passed, (\d+) failed", line):
             passed[language] += int(found[1])
             failed[language] += int(found[2])
 
@@ -111,27 +112,36 @@ def python_from_the_wheel() -> list[str]:
     return [f"python{version.replace('.', '')}" for version in prepared]
 
 
-def vectors_are_run_by_all(languages: list[str]) -> None:
-    """Every language has run every case of every shared vector file."""
+def parity(pythons: list[str]) -> None:
+    """Every language has run every case of every shared vector file, and every scenario."""
     print("\n━━ parity of the languages", flush=True)
     ran: dict[str, set[str]] = {}
     for path in PARITY.glob("*.txt"):
         language = path.name.split(".")[0]
         ran.setdefault(language, set()).update(path.read_text().split())
-    import json
-
-    wanted = {
+    vectors = {
         f"{path.name}:{case['id']}"
         for path in (ROOT / "tests/vectors").glob("*.json")
         if path.name != "keys.json"
         for case in json.loads(path.read_text())["cases"]
     }
-    for language in languages:
-        found = ran.get(language, set())
-        print(f"   {language:<11}{len(found & wanted)} of {len(wanted)} vectors")
-        if found != wanted:
-            broken.append(f"parity: {language}")
-            print(f"   differs: {sorted(found ^ wanted)[:5]} …")
+    stories = json.loads((ROOT / "tests/scenarios/scenarios.json").read_text())
+    scenarios = {f"scenario:{scenario['id']}" for group in stories.values() for scenario in group}
+    compiled = ["rust", "c", "cpp", "go", "node"]
+    for what, wanted, languages in (
+        ("vectors", vectors, [*compiled, *pythons]),
+        ("scenarios", scenarios, [*compiled, "python"]),
+    ):
+        for language in languages:
+            found = {
+                name
+                for name in ran.get(language, ())
+                if name.startswith("scenario:") == (what == "scenarios")
+            }
+            print(f"   {language:<11}{len(found & wanted)} of {len(wanted)} {what}")
+            if found != wanted:
+                broken.append(f"parity of {what}: {language}")
+                print(f"   differs: {sorted(found ^ wanted)[:5]} …")
 
 
 def main() -> None:
@@ -164,8 +174,9 @@ def main() -> None:
     stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))
     stage("packaging", [*pytest, "tests/packaging"], "packaging")
     stage("together", [*pytest, "tests/together"], "together")
+    stage("scenarios", [sys.executable, "tests/scenarios/run.py"], "scenarios")
     stage("demo", ["make", "demo"])
-    vectors_are_run_by_all(["rust", "c", "cpp", "go", "node", *pythons])
+    parity(pythons)
 
     print(f"\n━━ {time.perf_counter() - started:.0f} s")
     for language in passed | failed:

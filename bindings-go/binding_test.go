@@ -115,7 +115,8 @@ func TestAgentsAndTokensOfToday(t *testing.T) {
 // TestPlatforms: a site takes what the platform that it is for gives. Here is one with bare keys, and passports without
 // an issuer.
 func TestPlatforms(t *testing.T) {
-	sandbox := startSandbox(t, "--difficulty", "6", "--platform", "today")
+	// Difficult enough that the solution of one digest is not by chance one of the other.
+	sandbox := startSandbox(t, "--difficulty", "20", "--platform", "today")
 	sandbox.control(t, "PATCH", "/settings", values{"issuer": false})
 	options := SiteOptions{SiteToken: sandbox.SiteToken, BaseURL: sandbox.APIBase}
 	site := makeSite(t, options)

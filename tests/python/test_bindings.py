@@ -238,7 +238,8 @@ def test_which_posts_are_repeated(
 
 
 def test_agents_for_platforms_of_other_times(sandbox: Sandbox) -> None:
-    sandbox.control("PUT", "/settings", {"platform": "today"})
+    # Difficult enough that the solution of one digest is not by chance one of the other.
+    sandbox.control("PUT", "/settings", {"platform": "today", "pow_difficulty": 22})
     with SyncLimeSite() as site:
         request = site.create_login_request()
     for settings in ({"platform": "seed"}, {"platform": "today", "pow_digest": "seed"}):

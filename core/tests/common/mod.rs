@@ -17,8 +17,9 @@ pub fn sandbox() -> Sandbox {
     Sandbox::start_blocking(Options::new().difficulty(8)).unwrap()
 }
 
+// Difficult enough that the solution of one digest is not by chance one of the other.
 pub fn sandbox_of(platform: Platform) -> Sandbox {
-    Sandbox::start_blocking(Options::new().difficulty(8).platform(platform)).unwrap()
+    Sandbox::start_blocking(Options::new().difficulty(20).platform(platform)).unwrap()
 }
 
 pub fn site_config(sandbox: &Sandbox) -> SiteConfig {

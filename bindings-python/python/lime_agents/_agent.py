@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import lime_agents  # its classes of results are loaded with the first client
 from lime_agents import _mcp
 from lime_agents._domain import checked
-from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken, token_from_native
 from lime_sdk import _native
-from lime_sdk._client import call, carrier_for
+from lime_sdk._client import call, carrier_for, load_results
 from lime_sdk._errors import McpError
-from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
         ServerCapabilities,
         Tool,
     )
+    from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken
     from lime_sdk._progress import LoginProgress
 
     LoggingLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
@@ -106,6 +106,7 @@ class LimeAgent:
             AuthenticationError: There is no agent token.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_agents._types")
         self._carrier = carrier_for(http_client)
         self._native = _native.Agent(
             agent_token=agent_token,
@@ -210,7 +211,9 @@ class LimeAgent:
         )
         if reporter is not None:
             reporter.done()
-        return ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
+        from lime_sdk._times import from_native
+
+        return lime_agents.ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
 
     async def get_profile(self) -> AgentProfile:
         """Read the agent's own profile.
@@ -219,7 +222,7 @@ class LimeAgent:
             AuthenticationError: The platform does not take the token.
             ApiError: Any other error that the platform reports.
         """
-        return AgentProfile.from_api(await call(self._carrier, self._native.get_profile))
+        return lime_agents.AgentProfile.from_api(await call(self._carrier, self._native.get_profile))
 
     async def get_mcp_access_token(self, target: str, *, force_refresh: bool = False) -> McpAccessToken:
         """Give a token for the MCP servers of a host name; the one that is held, as long as it lives.
@@ -240,6 +243,8 @@ class LimeAgent:
                 that is no token.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_agents._types import token_from_native
+
         answer = await call(
             self._carrier, self._native.get_mcp_access_token, checked(target), bool(force_refresh)
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import lime_agents  # its classes of results are loaded with the first client
 from lime_agents import _mcp
 from lime_agents._domain import checked
-from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken, token_from_native
 from lime_sdk import _bridge, _native
+from lime_sdk._client import load_results
 from lime_sdk._errors import McpError
-from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ServerCapabilities,
         Tool,
     )
+    from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken
     from lime_sdk._progress import LoginProgress
 
     LoggingLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
@@ -94,6 +95,7 @@ class SyncLimeAgent:
             AuthenticationError: There is no agent token.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_agents._types")
         self._native = _native.Agent(
             agent_token=agent_token,
             base_url=base_url,
@@ -189,7 +191,7 @@ class SyncLimeAgent:
             ApiError: Any other error that the platform reports.
         """
         _bridge.set_log_level()
-        return AgentProfile.from_api(self._native.get_profile_blocking())
+        return lime_agents.AgentProfile.from_api(self._native.get_profile_blocking())
 
     def get_mcp_access_token(self, target: str, *, force_refresh: bool = False) -> McpAccessToken:
         """Give a token for the MCP servers of a host name; the one that is held, as long as it lives.
@@ -210,6 +212,8 @@ class SyncLimeAgent:
                 that is no token.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_agents._types import token_from_native
+
         _bridge.set_log_level()
         return token_from_native(
             self._native.get_mcp_access_token_blocking(checked(target), bool(force_refresh))
@@ -410,5 +414,7 @@ class SyncLimeAgent:
 
 
 def _result(answer: tuple[str, str, str, tuple[int, int | None], str | None]) -> ApprovalResult:
+    from lime_sdk._times import from_native
+
     request_id, site_id, status, expires_at, agent_id = answer
-    return ApprovalResult(request_id, site_id, status, from_native(expires_at), agent_id)
+    return lime_agents.ApprovalResult(request_id, site_id, status, from_native(expires_at), agent_id)

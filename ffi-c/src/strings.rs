@@ -184,8 +184,8 @@ pub(crate) unsafe fn set<T>(object: *mut T, change: impl FnOnce(&mut T) -> Resul
 
 /// A text for C. A NUL inside, which C cannot see past, becomes U+FFFD.
 pub(crate) fn c_text(text: &str) -> CString {
-    let text = if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() };
-    CString::new(text).unwrap_or_default()
+    // As it is, almost always: in one allocation.
+    CString::new(text).or_else(|_| CString::new(text.replace('\0', "\u{fffd}"))).unwrap_or_default()
 }
 
 /// A text for C, or none.

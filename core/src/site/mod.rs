@@ -237,7 +237,7 @@ impl LimeSite {
         let jwt = jwt.to_owned();
         self.0.lease.operation(&self.0, |site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
-            let want = Want::Key(token.kid.clone());
+            let want = Want::Key(token.kid().to_owned());
             let keys = site.keys.lookup_for_all(&site.api, &runtime, want).await?;
             site.check(&token, &keys, &check)
         })
@@ -251,7 +251,7 @@ impl LimeSite {
             Ok(token) => token,
             Err(error) => return Some(Err(error)),
         };
-        let keys = self.0.keys.fresh(&token.kid, self.0.api.clock.monotonic())?;
+        let keys = self.0.keys.fresh(token.kid(), self.0.api.clock.monotonic())?;
         Some(self.0.check(&token, &keys, check))
     }
 

@@ -213,7 +213,7 @@ impl TokenVerifier {
         let (token, check) = (token.to_owned(), Arc::clone(&self.check));
         self.keys.0.lease.operation(&self.keys.0, |inner, runtime| async move {
             let parsed = token::parse(&token)?;
-            let want = Want::Key(parsed.kid.clone());
+            let want = Want::Key(parsed.kid().to_owned());
             let authority = inner.cache.lookup_for_all(&inner.api, &runtime, want).await?;
             verify(&parsed, &authority, &check, inner.api.clock.unix())
         })
@@ -229,7 +229,7 @@ impl TokenVerifier {
             Err(error) => return Some(Err(error)),
         };
         let clock = self.keys.clock();
-        let authority = self.keys.0.cache.fresh(&parsed.kid, clock.monotonic())?;
+        let authority = self.keys.0.cache.fresh(parsed.kid(), clock.monotonic())?;
         Some(verify(&parsed, &authority, &self.check, clock.unix()))
     }
 

@@ -172,8 +172,8 @@ pub(crate) fn verify_parsed(
     check: &TokenCheck,
     now: Duration,
 ) -> Result<VerifiedToken> {
-    let Some(key) = keys.get(&token.kid) else {
-        return Err(Reason::UnknownKey.error(format!("no jwks key for kid='{}'", printable(&token.kid))));
+    let Some(key) = keys.get(token.kid()) else {
+        return Err(Reason::UnknownKey.error(format!("no jwks key for kid='{}'", printable(token.kid()))));
     };
     token.verify_signature(key).map_err(|error| Reason::BadSignature.error(error.message()))?;
     let claims = token.claims().map_err(malformed)?;

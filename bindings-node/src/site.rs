@@ -71,7 +71,7 @@ impl Site {
         };
         let queue = Arc::clone(&queue.shared);
         let events = Arc::clone(&queue);
-        let sink = move |delivery| events.push_event(number, delivery);
+        let sink = move |batch: Vec<_>| batch.into_iter().for_each(|event| events.push_event(number, event));
         let client = Arc::new(LimeSite::with_event_sink(config, sink).map_err(error::thrown)?);
         let weak = Arc::downgrade(&client);
         queue.adopt(number, weak as Weak<dyn crate::queue::Close>);

@@ -66,9 +66,9 @@ impl Site {
             ..SiteConfig::default()
         };
         let queue = Arc::clone(&home);
-        let sink = move |delivery| {
+        let sink = move |batch| {
             if let Some(queue) = &*queue.load() {
-                queue.push(Item::Event { site: id, delivery });
+                queue.push(Item::Events { site: id, batch });
             }
         };
         let site = LimeSite::with_event_sink(config, sink).map_err(|error| error::raise(py, &error))?;

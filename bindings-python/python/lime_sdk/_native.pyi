@@ -6,9 +6,9 @@ __all__ = [
     "ERROR_KINDS",
     "VERSION",
     "Agent",
+    "EventBatch",
     "EventParser",
     "HostTransport",
-    "Permit",
     "Progress",
     "Queue",
     "ReplayGuard",
@@ -48,7 +48,9 @@ class Queue:
     def take(self) -> list[tuple[Any, ...]]: ...
 
 @final
-class Permit: ...
+class EventBatch:
+    def __iter__(self) -> EventBatch: ...
+    def __next__(self) -> tuple[str, str | None]: ...
 
 @final
 class Progress:

@@ -143,16 +143,16 @@ impl LimeSite {
     }
 
     /// Like [`new`](Self::new), but events go to `sink` alone, on the runtime thread, instead of to the
-    /// handlers on the dispatcher thread. For bindings whose language has a thread of its own for
-    /// them: `sink` must only hand the event on, and never block.
+    /// handlers on the dispatcher thread: those that have arrived together at once, in order. For bindings
+    /// whose language has a thread of its own for them: `sink` must only hand them on, and never block.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_event_sink(
         config: SiteConfig,
-        sink: impl Fn(Delivery) + Send + Sync + 'static,
+        sink: impl Fn(Vec<Delivery>) + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::build(config, Some(Box::new(move |batch| batch.into_iter().for_each(&sink))))
+        Self::build(config, Some(Box::new(sink)))
     }
 
     fn build(config: SiteConfig, sink: Option<events::Sink>) -> Result<Self> {

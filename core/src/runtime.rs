@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
@@ -112,12 +113,14 @@ impl Runtime {
             runtime: Arc::downgrade(&self.0),
             result: PhantomData,
         };
-        // Under the lock, so that an operation that ends at once does not leave its number behind.
-        let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = self.0.handle.spawn(async move {
+        // In a box, as `spawn`: tokio's code for a task, several kilobytes, is there once and not for every operation.
+        let work = Box::pin(async move {
             let result = OPERATION.scope(id, AssertUnwindSafe(future).catch_unwind()).await;
             completion.finish(result.unwrap_or_else(|panic| Err(fault::caught(&*panic))));
-        });
+        }) as BoxFuture<'static, ()>;
+        // Under the lock, so that an operation that ends at once does not leave its number behind.
+        let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = self.0.handle.spawn(work);
         if !task.is_finished() {
             operations.insert(id, task.abort_handle());
         }
@@ -125,7 +128,7 @@ impl Runtime {
 
     /// Runs `future` in the background, for as long as the runtime lives.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.0.handle.spawn(future).abort_handle()
+        self.0.handle.spawn(Box::pin(future) as BoxFuture<'static, ()>).abort_handle()
     }
 
     /// Ends an operation; false when it has ended already or never was.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def load_results(module: str) -> None:
-    """Load the classes of a client's results: when a client is made.
+    """Load what a client makes its results of: when a client is made.
 
-    Not with the package: dataclasses are most of what an import would cost. Not with the first result either:
-    a fork in that moment would leave the child with an import that never ends.
+    Not with the package: dataclasses and the like are most of what an import would cost. Not with the first result
+    either: a fork in that moment would leave the child with an import that never ends.
     """
     from importlib import import_module
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lime_sdk import _native
-from lime_sdk._client import carrier_for
+from lime_sdk._client import carrier_for, load_results
 from sesame_sdk.approvals import Approvals, AsyncApprovals
 from sesame_sdk.exceptions import SesameAuthError
 
@@ -27,6 +27,7 @@ def _native_client(
     poll_timeout: float,
     transport: _native.HostTransport | None = None,
 ) -> _native.Sesame:
+    load_results("lime_sdk._times")
     try:
         return _native.Sesame(
             api_key=api_key,

@@ -79,6 +79,7 @@ class Site:
         require_issuer: bool | None,
         post_retry: str | None,
         jwks_form: str | None,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Site: ...
     def start_events(self, queue: Queue) -> None: ...
@@ -128,6 +129,7 @@ class Agent:
         mcp_read_timeout: float,
         serialize_mcp_per_url: bool,
         mcp_addresses: list[tuple[str, IPv4Address | IPv6Address]],
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Agent: ...
     def progress(self) -> Progress: ...
@@ -159,6 +161,7 @@ class Sesame:
         timeout: float,
         max_retries: int,
         poll_timeout: float,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Sesame: ...
     def trigger(self, queue: Queue, token: int, request: _Request) -> int: ...
@@ -187,6 +190,7 @@ class TokenKeys:
         min_refresh: float | None,
         user_agent: str | None,
         timeout: float,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> TokenKeys: ...
     def refresh(self, queue: Queue, token: int, always: bool) -> int: ...

@@ -246,7 +246,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
         dispatcher: Dispatcher::default(),
         operations: Mutex::default(),
         http: Default::default(),
-        pinned: Default::default(),
+        pinned: tokio::sync::Mutex::default(),
         pow_permits: Arc::new(Semaphore::new(cores)),
     }))
 }

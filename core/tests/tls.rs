@@ -199,7 +199,7 @@ fn record(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((head[0], content))
 }
 
-/// The versions that a ClientHello offers.
+/// The versions that a `ClientHello` offers.
 fn offered(hello: &[u8]) -> Vec<u16> {
     let number = |at: usize| u16::from_be_bytes([hello[at], hello[at + 1]]);
     let mut at = 4 + 2 + 32; // the message's head, the old version, the random bytes

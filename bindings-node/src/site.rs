@@ -26,6 +26,7 @@ pub struct SiteSettings {
     pub require_issuer: Option<bool>,
     pub post_retry: Option<String>,
     pub jwks_form: Option<String>,
+    pub tls_pins: Option<Vec<String>>,
     pub log_level: Option<i32>,
 }
 
@@ -65,6 +66,7 @@ impl Site {
                 .map(|ttl| convert::millis("jwksCacheTtl", ttl))
                 .transpose()?,
             platform,
+            tls_pins: settings.tls_pins.unwrap_or_default(),
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,

@@ -50,7 +50,16 @@ impl BaseUrl {
 
     /// The HTTP client that it needs. Nothing stands between us and our own machine.
     pub(crate) fn http_kind(&self) -> Kind {
-        Kind { proxies: !self.loopback, tls: !self.loopback || self.text.starts_with("https:") }
+        Kind { proxies: !self.loopback, tls: !self.loopback || self.is_encrypted() }
+    }
+
+    /// Whether what is sent can be read on the way: neither TLS protects it, nor does it stay on this machine.
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        !self.loopback && !self.is_encrypted()
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.text.starts_with("https:")
     }
 
     /// The URL of `path`, which starts with a slash.

@@ -361,6 +361,73 @@ def sign_rs256(keys: Keys, name: str, message: bytes) -> bytes:
     return own
 
 
+def sign_number(keys: Keys, name: str, number: int) -> bytes:
+    """What the key's owner makes of a number, whatever it means."""
+    n = keys.n(name)
+    return pow(number, int_b64u(keys.jwks[name]["d"]), n).to_bytes((n.bit_length() + 7) // 8, "big")
+
+
+def wrong_encodings(message: bytes, size: int) -> dict[str, bytes]:
+    """EMSA-PKCS1-v1_5 as it must not be, one thing at a time: what lenient verifiers were found to take."""
+    digest = hashlib.sha256(message).digest()
+    right = SHA256_INFO + digest
+
+    def padded(t: bytes, kind: int = 1, fill: bytes = b"\xff") -> bytes:
+        return bytes([0, kind]) + fill * (size - len(t) - 3) + b"\0" + t
+
+    good = padded(right)
+    assert good == emsa_pkcs1(message, size)
+    oid = bytes.fromhex("0609608648016503040201")
+    other_oid = {"sha1": "06052b0e03021a", "sha512": "0609608648016503040203"}
+    octets = b"\x04\x20" + digest
+
+    def info(algorithm: bytes) -> bytes:
+        return bytes([0x30, len(algorithm) + len(octets)]) + algorithm + octets
+
+    short = b"\0\1" + b"\xff" * 8 + b"\0" + right
+    wrong = {
+        "type-0": padded(right, 0, b"\0"),
+        "type-0-filled": padded(right, 0),
+        "type-2": padded(right, 2, b"\x17"),
+        "one-fill-byte-changed": good[:40] + b"\xfe" + good[41:],
+        "fill-begins-with-zero": b"\0\1\0" + good[3:],
+        "no-zero-before-the-digest": good.replace(b"\xff\0" + right, b"\xff\xff" + right),
+        "first-byte-not-zero": b"\1" + good[1:],
+        "garbage-after-the-digest": short + b"\xa5" * (size - len(short)),
+        "zeros-after-the-digest": short + b"\0" * (size - len(short)),
+        "garbage-before-the-digest": good[:11] + b"\0" + b"\xa5" * (size - 12 - len(right)) + right,
+        "no-digest-info": padded(digest),
+        "no-digest": padded(SHA256_INFO),
+        "digest-cut": padded(right[:-1]),
+        "digest-one-byte-longer": padded(right + b"\0"),
+        "no-null": padded(info(b"\x30" + bytes([len(oid)]) + oid)),
+        "null-of-another-form": padded(info(b"\x30" + bytes([len(oid) + 3]) + oid + b"\x05\x81\x00")),
+        "octets-for-null": padded(info(b"\x30" + bytes([len(oid) + 4]) + oid + b"\x04\x02\xa5\xa5")),
+        "long-form-of-the-length": padded(b"\x30\x81" + right[1:]),
+        "endless-form-of-the-length": padded(b"\x30\x80" + right[2:] + b"\0\0"),
+        **{
+            f"named-{name}": padded(info(bytes([0x30, len(text) // 2 + 2]) + bytes.fromhex(text) + b"\x05\0"))
+            for name, text in other_oid.items()
+        },
+    }
+    assert all(len(encoded) == size and encoded != good for encoded in wrong.values())
+    return wrong
+
+
+def cube_root_forgery(message: bytes, size: int) -> bytes:
+    """A "signature" for a key with e = 3 that nobody has signed: its cube begins as an encoded digest does, and is taken
+    by who does not look at what comes after the digest (Bleichenbacher, 2006)."""
+    head = b"\0\1\xff\xff\0" + SHA256_INFO + hashlib.sha256(message).digest()
+    rest = size - len(head)
+    target = int.from_bytes(head + b"\xff" * rest, "big")
+    low, high = 0, 1 << (8 * size // 3 + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**3 <= target else (low, middle)
+    assert (low**3).to_bytes(size, "big").startswith(head)
+    return low.to_bytes(size, "big")
+
+
 def sign_ps256(keys: Keys, name: str, message: bytes) -> bytes:
     """RSASSA-PSS with a fixed salt, so that the file stays the same."""
     n, d = keys.n(name), int_b64u(keys.jwks[name]["d"])
@@ -924,6 +991,11 @@ def make_passports() -> dict:
         "Unknown JWT kid",
     )
 
+    for alg in ("ES256", "ES256K", "EdDSA", "HS384", "HS512", "RSA-OAEP", "dir", "RS256\0"):
+        name = re.sub("[^a-z0-9]+", "-", alg.lower().replace("\0", "-nul"))
+        bad(f"alg-{name}", token(header={**head, "alg": alg}))
+    bad("alg-es256-with-an-ec-key", token(header={**head, "alg": "ES256"}), set_name="ec-only")
+
     # --- key set
     for name in ("keys-object", "keys-null", "keys-missing", "envelope-keys-missing", "envelope-keys-string"):
         bad(f"jwks-{name}", text, "keys array", name)
@@ -956,6 +1028,19 @@ def make_passports() -> dict:
         data[index] ^= 1
         return b64u(bytes(data))
 
+    for name in wrong_encodings(b"", 256):
+
+        def sign_wrong(k: Keys, key: str, message: bytes, wrong: str = name) -> bytes:
+            return sign_number(k, key, int.from_bytes(wrong_encodings(message, 256)[wrong], "big"))
+
+        # What is not smaller than the modulus cannot be signed as it is; it is another number then, and as wrong.
+        bad(f"encoding-{name}", token(sign=sign_wrong), "signature")
+    bad(
+        "encoding-forged-for-e-3", token(sign=lambda _k, _n, m: cube_root_forgery(m, 256)), "signature", "e-3"
+    )
+    n_main = keys.n("main")
+    for name, number in (("one", 1), ("two", 2), ("modulus", n_main), ("modulus-minus-one", n_main - 1)):
+        bad(f"signature-{name}", f"{h}.{p}.{b64u(number.to_bytes(256, 'big'))}", "signature")
     bad("signature-first-byte-flipped", f"{h}.{p}.{flip(s, 0)}", "signature")
     bad("signature-last-byte-flipped", f"{h}.{p}.{flip(s, -1)}", "signature")
     bad("signature-all-zero", f"{h}.{p}.{b64u(bytes(256))}", "signature")
@@ -3461,6 +3546,37 @@ def make_access_tokens() -> dict:
     bad("kid-unknown", "unknown_key", token(header={**head, "kid": "nope"}))
     bad("kid-other-case", "unknown_key", token(header={**head, "kid": KID.upper()}))
     bad("rsa-1024", "unknown_key", token(key="rsa1024"), "rsa-1024")
+
+    # --- another algorithm's signature, and what lenient verifiers take for one of this
+    def hs256(secret: bytes):
+        return lambda _keys, _name, message: hmac.new(secret, message, "sha256").digest()
+
+    public = {
+        "pem": keys.public_pem("main"),
+        "pkcs1": keys.public_pem("main", serialization.PublicFormat.PKCS1),
+        "der": keys.private("main")
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+        "modulus": int_b64u(keys.jwks["main"]["n"]).to_bytes(256, "big"),
+    }
+    for name, secret in public.items():
+        bad(
+            f"hs256-with-the-public-{name}",
+            "malformed",
+            token(header={**head, "alg": "HS256"}, sign=hs256(secret)),
+        )
+        bad(f"rs256-claimed-but-hmac-with-the-public-{name}", "bad_signature", token(sign=hs256(secret)))
+    for alg in ("ES256", "EdDSA", "HS512", "PS256", "RS512"):
+        bad(f"alg-{alg.lower()}", "malformed", token(header={**head, "alg": alg}))
+    for name in wrong_encodings(b"", 256):
+
+        def sign_wrong(k: Keys, key: str, message: bytes, wrong: str = name) -> bytes:
+            return sign_number(k, key, int.from_bytes(wrong_encodings(message, 256)[wrong], "big"))
+
+        bad(f"encoding-{name}", "bad_signature", token(sign=sign_wrong))
+    n_main = keys.n("main")
+    for name, number in (("one", 1), ("two", 2), ("modulus", n_main), ("modulus-minus-one", n_main - 1)):
+        bad(f"signature-{name}", "bad_signature", f"{header}.{payload}.{b64u(number.to_bytes(256, 'big'))}")
 
     # --- signature
     bad("signed-by-somebody-else", "bad_signature", token(key="attacker"))

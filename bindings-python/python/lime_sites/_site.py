@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections import deque
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Any, Literal, TypeVar
 
@@ -77,6 +77,7 @@ class LimeSite:
         require_issuer: bool | None = None,
         post_retry: Literal["auto", "seed", "today"] | None = None,
         jwks_form: Literal["auto", "envelope", "bare"] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client and start its event stream.
 
@@ -98,6 +99,9 @@ class LimeSite:
             post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
                 first releases did not have.
             jwks_form: Which key documents are taken.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. Not with an ``http_client``.
 
         Raises:
             AuthenticationError: There is no site token.
@@ -120,6 +124,7 @@ class LimeSite:
             require_issuer=require_issuer,
             post_retry=post_retry,
             jwks_form=jwks_form,
+            tls_pins=list(tls_pins),
             transport=self._carrier.native if self._carrier is not None else None,
         )
         try:

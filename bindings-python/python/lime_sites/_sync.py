@@ -12,7 +12,7 @@ from lime_sdk._client import load_results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Any, Literal, TypeVar
 
@@ -70,6 +70,7 @@ class SyncLimeSite:
         require_issuer: bool | None = None,
         post_retry: Literal["auto", "seed", "today"] | None = None,
         jwks_form: Literal["auto", "envelope", "bare"] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -89,6 +90,9 @@ class SyncLimeSite:
             post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
                 first releases did not have.
             jwks_form: Which key documents are taken.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes.
 
         Raises:
             AuthenticationError: There is no site token.
@@ -109,6 +113,7 @@ class SyncLimeSite:
             require_issuer=require_issuer,
             post_retry=post_retry,
             jwks_form=jwks_form,
+            tls_pins=list(tls_pins),
             transport=None,
         )
         self._handlers: list[LoginHandler] = []

@@ -11,7 +11,7 @@ mod seen;
 pub mod sse;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -171,20 +171,29 @@ impl LimeSite {
 
     fn build(config: SiteConfig, sink: Option<events::Sink>) -> Result<Self> {
         let token = config::token(
-            config.site_token.as_deref(),
+            config.site_token,
             SITE_TOKEN_VARIABLE,
             "Site token is required. Pass site_token= or set LIME_SITE_TOKEN.",
         )?;
+        let base_url = config::base_url(config.base_url.as_deref())?;
+        let pins = config::tls_pins(
+            &config.tls_pins,
+            config::TLS_PINS_VARIABLE,
+            &base_url,
+            config.transport.as_ref(),
+        )?;
         let api = Arc::new(Api {
-            base_url: config::base_url(config.base_url.as_deref())?,
+            base_url,
             token,
             token_header: TOKEN_HEADER,
             timeout: config::checked_timeout(config.timeout)?,
             max_retries: config.max_retries,
             post_retry: config.platform.post_retry,
             transport: config.transport,
+            pins,
             logger: config.logger,
             clock: config.clock,
+            warned: AtomicBool::default(),
         });
         let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl, Duration::from_secs(300))?;
         let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));

@@ -2333,6 +2333,9 @@ def make_timestamps() -> dict:
         ("negative-year", "-2026-08-01T12:00:00Z"),
         ("http-date", "Sat, 01 Aug 2026 12:00:00 GMT"),
         ("named-zone", "2026-08-01T12:00:00 UTC"),
+        ("zone-in-brackets", "2026-08-01T12:00:00+02:00[Europe/Berlin]"),
+        ("calendar-in-brackets", "2026-08-01T12:00:00Z[u-ca=hebrew]"),
+        ("nothing-in-brackets", "2026-08-01T12:00:00Z[x=y][!u-ca=iso8601]"),
         ("letters-for-digits", "2O26-08-01T12:00:00Z"),
     ):
         bad(f"refused-{case_id}", text)

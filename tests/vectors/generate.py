@@ -3765,7 +3765,7 @@ def mcp_target_by_the_rules(target: str) -> dict:
     if colon and not re.fullmatch("[0-9]+", port):
         return error("hostname")
     labels = host.split(".")
-    if all(re.fullmatch("[0-9]+|0x[0-9a-f]+", label) for label in labels):
+    if all(re.fullmatch("[0-9]+|0x[0-9a-f]*", label) for label in labels):
         return error("address")
     if len(host) > 253 or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", one) for one in labels):
         return error("hostname")
@@ -3899,7 +3899,10 @@ def make_mcp_targets() -> dict:
     bad("address-of-six-without-brackets", "::1", "hostname")
     bad("address-of-six-without-brackets-long", "fe80::1:2", "hostname")
     bad("address-in-full-width-digits", "\uff11\uff12\uff17.0.0.1", "hostname")
-    good("hexadecimal-without-digits", "0x", "0x")
+    # To who reads URLs that is 0.0.0.0.
+    bad("hexadecimal-without-digits", "0x", "address")
+    bad("hexadecimal-without-digits-in-a-url", "https://0X:8000/mcp", "address")
+    bad("hexadecimal-without-digits-beside-a-number", "1.0x", "address")
     for name in MCP_RESERVED:
         bad(f"reserved-{name.replace('.', '-')}", name, "reserved")
     bad("reserved-in-capitals", "LocalHost", "reserved")

@@ -1105,7 +1105,13 @@ def make_passports() -> dict:
 
     # --- texts
     for claim in ("sub", "jti"):
-        for value, name in ((5, "number"), (None, "null"), (["agt_1"], "list"), ({}, "object"), (True, "true")):
+        for value, name in (
+            (5, "number"),
+            (None, "null"),
+            (["agt_1"], "list"),
+            ({}, "object"),
+            (True, "true"),
+        ):
             bad(f"{claim}-{name}", token(claims_with(**{claim: value})), f"{claim} claim")
     bad("sub-number-beside-agent-id", token(claims_with(sub=5, agent_id="agt_1")), "sub claim")
 

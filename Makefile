@@ -12,6 +12,7 @@ export PYTHON ?= python3
 VENV := .venv/bin
 PREFIX ?= $(CURDIR)/dist/prefix
 MINUTES ?= 1
+TARGET ?=
 # dev: quick to build, for tests. release: with link-time optimisation, for people.
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
@@ -54,8 +55,8 @@ test: setup browser go ## Everything that CI runs: checks, unit tests, scenarios
 sanitize: build ## Run the C tests under address and thread sanitizers
 	@$(VENV)/python tools/sanitize.py
 
-fuzz: setup ## Run the fuzz targets, each for MINUTES
-	@fuzz/run.sh $(MINUTES)
+fuzz: setup ## Run the fuzz targets, each for MINUTES; TARGET=name for one
+	@fuzz/run.sh $(MINUTES) $(TARGET)
 
 bench: setup ## Measure beside the published packages, into bench/RESULTS.md; ROW=name for one row
 	@$(VENV)/python bench/run.py $(ROW)

@@ -557,7 +557,8 @@ def verify_by_the_rules(case: dict, document: dict, kind: tuple[str, int] = LOGI
     exp, iat, now = claims.get("exp"), claims.get("iat"), case["now"]
     if not is_number(exp) or not is_number(iat):
         raise Refused(bad, "JWT missing exp or iat")
-    if exp <= now:
+    # A second that has begun is over, as PyJWT has it.
+    if int(exp) <= now:
         raise Refused("passport_expired", "JWT has expired")
     if exp - iat > longest_life:
         raise Refused(bad, "JWT TTL exceeds")
@@ -566,6 +567,9 @@ def verify_by_the_rules(case: dict, document: dict, kind: tuple[str, int] = LOGI
     if "nbf" in claims:
         if not is_number(claims["nbf"]) or claims["nbf"] > now + 30:
             raise Refused(bad, "nbf")
+    for name in ("sub", "jti"):
+        if not isinstance(claims.get(name, ""), str):
+            raise Refused(bad, f"JWT {name} claim must be a string")
     if "expected_request_id" in case:
         claim = claims.get("request_id")
         if not isinstance(claim, str) or claim != case["expected_request_id"]:
@@ -828,7 +832,7 @@ def make_passports() -> dict:
         ),
     )
     good("empty-strings-and-nulls-in-other-claims", claims_with(display_name="", note=None))
-    good("exp-half-a-second-ahead", claims_with(exp=NOW + 0.5))
+    good("exp-a-second-and-a-half-ahead", claims_with(exp=NOW + 1.5))
     good("exp-as-float", claims_with(exp=NOW + 60.25))
     good("iat-as-float", claims_with(iat=NOW - 0.75))
     good(
@@ -836,7 +840,7 @@ def make_passports() -> dict:
         f'{{"aud":"lime-site-login","exp":1.75000006e9,"iat":{NOW}}}',
         claims_with(iss=..., exp=1750000060.0),
     )
-    good("fractional-clock", claims_with(exp=NOW + 0.5), now=NOW + 0.25)
+    good("fractional-clock", claims_with(exp=NOW + 1), now=NOW + 0.75)
     good("ttl-exactly-120", claims_with(exp=NOW + 60, iat=NOW - 60))
     good("iat-30-s-ahead", claims_with(iat=NOW + 30))
     good("nbf-in-the-past", claims_with(nbf=NOW - 1000))
@@ -1161,6 +1165,8 @@ def make_passports() -> dict:
     bad("exp-a-second-ago", token(claims_with(exp=NOW - 1, iat=NOW - 61)), **gone)
     bad("exp-now-fractional", token(claims_with(exp=NOW + 0.25)), now=NOW + 0.25, **gone)
     bad("exp-just-before-a-fractional-clock", token(claims_with(exp=NOW)), now=NOW + 0.5, **gone)
+    bad("exp-half-a-second-ahead", token(claims_with(exp=NOW + 0.5)), **gone)
+    bad("exp-ahead-within-the-second", token(claims_with(exp=NOW + 0.75)), now=NOW + 0.25, **gone)
     bad("exp-zero", token(claims_with(exp=0, iat=0)), **gone)
     bad("exp-negative", token(claims_with(exp=-5, iat=-60)), **gone)
     bad("ttl-120-and-a-half", token(claims_with(exp=NOW + 120.5)), "TTL")
@@ -1181,6 +1187,18 @@ def make_passports() -> dict:
     bad("nbf-30-and-a-half-s-ahead", token(claims_with(nbf=NOW + 30.5)), "nbf")
     for value, name in ((str(NOW), "string"), (True, "true"), ([NOW], "list")):
         bad(f"nbf-{name}", token(claims_with(nbf=value)), "nbf")
+
+    # --- texts
+    for claim in ("sub", "jti"):
+        for value, name in (
+            (5, "number"),
+            (None, "null"),
+            (["agt_1"], "list"),
+            ({}, "object"),
+            (True, "true"),
+        ):
+            bad(f"{claim}-{name}", token(claims_with(**{claim: value})), f"{claim} claim")
+    bad("sub-number-beside-agent-id", token(claims_with(sub=5, agent_id="agt_1")), "sub claim")
 
     # --- request_id
     for value, expected, name in (
@@ -1219,6 +1237,9 @@ def make_passports() -> dict:
     bad("order-ttl-before-nbf", token(claims_with(exp=NOW + 500, nbf=NOW + 99)), "TTL")
     bad("order-ttl-before-iat", token(claims_with(exp=NOW + 500, iat=NOW + 99)), "TTL")
     bad("order-iat-before-nbf", token(claims_with(iat=NOW + 40, nbf="x")), "iat")
+    bad("order-nbf-before-sub", token(claims_with(nbf=NOW + 99, sub=5)), "nbf")
+    bad("order-sub-before-jti", token(claims_with(sub=5, jti=5)), "sub")
+    bad("order-jti-before-request-id", token(claims_with(jti=5)), "jti", expected_request_id="a")
     bad(
         "order-nbf-before-request-id",
         token(claims_with(nbf=NOW + 99, request_id="b")),
@@ -1378,6 +1399,9 @@ def make_bindings() -> dict:
     bad("expired", token(with_claims(exp=NOW - 1, iat=NOW - 61)), **gone)
     bad("expired-this-moment", token(), now=NOW + 60, **gone)
     bad("expired-by-a-fraction", token(), now=NOW + 60.25, **gone)
+    bad("expired-within-the-second", token(with_claims(exp=NOW + 0.5)), **gone)
+    bad("sub-number", token(with_claims(sub=5)), "sub claim")
+    bad("jti-list", token(with_claims(jti=["5d1c"])), "jti claim")
     bad("life-of-61-seconds", token(with_claims(exp=NOW + 61)), "TTL")
     bad("life-of-a-fraction-too-long", token(with_claims(exp=NOW + 60.5)), "TTL")
     bad("life-of-a-login-passport", token(with_claims(exp=NOW + 120)), "TTL")
@@ -2418,6 +2442,9 @@ def make_timestamps() -> dict:
         ("negative-year", "-2026-08-01T12:00:00Z"),
         ("http-date", "Sat, 01 Aug 2026 12:00:00 GMT"),
         ("named-zone", "2026-08-01T12:00:00 UTC"),
+        ("zone-in-brackets", "2026-08-01T12:00:00+02:00[Europe/Berlin]"),
+        ("calendar-in-brackets", "2026-08-01T12:00:00Z[u-ca=hebrew]"),
+        ("nothing-in-brackets", "2026-08-01T12:00:00Z[x=y][!u-ca=iso8601]"),
         ("letters-for-digits", "2O26-08-01T12:00:00Z"),
     ):
         bad(f"refused-{case_id}", text)
@@ -3860,7 +3887,7 @@ def mcp_target_by_the_rules(target: str) -> dict:
     if colon and not re.fullmatch("[0-9]+", port):
         return error("hostname")
     labels = host.split(".")
-    if all(re.fullmatch("[0-9]+|0x[0-9a-f]+", label) for label in labels):
+    if all(re.fullmatch("[0-9]+|0x[0-9a-f]*", label) for label in labels):
         return error("address")
     if len(host) > 253 or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", one) for one in labels):
         return error("hostname")
@@ -3994,7 +4021,10 @@ def make_mcp_targets() -> dict:
     bad("address-of-six-without-brackets", "::1", "hostname")
     bad("address-of-six-without-brackets-long", "fe80::1:2", "hostname")
     bad("address-in-full-width-digits", "\uff11\uff12\uff17.0.0.1", "hostname")
-    good("hexadecimal-without-digits", "0x", "0x")
+    # To who reads URLs that is 0.0.0.0.
+    bad("hexadecimal-without-digits", "0x", "address")
+    bad("hexadecimal-without-digits-in-a-url", "https://0X:8000/mcp", "address")
+    bad("hexadecimal-without-digits-beside-a-number", "1.0x", "address")
     for name in MCP_RESERVED:
         bad(f"reserved-{name.replace('.', '-')}", name, "reserved")
     bad("reserved-in-capitals", "LocalHost", "reserved")

@@ -434,7 +434,7 @@
  * The number of the ABI that this header describes. It grows when something is added; it starts over
  * with a new major version of the library (a new SONAME), the only place where something is removed.
  */
-#define LIME_ABI_VERSION 4
+#define LIME_ABI_VERSION 5
 
 /**
  * Log level: each request, method and URL.
@@ -896,6 +896,12 @@ typedef void (*lime_login_event_handler)(void *user_data, struct lime_login_even
  * not the handler's to free. Runs on the dispatcher thread.
  */
 typedef void (*lime_state_handler)(void *user_data, int32_t state, const struct lime_error *last_error);
+
+/**
+ * Is told which login requests have ended without that anybody will see how: `request_ids` are `count` texts,
+ * valid during the call. Runs on the dispatcher thread.
+ */
+typedef void (*lime_gap_handler)(void *user_data, const char *const *request_ids, size_t count);
 
 /**
  * Receives the result of lime_site_create_binding_request_start(). `status` is LIME_OK and `request` is
@@ -1407,7 +1413,8 @@ void lime_http_request_free(struct lime_http_request *request);
  *
  * @param unix_ms  milliseconds since 1970-01-01T00:00:00Z.
  * @param skips_sleeps  1 to let every wait move the clock by itself and end at once; 0 to let it last until
- *   lime_clock_advance_ms() has moved the clock far enough.
+ *   lime_clock_advance_ms() has moved the clock far enough. What no call waits for comes with
+ *   lime_clock_advance_ms() in both: a site asks for login requests that seem to be lost.
  *
  * @return the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps
  *   neither 0 nor 1.
@@ -1600,6 +1607,21 @@ int32_t lime_site_options_set_platform(struct lime_site_options *options,
 int32_t lime_site_options_set_post_retry(struct lime_site_options *options, int32_t post_retry);
 
 /**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_site_options_add_tls_pin(struct lime_site_options *options,
+                                      const char *pin);
+
+/**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
  * @param options  the options.
@@ -1740,8 +1762,9 @@ int32_t lime_site_read_login_request_start(const struct lime_site *site,
  *
  * @return LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once when
  *   the platform refuses the token; LIME_ERROR_API at once for a text that is no request id;
- *   LIME_ERROR_CLOSED when the client is closed meanwhile; LIME_ERROR_WOULD_DEADLOCK in a callback;
- *   LIME_ERROR_INVALID_ARGUMENT.
+ *   LIME_ERROR_OUTCOME_UNKNOWN (code LOGIN_EVENT_LOST) when the request has ended and the event that told how
+ *   is lost, with its passport; LIME_ERROR_CLOSED when the client is closed meanwhile;
+ *   LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_wait_for_login(const struct lime_site *site,
                                  const char *request_id,
@@ -1892,6 +1915,25 @@ int32_t lime_site_on_state(const struct lime_site *site,
                            void *user_data,
                            lime_drop_user_data drop_user_data,
                            struct lime_error **error);
+
+/**
+ * Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+ * neither the stream nor the platform tells how; a passport that there was is lost. Each login request is named
+ * once. Should such an event come all the same, it is handed on. The handler does not start the event stream, and
+ * stays registered for the life of the client.
+ *
+ * @param site  the client.
+ * @param handler  see lime_gap_handler.
+ * @param user_data,drop_user_data  as lime_site_on_login().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_on_gap(const struct lime_site *site,
+                         lime_gap_handler handler,
+                         void *user_data,
+                         lime_drop_user_data drop_user_data,
+                         struct lime_error **error);
 
 /**
  * Starts the event stream; does nothing when it is running. In a forked child it has to be started anew.
@@ -2520,6 +2562,22 @@ int32_t lime_agent_options_set_serialize_mcp_per_url(struct lime_agent_options *
 int32_t lime_agent_options_add_mcp_address(struct lime_agent_options *options,
                                            const char *hostname,
                                            const char *address);
+
+/**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do. MCP servers
+ * are not the platform's.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_agent_options_add_tls_pin(struct lime_agent_options *options,
+                                       const char *pin);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
@@ -3198,6 +3256,21 @@ int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options,
  */
 int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *options,
                                                 uint64_t poll_timeout_ms);
+
+/**
+ * Adds a public key that the broker's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * SESAME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_add_tls_pin(struct lime_sesame_options *options,
+                                        const char *pin);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
@@ -4168,6 +4241,21 @@ int32_t lime_token_verifier_options_set_user_agent(struct lime_token_verifier_op
  */
 int32_t lime_token_verifier_options_set_timeout_ms(struct lime_token_verifier_options *options,
                                                    uint64_t timeout_ms);
+
+/**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_add_tls_pin(struct lime_token_verifier_options *options,
+                                                const char *pin);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.

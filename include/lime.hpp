@@ -127,7 +127,7 @@
 #if __cplusplus < 201703L
 #error "lime.hpp needs C++17 or later"
 #endif
-#if LIME_ABI_VERSION < 4 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
+#if LIME_ABI_VERSION < 5 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
 #error "lime.hpp and lime.h are of different versions"
 #endif
 
@@ -1574,6 +1574,8 @@ struct SiteOptions {
     const Transport *transport = nullptr;
     /// Where time and chance come from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// How a passport has to be.
@@ -1650,6 +1652,8 @@ class Site {
     using LoginEventHandler = std::function<void(LoginEvent event)>;
     /// A handler for where the event stream stands, and what ended the last connection.
     using StateHandler = std::function<void(StreamState state, const std::optional<Error> &last_error)>;
+    /// A handler for login requests that have ended without that anybody will see how.
+    using GapHandler = std::function<void(const std::vector<std::string> &request_ids)>;
 
     /// Makes a client for the site that the token belongs to. Starts no thread and sends nothing. Throws
     /// AuthenticationError when there is no token, and InvalidArgumentError.
@@ -1708,7 +1712,8 @@ class Site {
     }
 
     /// Waits until a login request ends, and starts the event stream if it is not running. Throws TimeoutError when
-    /// nothing happened in time. Blocks.
+    /// nothing happened in time, OutcomeUnknownError when the request has ended and the event that told how is lost,
+    /// with its passport. Blocks.
     /// @param request_id The login request.
     /// @param timeout The longest wait.
     /// @return How it ended; without a passport when nobody signed in before it expired.
@@ -1979,6 +1984,19 @@ class Site {
         return listen(lime_site_on_state, &Site::state_changed, std::move(handler));
     }
 
+    /// Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+    /// neither the stream nor the platform tells how; a passport that there was is lost. Each login request is named
+    /// once. Should such an event come all the same, it is handed on. Does not start the event stream. Throws
+    /// ClosedError and InvalidArgumentError.
+    /// @param handler The handler.
+    void on_gap(GapHandler handler) const { try_on_gap(std::move(handler)).value(); }
+    /// As on_gap().
+    /// @param handler The handler.
+    /// @return That it succeeded, or the error.
+    Result<void> try_on_gap(GapHandler handler) const {
+        return listen(lime_site_on_gap, &Site::gap, std::move(handler));
+    }
+
     /// Starts the event stream; does nothing when it is running. Throws ClosedError.
     void start_events() const { try_start_events().value(); }
     /// As start_events().
@@ -2035,6 +2053,12 @@ class Site {
         auto &box = detail::Box<StateHandler>::from(user_data);
         detail::guarded(*box.hooks,
                         [&] { box.function(static_cast<StreamState>(state), detail::maybe_error(last_error)); });
+    }
+
+    static void gap(void *user_data, const char *const *request_ids, std::size_t count) noexcept {
+        auto &box = detail::Box<GapHandler>::from(user_data);
+        detail::guarded(*box.hooks,
+                        [&] { box.function(std::vector<std::string>(request_ids, request_ids + count)); });
     }
 
     detail::SharedHooks hooks_;
@@ -2109,6 +2133,8 @@ struct AgentOptions {
     /// IP addresses of MCP servers by their host names, in place of the name system; else LIME_MCP_ADDRESSES. For tests,
     /// and for networks with names of their own.
     std::vector<std::pair<std::string, std::string>> mcp_addresses = {};
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// The client of an agent. Make one per agent token and process.
@@ -2462,6 +2488,8 @@ struct SesameOptions {
     const Transport *transport = nullptr;
     /// Where time and chance come from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the broker's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else SESAME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// What a human is asked to approve; it can be asked for any number of times.
@@ -2776,6 +2804,10 @@ template <class Options> class Setter {
         apply(name, setter(options_, one.c_str(), other.c_str()));
     }
 
+    void each(const char *name, std::int32_t (*adder)(Options *, const char *), const std::vector<std::string> &values) {
+        for (const std::string &value : values) text(name, adder, value);
+    }
+
     template <class Native, class Object>
     void object(const char *name, std::int32_t (*setter)(Options *, const Native *), const Object *value) {
         // One that was moved from is not the same as none.
@@ -2822,6 +2854,7 @@ inline Result<Site> Site::try_new(const SiteOptions &options) {
     set.number("jwks_form", lime_site_options_set_jwks_form, options.jwks_form);
     set.number("require_issuer", lime_site_options_set_require_issuer, options.require_issuer);
     set.number("post_retry", lime_site_options_set_post_retry, options.post_retry);
+    set.each("tls_pins", lime_site_options_add_tls_pin, options.tls_pins);
     set.log(lime_site_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_site_options_set_transport, options.transport);
     set.object("clock", lime_site_options_set_clock, options.clock);
@@ -2850,6 +2883,7 @@ inline Result<Agent> Agent::try_new(const AgentOptions &options) {
     set.number("serialize_mcp_per_url", lime_agent_options_set_serialize_mcp_per_url, options.serialize_mcp_per_url);
     for (const auto &[name, address] : options.mcp_addresses)
         set.pair("mcp_addresses", lime_agent_options_add_mcp_address, name, address);
+    set.each("tls_pins", lime_agent_options_add_tls_pin, options.tls_pins);
     set.log(lime_agent_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_agent_options_set_transport, options.transport);
     set.object("clock", lime_agent_options_set_clock, options.clock);
@@ -2869,6 +2903,7 @@ inline Result<Sesame> Sesame::try_new(const SesameOptions &options) {
     set.ms("timeout", lime_sesame_options_set_timeout_ms, options.timeout);
     set.number("max_retries", lime_sesame_options_set_max_retries, options.max_retries);
     set.ms("poll_timeout", lime_sesame_options_set_poll_timeout_ms, options.poll_timeout);
+    set.each("tls_pins", lime_sesame_options_add_tls_pin, options.tls_pins);
     set.log(lime_sesame_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_sesame_options_set_transport, options.transport);
     set.object("clock", lime_sesame_options_set_clock, options.clock);
@@ -2981,6 +3016,8 @@ struct TokenVerifierOptions {
     const Transport *transport = nullptr;
     /// Where the time comes from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// Verifies the access tokens that agents show to one MCP server. Make one per host name and process.
@@ -3090,6 +3127,7 @@ inline Result<TokenVerifier> TokenVerifier::try_new(const TokenVerifierOptions &
     set.ms("min_refresh", lime_token_verifier_options_set_min_refresh_ms, options.min_refresh);
     set.text("user_agent", lime_token_verifier_options_set_user_agent, options.user_agent);
     set.ms("timeout", lime_token_verifier_options_set_timeout_ms, options.timeout);
+    set.each("tls_pins", lime_token_verifier_options_add_tls_pin, options.tls_pins);
     set.log(lime_token_verifier_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_token_verifier_options_set_transport, options.transport);
     set.object("clock", lime_token_verifier_options_set_clock, options.clock);

@@ -29,7 +29,7 @@ pub(crate) struct Site {
 #[pymethods]
 impl Site {
     #[new]
-    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, platform, require_issuer, post_retry, jwks_form, transport))]
+    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, platform, require_issuer, post_retry, jwks_form, tls_pins, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -45,6 +45,7 @@ impl Site {
         require_issuer: Option<bool>,
         post_retry: Option<&str>,
         jwks_form: Option<&str>,
+        tls_pins: Vec<String>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -61,6 +62,7 @@ impl Site {
             event_queue_limit,
             jwks_cache_ttl: jwks_cache_ttl.map(|ttl| convert::seconds("jwks_cache_ttl", ttl)).transpose()?,
             platform,
+            tls_pins,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..SiteConfig::default()
@@ -87,6 +89,17 @@ impl Site {
         let watch = move || {
             self.client.on_state(move |status| {
                 queue.push(Item::State { handler, status: status.clone() });
+            })
+        };
+        py.detach(watch).map_err(|error| error::raise(py, &error))
+    }
+
+    /// Sends the login requests whose events are lost to the queue, with this number.
+    fn watch_gaps(&self, py: Python<'_>, queue: &Queue, handler: u64) -> PyResult<()> {
+        let queue = Arc::clone(&queue.0);
+        let watch = move || {
+            self.client.on_gap(move |gap| {
+                queue.push(Item::Gap { handler, request_ids: gap.request_ids.clone() });
             })
         };
         py.detach(watch).map_err(|error| error::raise(py, &error))

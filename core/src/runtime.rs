@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 
 use crate::dispatcher::Dispatcher;
 use crate::transport::http::{self, HttpTransport};
+use crate::transport::pins::Pins;
 use crate::{Error, Result, fault};
 
 /// A lease: the runtime lives while there is one.
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     operations: Mutex<HashMap<u64, AbortHandle>>,
     /// Building an HTTP client reads the system's root certificates: once is enough for all clients.
     http: [OnceCell<HttpTransport>; 4],
+    /// The same for servers whose keys are pinned.
+    pinned: tokio::sync::Mutex<HashMap<(bool, Pins), HttpTransport>>,
     /// Proofs of work at a time; more than there are cores would only make all of them late.
     pow_permits: Arc<Semaphore>,
 }
@@ -195,6 +198,19 @@ impl WeakRuntime {
         let cell = &inner.http[usize::from(kind.proxies) + 2 * usize::from(kind.tls)];
         cell.get_or_try_init(|| async { HttpTransport::new(kind) }).await.cloned()
     }
+
+    /// The HTTP client that all clients with these pins share.
+    pub(crate) async fn pinned_http(&self, kind: http::Kind, pins: &Pins) -> Result<HttpTransport, String> {
+        let inner = self.0.upgrade().ok_or_else(|| "The runtime has ended".to_owned())?;
+        let mut pinned = inner.pinned.lock().await;
+        let key = (kind.proxies, pins.clone());
+        if let Some(client) = pinned.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = HttpTransport::pinned(kind, pins.clone())?;
+        pinned.insert(key, client.clone());
+        Ok(client)
+    }
 }
 
 fn start() -> std::io::Result<Arc<Inner>> {
@@ -233,6 +249,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
         dispatcher: Dispatcher::default(),
         operations: Mutex::default(),
         http: Default::default(),
+        pinned: tokio::sync::Mutex::default(),
         pow_permits: Arc::new(Semaphore::new(cores)),
     }))
 }

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
 use lime_core::{Error, ErrorKind, Result};
+use zeroize::Zeroize as _;
 
 use crate::panic;
 
@@ -180,6 +181,13 @@ pub(crate) unsafe fn set<T>(object: *mut T, change: impl FnOnce(&mut T) -> Resul
         // SAFETY: as promised by the caller.
         change(unsafe { object.as_mut() }.ok_or_else(|| invalid("The object is NULL"))?)
     })
+}
+
+/// Takes a secret away, and leaves nothing of it in memory.
+pub(crate) fn wipe(secret: &mut Option<String>) {
+    if let Some(mut secret) = secret.take() {
+        secret.zeroize();
+    }
 }
 
 /// A text for C. A NUL inside, which C cannot see past, becomes U+FFFD.

@@ -11,7 +11,7 @@ from lime_sdk._errors import McpError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Literal
 
@@ -67,6 +67,7 @@ class SyncLimeAgent:
         mcp_read_timeout: float = 300.0,
         serialize_mcp_per_url: bool = True,
         mcp_addresses: Mapping[str, str] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -90,6 +91,10 @@ class SyncLimeAgent:
             mcp_addresses: IP addresses of MCP servers by their host names, in place of the name system; else
                 ``LIME_MCP_ADDRESSES`` (``tools.example.com=127.0.0.1,...``). For tests, and for networks with
                 names of their own.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. MCP
+                servers are not the platform's.
 
         Raises:
             AuthenticationError: There is no agent token.
@@ -110,6 +115,7 @@ class SyncLimeAgent:
             mcp_read_timeout=mcp_read_timeout,
             serialize_mcp_per_url=serialize_mcp_per_url,
             mcp_addresses=_mcp.addresses(mcp_addresses),
+            tls_pins=list(tls_pins),
             transport=None,
         )
 

@@ -309,7 +309,8 @@ fn check_claims(
     let (Some(exp), Some(iat)) = (number("exp"), number("iat")) else {
         return Err(invalid("JWT missing exp or iat"));
     };
-    if exp <= now {
+    // A second that has begun is over, as PyJWT has it.
+    if exp.trunc() <= now {
         return Err(Error::new(ErrorKind::PassportExpired, "JWT has expired"));
     }
     let longest = check.longest_life_seconds();
@@ -324,6 +325,12 @@ fn check_claims(
         if nbf > now + SKEW_SECONDS {
             return Err(invalid("JWT is not yet valid (nbf in the future)"));
         }
+    }
+    // What RFC 7519 has as texts; another type is not the platform's.
+    if let Some(name) =
+        ["sub", "jti"].into_iter().find(|name| claims.get(*name).is_some_and(|value| !value.is_string()))
+    {
+        return Err(invalid(format!("JWT {name} claim must be a string")));
     }
     check.check_own_claims(claims)
 }
@@ -361,9 +368,7 @@ fn begins(api_root: &str, issuer: &str) -> bool {
 
 /// The published packages call the subject by what it is.
 fn renamed(mut claims: Map<String, Value>) -> Map<String, Value> {
-    if let Some(sub) = claims.shift_remove("sub")
-        && !sub.is_null()
-    {
+    if let Some(sub) = claims.shift_remove("sub") {
         claims.entry("agent_id").or_insert(sub);
     }
     claims

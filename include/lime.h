@@ -740,7 +740,8 @@ typedef struct lime_mcp_access_token lime_mcp_access_token;
 typedef struct lime_mcp_result lime_mcp_result;
 
 /**
- * A passport that was verified, with its claims.
+ * A passport that was verified, with its claims. A text for C is made when it is first asked for, by whichever
+ * thread, and stays where it is.
  */
 typedef struct lime_passport lime_passport;
 

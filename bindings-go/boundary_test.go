@@ -430,12 +430,12 @@ func TestAClosedClientRefuses(t *testing.T) {
 	_, login := agent.Login(ctx, "lr_x")
 	_, profile := agent.Profile(ctx)
 	_, verify := site.VerifyPassport(ctx, "x", PassportCheck{AnyRequest: true})
-	errs := []error{create, read, wait, login, profile, verify, site.StartEvents(), site.OnLogin(func(LoginEvent) {}), site.OnState(func(StreamStatus) {})}
+	errs := []error{create, read, wait, login, profile, verify, site.StartEvents(), site.OnLogin(func(LoginEvent) {}), site.OnState(func(StreamStatus) {}), site.OnGap(func([]string) {})}
 	for event, err := range site.Events(ctx) {
 		equal(t, "event", event, LoginEvent{})
 		errs = append(errs, err)
 	}
-	equal(t, "errors", len(errs), 10)
+	equal(t, "errors", len(errs), 11)
 	for at, err := range errs {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%d: %v", at, err)

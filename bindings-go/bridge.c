@@ -135,6 +135,14 @@ int32_t lime_go_site_on_state(const lime_site *site, uintptr_t handler, lime_err
     return lime_site_on_state(site, on_state, (void *)handler, drop, error);
 }
 
+static void on_gap(void *user_data, const char *const *request_ids, size_t count) {
+    limeGoGap((uintptr_t)user_data, (char **)request_ids, count);
+}
+
+int32_t lime_go_site_on_gap(const lime_site *site, uintptr_t handler, lime_error **error) {
+    return lime_site_on_gap(site, on_gap, (void *)handler, drop, error);
+}
+
 static void on_log(void *user_data, int32_t level, const char *message) {
     limeGoLog((uintptr_t)user_data, level, (char *)message);
 }

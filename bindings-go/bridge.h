@@ -48,6 +48,7 @@ lime_go_started lime_go_pow_solve(const void *challenge, size_t length, int64_t 
 
 int32_t lime_go_site_on_login_event(const lime_site *site, uintptr_t handler, lime_error **error);
 int32_t lime_go_site_on_state(const lime_site *site, uintptr_t handler, lime_error **error);
+int32_t lime_go_site_on_gap(const lime_site *site, uintptr_t handler, lime_error **error);
 
 int32_t lime_go_site_options_set_log(lime_site_options *options, uintptr_t sink);
 int32_t lime_go_agent_options_set_log(lime_agent_options *options, uintptr_t sink);

@@ -257,7 +257,8 @@ type WaitOptions struct {
 // before the wait began, two minutes at most, counts. Any number of waits share the one stream.
 //
 // It fails with [ErrTimeout] when nothing happened in time; at once with [ErrAuthentication] when the platform refuses
-// the token and with [ErrAPI] for a text that is no request id; with [ErrClosed] when the site is closed meanwhile.
+// the token and with [ErrAPI] for a text that is no request id; with [ErrOutcomeUnknown] when the request has ended and
+// the event that told how is lost, with its passport; with [ErrClosed] when the site is closed meanwhile.
 func (s *Site) WaitForLogin(ctx context.Context, requestID string, options WaitOptions) (LoginEvent, error) {
 	defer runtime.KeepAlive(s)
 	id, err := text("requestID", requestID)

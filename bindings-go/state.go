@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"sync"
+	"unsafe"
 )
 
 // A StreamState is where a site's event stream stands. A later version of the library may know more of them.
@@ -158,12 +159,48 @@ func limeGoState(handle C.uintptr_t, state C.int32_t, lastError *C.lime_error) {
 	cgo.Handle(handle).Value().(*worker[StreamStatus]).put(status)
 }
 
-// states are the handlers of a site's states, and what the counters were when it was closed.
+// OnGap registers a handler for login requests whose events are lost: the platform says that they have ended, and
+// neither the stream nor the platform tells how; a passport that there was is lost. Each is named once. Should such an
+// event come all the same, it is handed on. The handler runs on a goroutine of its own and does not start the stream.
+// What [Site.OnLogin] says of handlers goes for it.
+//
+// It fails with [ErrClosed].
+func (s *Site) OnGap(handler func(requestIDs []string)) error {
+	if handler == nil {
+		return invalid("The handler is nil")
+	}
+	handle, err := s.client.use()
+	if err != nil {
+		return err
+	}
+	defer s.client.unuse()
+	watcher := &worker[[]string]{logger: s.states.logger, handle: handler, done: func([]string) {}}
+	if err := s.states.add(s, watcher); err != nil {
+		return err
+	}
+	var failure *C.lime_error
+	status := C.lime_go_site_on_gap((*C.lime_site)(handle), newHandle(watcher), &failure)
+	if status != C.LIME_OK {
+		return failed(status, failure)
+	}
+	return nil
+}
+
+//export limeGoGap
+func limeGoGap(handle C.uintptr_t, requestIDs **C.char, count C.size_t) {
+	var lost []string
+	for _, id := range unsafe.Slice(requestIDs, count) {
+		lost = append(lost, C.GoString(id))
+	}
+	cgo.Handle(handle).Value().(*worker[[]string]).put(lost)
+}
+
+// states are the handlers of a site's states and gaps, and what the counters were when it was closed.
 type states struct {
 	logger *slog.Logger
 
 	mutex    sync.Mutex
-	watchers []*worker[StreamStatus]
+	watchers []interface{ close() }
 	closed   bool
 	stats    StreamStats
 	failure  error
@@ -171,7 +208,7 @@ type states struct {
 	site *Site
 }
 
-func (s *states) add(site *Site, watcher *worker[StreamStatus]) error {
+func (s *states) add(site *Site, watcher interface{ close() }) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.closed {

@@ -434,7 +434,7 @@
  * The number of the ABI that this header describes. It grows when something is added; it starts over
  * with a new major version of the library (a new SONAME), the only place where something is removed.
  */
-#define LIME_ABI_VERSION 4
+#define LIME_ABI_VERSION 5
 
 /**
  * Log level: each request, method and URL.
@@ -896,6 +896,12 @@ typedef void (*lime_login_event_handler)(void *user_data, struct lime_login_even
  * not the handler's to free. Runs on the dispatcher thread.
  */
 typedef void (*lime_state_handler)(void *user_data, int32_t state, const struct lime_error *last_error);
+
+/**
+ * Is told which login requests have ended without that anybody will see how: `request_ids` are `count` texts,
+ * valid during the call. Runs on the dispatcher thread.
+ */
+typedef void (*lime_gap_handler)(void *user_data, const char *const *request_ids, size_t count);
 
 /**
  * Receives the result of lime_site_create_binding_request_start(). `status` is LIME_OK and `request` is
@@ -1407,7 +1413,8 @@ void lime_http_request_free(struct lime_http_request *request);
  *
  * @param unix_ms  milliseconds since 1970-01-01T00:00:00Z.
  * @param skips_sleeps  1 to let every wait move the clock by itself and end at once; 0 to let it last until
- *   lime_clock_advance_ms() has moved the clock far enough.
+ *   lime_clock_advance_ms() has moved the clock far enough. What no call waits for comes with
+ *   lime_clock_advance_ms() in both: a site asks for login requests that seem to be lost.
  *
  * @return the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps
  *   neither 0 nor 1.
@@ -1740,8 +1747,9 @@ int32_t lime_site_read_login_request_start(const struct lime_site *site,
  *
  * @return LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once when
  *   the platform refuses the token; LIME_ERROR_API at once for a text that is no request id;
- *   LIME_ERROR_CLOSED when the client is closed meanwhile; LIME_ERROR_WOULD_DEADLOCK in a callback;
- *   LIME_ERROR_INVALID_ARGUMENT.
+ *   LIME_ERROR_OUTCOME_UNKNOWN (code LOGIN_EVENT_LOST) when the request has ended and the event that told how
+ *   is lost, with its passport; LIME_ERROR_CLOSED when the client is closed meanwhile;
+ *   LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
  */
 int32_t lime_site_wait_for_login(const struct lime_site *site,
                                  const char *request_id,
@@ -1892,6 +1900,25 @@ int32_t lime_site_on_state(const struct lime_site *site,
                            void *user_data,
                            lime_drop_user_data drop_user_data,
                            struct lime_error **error);
+
+/**
+ * Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+ * neither the stream nor the platform tells how; a passport that there was is lost. Each login request is named
+ * once. Should such an event come all the same, it is handed on. The handler does not start the event stream, and
+ * stays registered for the life of the client.
+ *
+ * @param site  the client.
+ * @param handler  see lime_gap_handler.
+ * @param user_data,drop_user_data  as lime_site_on_login().
+ * @param[out] error  NULL, or gets the error.
+ *
+ * @return LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+ */
+int32_t lime_site_on_gap(const struct lime_site *site,
+                         lime_gap_handler handler,
+                         void *user_data,
+                         lime_drop_user_data drop_user_data,
+                         struct lime_error **error);
 
 /**
  * Starts the event stream; does nothing when it is running. In a forked child it has to be started anew.

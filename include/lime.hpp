@@ -127,7 +127,7 @@
 #if __cplusplus < 201703L
 #error "lime.hpp needs C++17 or later"
 #endif
-#if LIME_ABI_VERSION < 4 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
+#if LIME_ABI_VERSION < 5 || LIME_VERSION_MAJOR != 0 || LIME_VERSION_MINOR != 1
 #error "lime.hpp and lime.h are of different versions"
 #endif
 
@@ -1650,6 +1650,8 @@ class Site {
     using LoginEventHandler = std::function<void(LoginEvent event)>;
     /// A handler for where the event stream stands, and what ended the last connection.
     using StateHandler = std::function<void(StreamState state, const std::optional<Error> &last_error)>;
+    /// A handler for login requests that have ended without that anybody will see how.
+    using GapHandler = std::function<void(const std::vector<std::string> &request_ids)>;
 
     /// Makes a client for the site that the token belongs to. Starts no thread and sends nothing. Throws
     /// AuthenticationError when there is no token, and InvalidArgumentError.
@@ -1708,7 +1710,8 @@ class Site {
     }
 
     /// Waits until a login request ends, and starts the event stream if it is not running. Throws TimeoutError when
-    /// nothing happened in time. Blocks.
+    /// nothing happened in time, OutcomeUnknownError when the request has ended and the event that told how is lost,
+    /// with its passport. Blocks.
     /// @param request_id The login request.
     /// @param timeout The longest wait.
     /// @return How it ended; without a passport when nobody signed in before it expired.
@@ -1979,6 +1982,19 @@ class Site {
         return listen(lime_site_on_state, &Site::state_changed, std::move(handler));
     }
 
+    /// Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+    /// neither the stream nor the platform tells how; a passport that there was is lost. Each login request is named
+    /// once. Should such an event come all the same, it is handed on. Does not start the event stream. Throws
+    /// ClosedError and InvalidArgumentError.
+    /// @param handler The handler.
+    void on_gap(GapHandler handler) const { try_on_gap(std::move(handler)).value(); }
+    /// As on_gap().
+    /// @param handler The handler.
+    /// @return That it succeeded, or the error.
+    Result<void> try_on_gap(GapHandler handler) const {
+        return listen(lime_site_on_gap, &Site::gap, std::move(handler));
+    }
+
     /// Starts the event stream; does nothing when it is running. Throws ClosedError.
     void start_events() const { try_start_events().value(); }
     /// As start_events().
@@ -2035,6 +2051,12 @@ class Site {
         auto &box = detail::Box<StateHandler>::from(user_data);
         detail::guarded(*box.hooks,
                         [&] { box.function(static_cast<StreamState>(state), detail::maybe_error(last_error)); });
+    }
+
+    static void gap(void *user_data, const char *const *request_ids, std::size_t count) noexcept {
+        auto &box = detail::Box<GapHandler>::from(user_data);
+        detail::guarded(*box.hooks,
+                        [&] { box.function(std::vector<std::string>(request_ids, request_ids + count)); });
     }
 
     detail::SharedHooks hooks_;

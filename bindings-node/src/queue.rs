@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     HttpResume = 4,
     HttpAbort = 5,
     Log = 6,
+    Gap = 7,
 }
 
 struct Items {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lime_core::{BindingCheck, JwksForm, LimeSite, PassportCheck, Platform, PostRetry, SiteConfig};
+use lime_core::{BindingCheck, Gap, JwksForm, LimeSite, PassportCheck, Platform, PostRetry, SiteConfig};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -92,6 +92,16 @@ impl Site {
             queue.push(Kind::State, &[number.into(), convert::stream_status(status)]);
         };
         self.client.on_state(watch).map_err(error::thrown)
+    }
+
+    /// Sends the login requests whose events are lost to the queue.
+    #[napi(catch_unwind)]
+    pub fn watch_gaps(&self) -> Result<()> {
+        let (queue, number) = (Arc::clone(&self.queue), self.number);
+        let watch = move |gap: &Gap| {
+            queue.push(Kind::Gap, &[number.into(), gap.request_ids.clone().into()]);
+        };
+        self.client.on_gap(watch).map_err(error::thrown)
     }
 
     /// Where the event stream stands, as JSON.

@@ -17,11 +17,13 @@ const HTTP_BEGIN = 3;
 const HTTP_RESUME = 4;
 const HTTP_ABORT = 5;
 const LOG = 6;
+const GAP = 7;
 
 /** A client, or what carries its requests, as the bridge sees it. */
 export interface Receiver {
   onEvent?(delivery: number, requestId: string, passport: string | null): void;
   onState?(status: RawStreamStatus): void;
+  onGap?(requestIds: string[]): void;
   onHttpBegin?(operation: number | null, request: HttpRequest): void;
   onHttpResume?(exchange: number): void;
   onHttpAbort?(exchange: number): void;
@@ -187,6 +189,9 @@ class Bridge {
         break;
       case STATE:
         client?.onState?.(item[2] as RawStreamStatus);
+        break;
+      case GAP:
+        client?.onGap?.(item[2] as string[]);
         break;
       case HTTP_BEGIN: {
         const [, , exchange, operation, method, url, headers, body, stream] = item as [

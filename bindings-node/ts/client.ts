@@ -61,6 +61,7 @@ export class Link implements Receiver {
   owner: object | undefined;
   onEvent?: (delivery: number, requestId: string, passport: string | null) => void;
   onState?: Receiver['onState'] & {};
+  onGap?: Receiver['onGap'] & {};
 
   constructor(options: ClientOptions) {
     for (const name of ['fetch', 'logger'] as const) {

@@ -22,6 +22,7 @@ export interface NativeTransport {
 export interface NativeSite {
   startEvents(): void;
   watchState(): void;
+  watchGaps(): void;
   streamStatus(): string;
   createLoginRequest(call: number): number;
   readLoginRequest(call: number, requestId: string): number;

@@ -98,6 +98,15 @@ export interface StreamStatus {
   readonly malformedFrames: number;
 }
 
+/**
+ * Login requests of which the platform says that they have ended, and of which neither the stream nor the platform tells
+ * how; a passport that there was is lost. Should such an event come all the same, it is handed on.
+ */
+export interface Gap {
+  /** The login requests; each is named once. */
+  readonly requestIds: readonly string[];
+}
+
 /** Settings of a {@link LimeSite}. */
 export interface LimeSiteOptions extends ClientOptions {
   /** The site's secret, `st_…`; else `LIME_SITE_TOKEN`. */
@@ -132,6 +141,8 @@ export interface LimeSiteEvents {
   login: [event: LoginEvent];
   /** The event stream's state has changed. */
   state: [status: StreamStatus];
+  /** Events are lost. */
+  gap: [gap: Gap];
   /**
    * Something went wrong that has no caller: a handler that threw or whose promise was rejected (`event` is what
    * it was called with), or the platform refuses the token for the event stream.
@@ -280,6 +291,7 @@ export class LimeSite extends EventEmitter {
     link.owner = this;
     link.onEvent = (delivery, requestId, passport) => this.#onEvent(delivery, { requestId, passport });
     link.onState = (status) => this.#onState(status);
+    link.onGap = (requestIds) => this.#onGap({ requestIds });
   }
 
   /**
@@ -318,6 +330,7 @@ export class LimeSite extends EventEmitter {
    *
    * @returns The passport, not verified yet; `null` when the request expired.
    * @throws TimeoutError Nothing happened in time.
+   * @throws OutcomeUnknownError It has ended, and the event that told how is lost, with its passport. Create a new one.
    * @throws AuthenticationError The platform does not take the token.
    */
   async waitForLogin(requestId: string, options: WaitForLoginOptions = {}): Promise<string | null> {
@@ -528,7 +541,10 @@ export class LimeSite extends EventEmitter {
   #watch(): void {
     if (this.#started || this.#closed) return;
     this.#started = true;
-    guarded(() => this.#native.watchState());
+    guarded(() => {
+      this.#native.watchState();
+      this.#native.watchGaps();
+    });
   }
 
   #start(): void {
@@ -566,7 +582,7 @@ export class LimeSite extends EventEmitter {
           try {
             await handling.run(this, () => listener.call(this, (next as Arrived).event) as unknown);
           } catch (error) {
-            this.#report(error, next.event);
+            this.#report(error, next.event, `A login handler failed for requestId=${next.event.requestId}`);
           }
         }
         this.#handled(next);
@@ -585,30 +601,37 @@ export class LimeSite extends EventEmitter {
     if (this.#closed) return;
     const status = streamStatus(raw);
     this.#context.runInAsyncScope(() => {
-      for (const listener of this.rawListeners('state')) this.#tell(listener, [status]);
-      if (status.state === 'refused') this.#report(status.lastError, undefined);
+      this.#tell('state', status);
+      if (status.state === 'refused') this.#report(status.lastError);
     });
+  }
+
+  #onGap(gap: Gap): void {
+    if (!this.#closed) this.#context.runInAsyncScope(() => this.#tell('gap', gap));
+  }
+
+  #tell(name: 'state' | 'gap', told: unknown): void {
+    for (const listener of this.rawListeners(name)) this.#call(name, listener, told);
   }
 
   /** Calls a handler that nobody waits for. */
   // biome-ignore lint/complexity/noBannedTypes: as EventEmitter has them
-  #tell(listener: Function, args: unknown[]): void {
-    const failed = (error: unknown) => this.#report(error, undefined);
+  #call(name: string, listener: Function, told: unknown): void {
+    const failed = (error: unknown) => this.#report(error, undefined, `A ${name} handler failed`);
     try {
-      const result: unknown = listener.apply(this, args);
+      const result: unknown = listener.call(this, told);
       if (isThenable(result)) Promise.resolve(result).catch(failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  #report(error: unknown, event: LoginEvent | undefined): void {
+  /** @param about What has failed; nothing for what the core has logged itself. */
+  #report(error: unknown, event?: LoginEvent, about?: string): void {
     const listeners = this.rawListeners('error');
     if (listeners.length === 0) {
       try {
-        const about = event ? `A login handler failed for requestId=${event.requestId}` : 'The event stream is refused';
-        // The core has logged a refusal itself.
-        if (event ? this.#link.logError(`${about}: ${shown(error)}`) : this.#link.logLevel !== undefined) return;
+        if (about ? this.#link.logError(`${about}: ${shown(error)}`) : this.#link.logLevel !== undefined) return;
       } catch (fault) {
         warn(fault);
       }

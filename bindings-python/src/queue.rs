@@ -51,6 +51,11 @@ pub(crate) enum Item {
         level: i32,
         message: String,
     },
+    /// `handler` as in `State`.
+    Gap {
+        handler: u64,
+        request_ids: Vec<String>,
+    },
 }
 
 #[derive(Default)]
@@ -225,6 +230,7 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
         Item::HttpResume { transport, exchange } => (4, transport, exchange).into_pyobject(py),
         Item::HttpAbort { transport, exchange } => (5, transport, exchange).into_pyobject(py),
         Item::Log { level, message } => (6, level, message).into_pyobject(py),
+        Item::Gap { handler, request_ids } => (7, handler, request_ids).into_pyobject(py),
     }
 }
 

@@ -92,6 +92,17 @@ impl Site {
         py.detach(watch).map_err(|error| error::raise(py, &error))
     }
 
+    /// Sends the login requests whose events are lost to the queue, with this number.
+    fn watch_gaps(&self, py: Python<'_>, queue: &Queue, handler: u64) -> PyResult<()> {
+        let queue = Arc::clone(&queue.0);
+        let watch = move || {
+            self.client.on_gap(move |gap| {
+                queue.push(Item::Gap { handler, request_ids: gap.request_ids.clone() });
+            })
+        };
+        py.detach(watch).map_err(|error| error::raise(py, &error))
+    }
+
     fn stream_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         status(py, &self.client.stream_status())
     }

@@ -18,6 +18,12 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Ends after `duration` of this clock. Called on the library's runtime thread.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
+    /// Ends when [`monotonic`](Self::monotonic) has come to `moment`: for what is to be looked at some day, and
+    /// what no call waits for. Called on the library's runtime thread.
+    fn alarm(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        self.sleep(moment.saturating_sub(self.monotonic()))
+    }
+
     /// A number from 0 (included) to 1 (excluded) that spreads waits apart.
     fn jitter(&self) -> f64;
 }
@@ -79,6 +85,14 @@ struct ManualState {
     sleepers: Vec<(Duration, oneshot::Sender<()>)>,
 }
 
+impl ManualState {
+    /// Ends the sleeps whose time has come, by dropping their senders, and forgets those that nobody waits for.
+    fn wake(&mut self) {
+        let now = self.monotonic;
+        self.sleepers.retain(|(until, sender)| *until > now && !sender.is_closed());
+    }
+}
+
 impl ManualClock {
     /// A clock that stands at this Unix time, with a jitter of 0.
     pub fn at(unix: Duration) -> Self {
@@ -87,7 +101,8 @@ impl ManualClock {
         clock
     }
 
-    /// Lets every sleep advance the clock itself and end at once.
+    /// Lets every sleep advance the clock itself and end at once; an [alarm](Clock::alarm) still waits for its
+    /// moment.
     #[must_use]
     pub fn skipping_sleeps(self) -> Self {
         self.lock().skips_sleeps = true;
@@ -99,8 +114,7 @@ impl ManualClock {
         let mut state = self.lock();
         state.unix = state.unix.saturating_add(duration);
         state.monotonic = state.monotonic.saturating_add(duration);
-        let now = state.monotonic;
-        state.sleepers.retain(|(until, _)| *until > now); // dropping its sender ends a sleep
+        state.wake();
     }
 
     /// Sets what [`Clock::jitter`] gives, from 0 (included) to 1 (excluded).
@@ -117,6 +131,19 @@ impl ManualClock {
     pub fn wait_for_sleeps(&self, count: usize) -> Vec<Duration> {
         let state = self.changed.wait_while(self.lock(), |state| state.slept.len() < count);
         state.unwrap_or_else(PoisonError::into_inner).slept.clone()
+    }
+
+    /// Blocks until somebody waits for an [alarm](Clock::alarm), or sleeps, and gives the time until the first of
+    /// these ends; nothing when there was none for `timeout` of real time.
+    pub fn wait_for_alarm(&self, timeout: Duration) -> Option<Duration> {
+        let none = |state: &mut ManualState| {
+            state.wake();
+            state.sleepers.is_empty()
+        };
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, none);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let first = state.sleepers.iter().map(|(until, _)| *until).min()?;
+        Some(first.saturating_sub(state.monotonic))
     }
 
     /// Like [`wait_for_sleeps`](Self::wait_for_sleeps), for at most `timeout` of real time; false when
@@ -148,12 +175,25 @@ impl Clock for ManualClock {
         if state.skips_sleeps {
             state.unix = state.unix.saturating_add(duration);
             state.monotonic = state.monotonic.saturating_add(duration);
+            state.wake();
             // Gives the other tasks of the runtime a turn, as a real sleep would.
             return tokio::task::yield_now().boxed();
         }
         let until = state.monotonic.saturating_add(duration);
         let (sender, ended) = oneshot::channel();
         state.sleepers.push((until, sender));
+        ended.map(|_| ()).boxed()
+    }
+
+    fn alarm(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        let mut state = self.lock();
+        if moment <= state.monotonic {
+            return tokio::task::yield_now().boxed();
+        }
+        state.wake();
+        let (sender, ended) = oneshot::channel();
+        state.sleepers.push((moment, sender));
+        self.changed.notify_all();
         ended.map(|_| ()).boxed()
     }
 

@@ -76,6 +76,7 @@ pub use sesame::{
 pub use site::{
     LimeSite, LoginEvent, LoginRequest, LoginRequestStatus,
     binding::BindingRequest,
+    catch_up::Gap,
     events::{Delivery, StreamState, StreamStatus},
     passport::{BindingCheck, Passport, PassportCheck},
 };

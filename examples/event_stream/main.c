@@ -1,6 +1,6 @@
 /* A site that follows its event stream and verifies who signed in.
    Reads LIME_API_BASE and LIME_SITE_TOKEN. Prints `listening` once the stream is open, creates as many login requests as
-   the argument says (default 3), prints each (`request<TAB>ID`) and how each ends (`event<TAB>ID<TAB>signed in|expired`),
+   the argument says (default 3), prints each (`request<TAB>ID`) and how each ends (`event<TAB>ID<TAB>signed in|expired|lost`),
    and the stream's states on stderr (`state<TAB>NAME`). Ends with 0 when all its requests have ended. */
 #include <lime.h>
 #include <semaphore.h>
@@ -11,12 +11,27 @@
 
 static lime_error *error;
 static sem_t opened;
-static int events[2]; /* a pipe, from the dispatcher thread to main */
+static int ends[2]; /* a pipe, from the dispatcher thread to main */
 
-/* On the dispatcher thread, which must not block: the event becomes main's. */
+/* How a login request has ended: by an event, or by one that is lost. */
+struct end {
+    lime_login_event *event;
+    char *lost;
+};
+
+/* On the dispatcher thread, which must not block: the end becomes main's. */
+static void hand_on(struct end end) {
+    if (write(ends[1], &end, sizeof end) != sizeof end) abort();
+}
+
 static void on_event(void *user_data, lime_login_event *event) {
     (void)user_data;
-    if (write(events[1], &event, sizeof event) != sizeof event) abort();
+    hand_on((struct end){event, NULL});
+}
+
+static void on_gap(void *user_data, const char *const *request_ids, size_t count) {
+    (void)user_data;
+    for (size_t each = 0; each < count; each++) hand_on((struct end){NULL, strdup(request_ids[each])});
 }
 
 static void on_state(void *user_data, int32_t state, const lime_error *last_error) {
@@ -45,10 +60,11 @@ int main(int argc, char **argv) {
     int count = argc > 1 ? atoi(argv[1]) : 3, left = count;
     lime_login_request **requests = calloc((size_t)count + 1, sizeof *requests);
     lime_site *site;
-    if (!requests || pipe(events) || sem_init(&opened, 0, 0)) return 1;
+    if (!requests || pipe(ends) || sem_init(&opened, 0, 0)) return 1;
     need(lime_site_new(NULL, &site, &error));
     need(lime_site_on_state(site, on_state, NULL, NULL, &error));
     need(lime_site_on_login_event(site, on_event, NULL, NULL, &error));
+    need(lime_site_on_gap(site, on_gap, NULL, NULL, &error));
     sem_wait(&opened);
     puts("listening"), fflush(stdout);
     for (int each = 0; each < count; each++) {
@@ -56,12 +72,13 @@ int main(int argc, char **argv) {
         printf("request\t%s\n", lime_login_request_request_id(requests[each])), fflush(stdout);
     }
     while (left > 0) {
-        lime_login_event *event;
-        if (read(events[0], &event, sizeof event) != sizeof event) return 1;
-        const char *id = lime_login_event_request_id(event);
-        printf("event\t%s\t%s\n", id, verified(site, event)), fflush(stdout);
+        struct end end;
+        if (read(ends[0], &end, sizeof end) != sizeof end) return 1;
+        const char *id = end.event ? lime_login_event_request_id(end.event) : end.lost;
+        printf("event\t%s\t%s\n", id, end.event ? verified(site, end.event) : "lost"), fflush(stdout);
         for (int each = 0; each < count; each++) left -= !strcmp(lime_login_request_request_id(requests[each]), id);
-        lime_login_event_free(event);
+        lime_login_event_free(end.event);
+        free(end.lost);
     }
     for (int each = 0; each < count; each++) lime_login_request_free(requests[each]);
     free(requests);

@@ -1,6 +1,6 @@
 // A site that follows its event stream and verifies who signed in.
 // Reads LIME_API_BASE and LIME_SITE_TOKEN. Prints `listening` once the stream is open, creates as many login requests as
-// the argument says (default 3), prints each (`request<TAB>ID`) and how each ends (`event<TAB>ID<TAB>signed in|expired`),
+// the argument says (default 3), prints each (`request<TAB>ID`) and how each ends (`event<TAB>ID<TAB>signed in|expired|lost`),
 // and the stream's states on stderr (`state<TAB>NAME`). Ends with 0 when all its requests have ended.
 #include <condition_variable>
 #include <iostream>
@@ -9,12 +9,18 @@
 #include <queue>
 #include <set>
 
+// How a login request has ended; without an event: it is lost.
+struct End {
+    std::string request_id;
+    std::optional<lime::LoginEvent> event;
+};
+
 // From the dispatcher thread, which must not block, to main.
-class Events {
+class Ends {
   public:
-    void put(lime::LoginEvent event) {
+    void put(End end) {
         const std::lock_guard lock(mutex_);
-        events_.push(std::move(event));
+        ends_.push(std::move(end));
         changed_.notify_all();
     }
 
@@ -29,18 +35,18 @@ class Events {
         changed_.wait(lock, [this] { return open_; });
     }
 
-    lime::LoginEvent take() {
+    End take() {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return !events_.empty(); });
-        lime::LoginEvent event = std::move(events_.front());
-        events_.pop();
-        return event;
+        changed_.wait(lock, [this] { return !ends_.empty(); });
+        End end = std::move(ends_.front());
+        ends_.pop();
+        return end;
     }
 
   private:
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::queue<lime::LoginEvent> events_;
+    std::queue<End> ends_;
     bool open_ = false;
 };
 
@@ -57,14 +63,20 @@ const char *name(lime::StreamState state) {
 }
 
 int main(int argc, char **argv) try {
-    Events events; // before the site: its handlers use it until the site is gone
+    Ends ends; // before the site: its handlers use it until the site is gone
     const lime::Site site;
     site.on_state([&](lime::StreamState state, const std::optional<lime::Error> &) {
         std::cerr << "state\t" << name(state) << std::endl;
-        if (state == lime::StreamState::open) events.opened();
+        if (state == lime::StreamState::open) ends.opened();
     });
-    site.on_login_event([&](lime::LoginEvent event) { events.put(std::move(event)); });
-    events.wait_until_open();
+    site.on_login_event([&](lime::LoginEvent event) {
+        std::string id(event.request_id());
+        ends.put({std::move(id), std::move(event)});
+    });
+    site.on_gap([&](const std::vector<std::string> &request_ids) {
+        for (const std::string &id : request_ids) ends.put({id, std::nullopt});
+    });
+    ends.wait_until_open();
     std::cout << "listening" << std::endl;
 
     std::set<std::string> left;
@@ -74,10 +86,11 @@ int main(int argc, char **argv) try {
         left.insert(id);
     }
     while (!left.empty()) {
-        const lime::LoginEvent event = events.take();
-        const std::string id = event.request_id();
-        if (event.passport()) site.verify_passport(*event.passport(), id);
-        std::cout << "event\t" << id << "\t" << (event.passport() ? "signed in" : "expired") << std::endl;
+        const auto [id, event] = ends.take();
+        const char *how = "lost";
+        if (event) how = event->passport() ? "signed in" : "expired";
+        if (event && event->passport()) site.verify_passport(*event->passport(), id);
+        std::cout << "event\t" << id << "\t" << how << std::endl;
         left.erase(id);
     }
     return 0;

@@ -1,7 +1,7 @@
 // A site hears how its login requests end.
 // Reads LIME_API_BASE and LIME_SITE_TOKEN; prints "listening" once its event stream is open, then creates as many login
-// requests as its argument says (default 3), each "request<TAB>ID", and prints how each ends, "event<TAB>ID<TAB>signed in"
-// or "expired". Changes of the stream's state go to stderr. Ends when all its requests have ended.
+// requests as its argument says (default 3), each "request<TAB>ID", and prints how each ends, "event<TAB>ID<TAB>signed in",
+// "expired" or "lost". Changes of the stream's state go to stderr. Ends when all its requests have ended.
 package main
 
 import (
@@ -34,7 +34,29 @@ func run(ctx context.Context, count int) error {
 	if err != nil {
 		return err
 	}
-	events := site.Events(ctx)
+	type end struct{ requestID, how string }
+	ends := make(chan end, count)
+	err = site.OnLogin(func(event lime.LoginEvent) {
+		how := "expired"
+		if !event.Expired() {
+			how = "signed in"
+			if _, err := site.VerifyPassport(ctx, event.Passport, lime.PassportCheck{RequestID: event.RequestID}); err != nil {
+				log.Fatal(err)
+			}
+		}
+		ends <- end{event.RequestID, how}
+	})
+	if err != nil {
+		return err
+	}
+	err = site.OnGap(func(requestIDs []string) {
+		for _, id := range requestIDs {
+			ends <- end{id, "lost"}
+		}
+	})
+	if err != nil {
+		return err
+	}
 	select {
 	case <-open:
 	case <-ctx.Done():
@@ -51,23 +73,13 @@ func run(ctx context.Context, count int) error {
 		pending[request.RequestID] = true
 		fmt.Printf("request\t%s\n", request.RequestID)
 	}
-	if len(pending) == 0 {
-		return nil
-	}
-	for event, err := range events {
-		if err != nil {
-			return err
-		}
-		outcome := "expired"
-		if !event.Expired() {
-			if _, err := site.VerifyPassport(ctx, event.Passport, lime.PassportCheck{RequestID: event.RequestID}); err != nil {
-				return err
-			}
-			outcome = "signed in"
-		}
-		fmt.Printf("event\t%s\t%s\n", event.RequestID, outcome)
-		if delete(pending, event.RequestID); len(pending) == 0 {
-			break
+	for len(pending) > 0 {
+		select {
+		case end := <-ends:
+			fmt.Printf("event\t%s\t%s\n", end.requestID, end.how)
+			delete(pending, end.requestID)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil

@@ -2,7 +2,7 @@
 
 Reads LIME_API_BASE and LIME_SITE_TOKEN. Prints `listening` once the stream is open, creates as many login
 requests as the argument says (default 3), prints each (`request<TAB>ID`) and how each ends
-(`event<TAB>ID<TAB>signed in|expired`), and the stream's states on stderr (`state<TAB>NAME`). Ends with 0 when all
+(`event<TAB>ID<TAB>signed in|expired|lost`), and the stream's states on stderr (`state<TAB>NAME`). Ends with 0 when all
 its requests have ended.
 """
 
@@ -14,7 +14,7 @@ from lime_sites import LimeSite, StreamStatus
 
 async def main(count: int) -> None:
     opened = asyncio.Event()
-    events: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
+    ends: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
     async with LimeSite() as site:
 
@@ -26,7 +26,14 @@ async def main(count: int) -> None:
 
         @site.on_login
         async def ended(request_id: str, passport: str | None) -> None:
-            await events.put((request_id, passport))
+            if passport is not None:
+                await site.verify_passport(passport, expected_request_id=request_id)
+            await ends.put((request_id, "signed in" if passport else "expired"))
+
+        @site.on_gap
+        def lost(request_ids: list[str]) -> None:
+            for request_id in request_ids:
+                ends.put_nowait((request_id, "lost"))
 
         await opened.wait()
         print("listening", flush=True)
@@ -38,10 +45,8 @@ async def main(count: int) -> None:
             left.add(request.request_id)
 
         while left:
-            request_id, passport = await events.get()
-            if passport is not None:
-                await site.verify_passport(passport, expected_request_id=request_id)
-            print(f"event\t{request_id}\t{'signed in' if passport else 'expired'}", flush=True)
+            request_id, end = await ends.get()
+            print(f"event\t{request_id}\t{end}", flush=True)
             left.discard(request_id)
 
 

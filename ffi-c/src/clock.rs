@@ -29,7 +29,8 @@ pub(crate) fn system() -> Arc<dyn Clock> {
 /// A clock that stands at a time.
 ///
 /// Parameters: `unix_ms`: milliseconds since 1970-01-01T00:00:00Z. `skips_sleeps`: 1 to let every wait move the clock
-/// by itself and end at once; 0 to let it last until lime_clock_advance_ms() has moved the clock far enough.
+/// by itself and end at once; 0 to let it last until lime_clock_advance_ms() has moved the clock far enough. What no
+/// call waits for comes with lime_clock_advance_ms() in both: a site asks for login requests that seem to be lost.
 ///
 /// Returns: the clock, to be freed with lime_clock_free(); NULL when unix_ms is less than 0 or skips_sleeps neither
 /// 0 nor 1.

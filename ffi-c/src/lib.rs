@@ -127,6 +127,7 @@ pub const EXPORTS: &[&str] = &[
     "lime_site_on_login",
     "lime_site_on_login_event",
     "lime_site_on_state",
+    "lime_site_on_gap",
     "lime_site_start_events",
     "lime_site_state",
     "lime_site_last_error",

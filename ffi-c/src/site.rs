@@ -166,6 +166,11 @@ pub type lime_login_event_handler =
 pub type lime_state_handler =
     Option<unsafe extern "C" fn(user_data: *mut c_void, state: i32, last_error: *const lime_error)>;
 
+/// Is told which login requests have ended without that anybody will see how: `request_ids` are `count` texts,
+/// valid during the call. Runs on the dispatcher thread.
+pub type lime_gap_handler =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, request_ids: *const *const c_char, count: usize)>;
+
 /// Makes a client for the site that the token belongs to. Starts no thread and sends nothing.
 ///
 /// Parameters: `options`: copied; NULL for the defaults and the environment. `site`: gets the client, to
@@ -287,8 +292,9 @@ pub unsafe extern "C" fn lime_site_read_login_request_start(
 /// before the request expired. `error`: NULL, or gets the error.
 ///
 /// Returns: LIME_OK; LIME_ERROR_TIMEOUT when nothing happened in time; LIME_ERROR_AUTHENTICATION at once
-/// when the platform refuses the token; LIME_ERROR_API at once for a text that is no request id; LIME_ERROR_CLOSED when the client is closed meanwhile;
-/// LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
+/// when the platform refuses the token; LIME_ERROR_API at once for a text that is no request id;
+/// LIME_ERROR_OUTCOME_UNKNOWN (code LOGIN_EVENT_LOST) when the request has ended and the event that told how is lost,
+/// with its passport; LIME_ERROR_CLOSED when the client is closed meanwhile; LIME_ERROR_WOULD_DEADLOCK in a callback; LIME_ERROR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_site_wait_for_login(
     site: *const lime_site,
@@ -532,6 +538,37 @@ pub unsafe extern "C" fn lime_site_on_state(
             let last_error = last_error.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: the host's own function; the error lives through the call.
             unsafe { handler(user.pointer(), state_number(status.state), last_error) };
+        })
+    })
+}
+
+/// Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+/// neither the stream nor the platform tells how; a passport that there was is lost. Each login request is named
+/// once. Should such an event come all the same, it is handed on. The handler does not start the event stream, and
+/// stays registered for the life of the client.
+///
+/// Parameters: `handler`: see lime_gap_handler. `user_data`, `drop_user_data`: as lime_site_on_login().
+/// `error`: NULL, or gets the error.
+///
+/// Returns: LIME_OK; LIME_ERROR_CLOSED; LIME_ERROR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_on_gap(
+    site: *const lime_site,
+    handler: lime_gap_handler,
+    user_data: *mut c_void,
+    drop_user_data: lime_drop_user_data,
+    error: *mut *mut lime_error,
+) -> i32 {
+    let user = UserData::new(user_data, drop_user_data);
+    panic::call(error, || {
+        // SAFETY: NULL or a live handle, as the header asks.
+        let site = unsafe { borrow(site, "site") }?;
+        let handler = handler.ok_or_else(|| invalid("handler is NULL"))?;
+        site.0.on_gap(move |gap| {
+            let texts: Vec<CString> = gap.request_ids.iter().map(|id| c_text(id)).collect();
+            let pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+            // SAFETY: the host's own function; the texts live through the call.
+            unsafe { handler(user.pointer(), pointers.as_ptr(), pointers.len()) };
         })
     })
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// The number of the ABI that this header describes. It grows when something is added; it starts over
 /// with a new major version of the library (a new SONAME), the only place where something is removed.
-pub const LIME_ABI_VERSION: u32 = 4;
+pub const LIME_ABI_VERSION: u32 = 5;
 
 /// The version of the library at run time, "MAJOR.MINOR.PATCH"; compare with LIME_VERSION.
 ///

@@ -282,7 +282,14 @@ impl Core {
             match stream.queue.pop_front() {
                 None => Next::Idle { keepalive: state.settings.keepalive() },
                 Some(Item::Raw(bytes)) => Next::Write { bytes, then: Then::Nothing, one_byte },
+                Some(Item::Event(event)) if std::mem::take(&mut stream.faults.lose) => {
+                    stream.in_flight = Some(event.seq);
+                    Next::Write { bytes: Bytes::new(), then: Then::Delivered(event.seq), one_byte }
+                }
                 Some(Item::Event(event)) => {
+                    if std::mem::take(&mut stream.faults.repeat) {
+                        stream.queue.push_front(Item::Event(Arc::clone(&event)));
+                    }
                     let cut = stream.faults.before_event();
                     let seq = event.seq;
                     let frame = self.frame(state, &event);

@@ -35,6 +35,10 @@ pub enum FaultAction {
     Garbage,
     /// Sends the answer (or the stream) byte by byte.
     OneByteChunks,
+    /// Event streams only: the next event counts as delivered, and not a byte of it is sent.
+    Lose,
+    /// Event streams only: the next event is sent twice.
+    Repeat,
 }
 
 impl FaultAction {
@@ -46,6 +50,12 @@ impl FaultAction {
     /// Whether an event stream goes through this fault while it is open, and not instead of opening.
     pub(crate) fn is_for_streams(self) -> bool {
         matches!(self, Self::HalfOpen | Self::Cut | Self::Garbage | Self::OneByteChunks)
+            || self.is_of_events()
+    }
+
+    /// Whether it means nothing on other requests.
+    fn is_of_events(self) -> bool {
+        matches!(self, Self::Lose | Self::Repeat)
     }
 }
 
@@ -226,6 +236,18 @@ impl Fault {
         self.action(FaultAction::OneByteChunks)
     }
 
+    /// Loses the next event of a stream.
+    #[must_use]
+    pub fn lose(self) -> Self {
+        self.action(FaultAction::Lose)
+    }
+
+    /// Sends the next event of a stream twice.
+    #[must_use]
+    pub fn repeat(self) -> Self {
+        self.action(FaultAction::Repeat)
+    }
+
     /// Replaces the signing keys first.
     #[must_use]
     pub fn rotate_keys(self) -> Self {
@@ -308,6 +330,9 @@ impl Fault {
             return Err(ControlError::invalid(format!("there is no route {:?}", self.route)));
         }
         let action = self.resolved_action()?;
+        if action.is_of_events() && self.route != routes::EVENTS.name {
+            return Err(ControlError::invalid("`lose` and `repeat` are for the route `events`"));
+        }
         let effect = match action {
             FaultAction::Delay | FaultAction::RotateKeys => Effect::Nothing,
             FaultAction::Status => {
@@ -333,6 +358,8 @@ impl Fault {
             }),
             FaultAction::Garbage => Effect::Garbage(self.raw.clone().map(Bytes::from)),
             FaultAction::OneByteChunks => Effect::OneByteChunks,
+            FaultAction::Lose => Effect::Lose,
+            FaultAction::Repeat => Effect::Repeat,
         };
         Ok((action, effect))
     }
@@ -382,4 +409,6 @@ pub(crate) enum Effect {
     Cut(Cut),
     Garbage(Option<Bytes>),
     OneByteChunks,
+    Lose,
+    Repeat,
 }

@@ -31,6 +31,8 @@ pub(crate) struct StreamFaults {
     pub(crate) cut: Option<Cut>,
     pub(crate) garbage: Option<Bytes>,
     pub(crate) one_byte: bool,
+    pub(crate) lose: bool,
+    pub(crate) repeat: bool,
 }
 
 impl StreamFaults {
@@ -44,6 +46,8 @@ impl StreamFaults {
                 self.garbage = Some(garbage.unwrap_or(Bytes::from_static(b"data: {not json\n\n")));
             }
             Effect::OneByteChunks if !self.one_byte => self.one_byte = true,
+            Effect::Lose if !self.lose => self.lose = true,
+            Effect::Repeat if !self.repeat => self.repeat = true,
             _ => return false,
         }
         true
@@ -55,6 +59,8 @@ impl StreamFaults {
             Effect::Cut(_) => self.cut.is_some(),
             Effect::Garbage(_) => self.garbage.is_some(),
             Effect::OneByteChunks => self.one_byte,
+            Effect::Lose => self.lose,
+            Effect::Repeat => self.repeat,
             _ => false,
         }
     }
@@ -286,6 +292,8 @@ mod tests {
             Fault::on("jwks").action(FaultAction::Redirect),
             Fault::on("jwks").status(500).header("a b", "c"),
             Fault::on("jwks").redirect("a\nb"),
+            Fault::on("jwks").lose(),
+            Fault::on("*").repeat(),
         ] {
             assert!(plan.add(&[Fault::on("jwks").status(500), bad]).is_err());
         }

@@ -202,7 +202,10 @@ impl App {
             Err(NoAnswer::Dropped)
         };
         match taken.effect {
-            None | Some(Effect::Nothing) => Ok(self.handle(request, dialect).await),
+            // The last two are for streams only.
+            None | Some(Effect::Nothing | Effect::Lose | Effect::Repeat) => {
+                Ok(self.handle(request, dialect).await)
+            }
             Some(Effect::Answer(answer)) => Ok(inject::answer(&answer, dialect)),
             Some(Effect::Garbage(raw)) => Ok(inject::garbage(raw)),
             Some(Effect::HalfOpen) => Err(NoAnswer::HalfOpen),

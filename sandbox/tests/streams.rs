@@ -228,3 +228,37 @@ async fn a_stream_that_nobody_reads_can_be_dropped() {
     assert_eq!(second.event().await.unwrap()["login_request_id"], id.as_str());
     assert!(sandbox.wait_for_streams(1, Duration::from_secs(5)).await);
 }
+
+#[tokio::test]
+async fn an_event_can_be_lost_for_good() {
+    let sandbox = sandbox().await;
+    let mut stream = Events::open(&sandbox).await;
+    sandbox.add_fault(Fault::on("events").lose()).unwrap();
+    let id = create(&sandbox).await;
+    assert_eq!(login(&sandbox, &id).await["status"], "DELIVERED");
+    let expired = create(&sandbox).await;
+    sandbox.expire(&expired).unwrap();
+    // The next one comes, here and on another stream; the lost one does not.
+    assert_eq!(stream.event().await.unwrap()["login_request_id"], expired.as_str());
+    assert_eq!(sandbox.streams().sites[0].undelivered, 0);
+    let mut other = Events::open(&sandbox).await;
+    let last = create(&sandbox).await;
+    sandbox.expire(&last).unwrap();
+    assert_eq!(other.event().await.unwrap()["login_request_id"], last.as_str());
+}
+
+#[tokio::test]
+async fn an_event_can_be_sent_twice() {
+    let sandbox = sandbox().await;
+    sandbox.add_fault(Fault::on("events").repeat()).unwrap();
+    let mut stream = Events::open(&sandbox).await;
+    let ids = [create(&sandbox).await, create(&sandbox).await];
+    for id in &ids {
+        sandbox.approve(id, None).unwrap();
+    }
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        came.push(stream.event().await.unwrap()["login_request_id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(came, [&ids[0], &ids[0], &ids[1]].map(String::as_str));
+}

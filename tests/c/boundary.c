@@ -100,6 +100,11 @@ static void count_state(void *user_data, int32_t state, const lime_error *last_e
     add(probe, &probe->calls);
 }
 
+static void count_gap(void *user_data, const char *const *request_ids, size_t count) {
+    struct probe *probe = user_data;
+    if (count == 1 && is_mine(probe, request_ids[0])) add(probe, &probe->calls);
+}
+
 /* Creates a request, notes it in the probe, and lets the agent confirm it. */
 static void sign_in(lime_site *site, struct probe *probe) {
     lime_login_request *request = NULL;
@@ -623,12 +628,13 @@ static void a_closed_client_refuses(void) {
     CHECK(lime_site_wait_for_login_start(site, "lr_x", 1, on_event, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
     CHECK(lime_site_on_login(site, count_login, &probe, drop, NULL) == LIME_ERROR_CLOSED);
     CHECK(lime_site_on_state(site, count_state, &probe, drop, NULL) == LIME_ERROR_CLOSED);
+    CHECK(lime_site_on_gap(site, count_gap, &probe, drop, NULL) == LIME_ERROR_CLOSED);
     CHECK(lime_agent_login_start(agent, "lr_x", on_approval, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
     CHECK(lime_agent_get_profile_start(agent, on_profile, &probe, drop, NULL, NULL) == LIME_ERROR_CLOSED);
-    CHECK(probe.calls == 0 && probe.drops == 6);
+    CHECK(probe.calls == 0 && probe.drops == 7);
     lime_site_free(site);
     lime_agent_free(agent);
-    CHECK(probe.calls == 0 && probe.drops == 6);
+    CHECK(probe.calls == 0 && probe.drops == 7);
 }
 
 static void refused_at_once(void) {

@@ -8,6 +8,7 @@
 #include <lime.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 struct scene;
@@ -91,6 +92,15 @@ static void on_login_event(void *user_data, lime_login_event *event) {
 static void on_state(void *user_data, int32_t state, const lime_error *last_error) {
     (void)state, (void)last_error;
     handled(user_data);
+}
+
+static void on_gap(void *user_data, const char *const *request_ids, size_t count) {
+    struct scene *scene = user_data;
+    int mine = 0;
+    pthread_mutex_lock(&scene->probe.lock);
+    for (size_t at = 0; at < count; at++) mine |= strcmp(scene->probe.request_id, request_ids[at]) == 0;
+    pthread_mutex_unlock(&scene->probe.lock);
+    if (mine) handled(scene);
 }
 
 /* Clients. */
@@ -316,6 +326,47 @@ static int32_t start_handling_states(void *site, struct scene *scene) {
     return lime_site_on_state(site, on_state, scene, drop_scene, NULL);
 }
 
+/* The clock of sites that miss an event: it runs fast, so that they soon give it up. */
+static lime_clock *hurry;
+
+static void *run_fast(void *nothing) {
+    struct timespec moment = {0, 1000000};
+    for (;;) {
+        lime_clock_advance_ms(hurry, 1000);
+        nanosleep(&moment, NULL);
+    }
+    return nothing;
+}
+
+static void start_to_hurry(void) {
+    pthread_t thread;
+    hurry = lime_clock_new(0, 1);
+    CHECK(pthread_create(&thread, NULL, run_fast, NULL) == 0 && pthread_detach(thread) == 0);
+}
+
+static void *make_hurried_site(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    lime_site_options *options = lime_site_options_new();
+    lime_site *site = NULL;
+    pthread_once(&once, start_to_hurry);
+    CHECK(lime_site_options_set_clock(options, hurry) == LIME_OK);
+    CHECK(lime_site_new(options, &site, NULL) == LIME_OK);
+    lime_site_options_free(options);
+    return site;
+}
+
+/* Another stream of the same site takes the event, before there is one that would miss it. */
+static int32_t start_handling_gaps(void *site, struct scene *scene) {
+    int32_t status = lime_site_on_gap(site, on_gap, scene, drop_scene, NULL);
+    if (status != LIME_OK) return status;
+    lime_site *other = make_site();
+    CHECK(lime_site_start_events(other, NULL) == LIME_OK);
+    while (lime_site_state(other) != LIME_STREAM_OPEN) sched_yield();
+    sign_in(site, scene);
+    lime_site_free(other);
+    return lime_site_start_events(site, NULL);
+}
+
 #define OF_SITE close_site, free_site, block_on_site
 #define OF_AGENT close_agent, free_agent, block_on_agent
 #define OF_SESAME close_sesame, free_sesame, block_on_sesame
@@ -332,6 +383,7 @@ static const struct kind kinds[] = {
     {"lime_site_on_login", make_site, start_handling_logins, NULL, OF_SITE, HANDLER},
     {"lime_site_on_login_event", make_site, start_handling_events, NULL, OF_SITE, HANDLER},
     {"lime_site_on_state", make_site, start_handling_states, NULL, OF_SITE, HANDLER},
+    {"lime_site_on_gap", make_hurried_site, start_handling_gaps, NULL, OF_SITE, HANDLER},
     {"lime_agent_login_start", make_agent, start_login, NULL, OF_AGENT, CALL},
     {"lime_agent_login_with_progress_start", make_agent, start_login_with_progress, NULL, OF_AGENT, CALL},
     {"lime_agent_get_profile_start", make_agent, start_profile, NULL, OF_AGENT, CALL},

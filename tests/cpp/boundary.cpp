@@ -192,6 +192,7 @@ void other_arguments_that_cannot_pass() {
     CHECK_THROWS(lime::InvalidArgumentError, site.create_login_request_start({}));
     CHECK_THROWS(lime::InvalidArgumentError, site.on_login({}));
     CHECK_THROWS(lime::InvalidArgumentError, site.on_state({}));
+    CHECK_THROWS(lime::InvalidArgumentError, site.on_gap({}));
     CHECK_THROWS(lime::InvalidArgumentError, changing.set_context_json("[]"));
     CHECK_THROWS(lime::InvalidArgumentError, changing.set_context_json(""));
     changing.set_context_json(std::nullopt).set_reason(std::nullopt);
@@ -340,10 +341,12 @@ void handlers_live_as_long_as_the_client() {
         site.on_login([token = Token(living)](auto &, auto &) {});
         site.on_login([token = Token(living)](auto &, auto &) {});
         site.on_state([token = Token(living)](auto, auto &) {});
-        CHECK_EQ(living.load(), 5);
+        site.on_gap([token = Token(living)](auto &) {});
+        CHECK_EQ(living.load(), 6);
         site.close();
         CHECK_THROWS(lime::ClosedError, site.on_login([token = Token(living)](auto &, auto &) {}));
-        CHECK_EQ(living.load(), 5);
+        CHECK_THROWS(lime::ClosedError, site.on_gap([token = Token(living)](auto &) {}));
+        CHECK_EQ(living.load(), 6);
     }
     until([&] { return living == 0; });
 }
@@ -548,6 +551,40 @@ void an_exception_is_counted_in_any_case() {
 
 // ---- closing
 
+/// The event goes to another stream of the same site, before there is one that misses it.
+void a_login_that_was_lost_is_reported() {
+    const lime::Clock clock(std::chrono::system_clock::now(), true);
+    Mailbox<std::vector<std::string>> gaps;
+    Mailbox<std::string> errors;
+    lime::SiteOptions options;
+    options.clock = &clock;
+    options.on_error = [&](std::exception_ptr exception) { errors.put(thrown(exception)); };
+    const lime::Site site(options);
+    site.on_gap([](auto &) { throw std::runtime_error("gap"); });
+    site.on_gap([&](const std::vector<std::string> &request_ids) { gaps.put(request_ids); });
+    const std::string id = new_request(site).request_id();
+    {
+        const lime::Site other;
+        other.start_events();
+        until_open(other);
+        lime::Agent().login(id);
+    }
+    site.start_events();
+    auto waiting = site.wait_for_login_start(id, 100s);
+    std::atomic<bool> done{false};
+    std::thread hurry([&] {
+        until([&] {
+            clock.advance(1s);
+            return done.load();
+        });
+    });
+    CHECK_EQ(gaps.take(), std::vector<std::string>{id});
+    CHECK_EQ(errors.take(), std::string("gap"));
+    CHECK_THROWS(lime::OutcomeUnknownError, waiting.get());
+    done = true;
+    hurry.join();
+}
+
 void closing_in_a_handler() {
     Mailbox<std::string> seen;
     lime::Site site;
@@ -722,6 +759,7 @@ int main() {
     TEST(an_exception_goes_to_on_error);
     TEST(an_exception_goes_to_the_log_else);
     TEST(an_exception_is_counted_in_any_case);
+    TEST(a_login_that_was_lost_is_reported);
     TEST(closing_in_a_handler);
     TEST(destroying_the_client_in_its_own_handler);
     TEST(destroying_a_client_waits_for_its_handler);

@@ -17,7 +17,7 @@ PACKAGES = (
 )
 # Raises nothing of its own.
 SILENT = re.compile(
-    r"\.(aclose|close|on_login|on_state|forget|in_environment|parse_frame|__init__"
+    r"\.(aclose|close|on_login|on_state|on_gap|forget|in_environment|parse_frame|__init__"
     r"|warm|invalidate|invalidate_cache|verify|verify_async)$"
 )
 # Says in one sentence which other one it is like, or that it is not for programs.

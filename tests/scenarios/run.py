@@ -84,7 +84,10 @@ def approval_gate(scenario: dict[str, Any], command: list[str], sandbox: demo.Sa
 
 
 def event_stream(scenario: dict[str, Any], command: list[str], sandbox: demo.Sandbox) -> None:
-    """A site that is told how each of its login requests ends."""
+    """A site that is told how each of its login requests ends.
+
+    With `events` each event meets that fault, and then all streams break.
+    """
     ends = list(scenario["ends"])
     with running([*command, str(len(ends))], sandbox) as process:
         assert process.stdout is not None
@@ -94,9 +97,17 @@ def event_stream(scenario: dict[str, Any], command: list[str], sandbox: demo.San
             what, *rest = line.rstrip("\n").split("\t")
             if what == "request":
                 expected[rest[0]] = ends[len(expected)]
-                call = "approve" if expected[rest[0]] == "signed in" else "expire"
+                if fault := scenario.get("events"):
+                    sandbox.post("/faults", {"route": "events", "action": fault})
+                call = "expire" if expected[rest[0]] == "expired" else "approve"
                 sandbox.post(f"/login-requests/{rest[0]}/{call}", {})
+                while fault and any(site["undelivered"] for site in sandbox.get("/streams")["sites"]):
+                    pass  # until the stream has had it
+                if fault and len(expected) == len(ends):
+                    sandbox.post("/streams/disconnect", {"abort": True})
             elif what == "event":
+                if rest[0] in told:
+                    raise Failed(f"it was told twice of {rest[0]}")
                 told[rest[0]] = rest[1]
         if process.wait(LIMIT) != 0 or told != expected or len(told) != len(ends):
             raise Failed(f"it ended with {process.returncode}, told of {told}, not of {expected}")

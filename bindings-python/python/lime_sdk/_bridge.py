@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
         def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None: ...
         def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None: ...
+        def _on_gap(self, request_ids: list[str]) -> None: ...
 
     class Carrier(Protocol):
         """A host transport, as its loop's bridge sees it."""
@@ -50,7 +51,7 @@ def logger() -> logging.Logger:
 
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
-_DONE, _EVENT, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG = range(7)
+_DONE, _EVENT, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG, _GAP = range(8)
 
 # The native one: itertools.count gives a number twice to two threads of a free-threaded 3.13.
 new_id = _native.new_id
@@ -155,6 +156,9 @@ class Bridge:
         elif kind == _STATE:
             if (site := self._sites.get(item[1])) is not None:
                 site._on_state_change(item[2])  # pyright: ignore[reportPrivateUsage]
+        elif kind == _GAP:
+            if (site := self._sites.get(item[1])) is not None:
+                site._on_gap(item[2])  # pyright: ignore[reportPrivateUsage]
         elif (carrier := carriers.get(item[1])) is not None:
             if kind == _HTTP_BEGIN:
                 _, _, exchange, operation, *request = item

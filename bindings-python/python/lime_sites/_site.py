@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     LoginHandler = Callable[[str, str | None], Awaitable[None]]
     StateHandler = Callable[[StreamStatus], Awaitable[None] | None]
     AnyStateHandler = TypeVar("AnyStateHandler", bound=StateHandler)
+    GapHandler = Callable[[list[str]], Awaitable[None] | None]
+    AnyGapHandler = TypeVar("AnyGapHandler", bound=GapHandler)
 
 _LOOP_REQUIRED = (
     "LimeSite must be constructed inside a running asyncio event loop "
@@ -128,6 +130,7 @@ class LimeSite:
         loop = asyncio.get_running_loop()
         self._handlers: list[LoginHandler] = []
         self._state_handlers: list[StateHandler] = []
+        self._gap_handlers: list[GapHandler] = []
         self._events: deque[tuple[str, str | None, _native.Permit]] = deque()
         self._arrived: asyncio.Future[None] | None = None
         self._loop = loop
@@ -195,6 +198,25 @@ class LimeSite:
         self._state_handlers.append(handler)
         return handler
 
+    def on_gap(self, handler: AnyGapHandler) -> AnyGapHandler:
+        """Register a handler, async or not, for login requests whose events are lost.
+
+        The platform says of them that they have ended, and neither the stream nor the platform tells how; a
+        passport that there was is lost. Each is named once. Should such an event come all the same, it is
+        handed on.
+
+        Args:
+            handler: Takes a list of request ids.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+        """
+        bridge = self._bridge()
+        if bridge is not None and not self._closed and not self._gap_handlers:
+            self._native.watch_gaps(bridge.queue, self._id)
+        self._gap_handlers.append(handler)
+        return handler
+
     @property
     def stream_status(self) -> StreamStatus:
         """Where the event stream stands."""
@@ -244,6 +266,8 @@ class LimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            OutcomeUnknownError: It has ended, and the event that told how is lost, with its passport. Create a
+                new one.
             TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         report = None
@@ -430,26 +454,35 @@ class LimeSite:
             self._context.copy().run(self._tell, handler, status)
 
     def _tell(self, handler: StateHandler, status: tuple[str, Exception | None, int, int, int]) -> None:
-        try:
-            result = handler(_stream_status(status))
-            if result is not None:
-                _keep(result)
-        except Exception:
-            _bridge.logger().exception("on_state handler failed")
+        _run("on_state", handler, _stream_status(status))
+
+    def _on_gap(self, request_ids: list[str]) -> None:
+        for handler in list(self._gap_handlers):
+            self._context.copy().run(_run, "on_gap", handler, list(request_ids))
 
 
 _running: set[asyncio.Task[None]] = set()
 
 
-def _keep(awaitable: Awaitable[None]) -> None:
-    """Run an async state handler; the loop itself keeps only a weak hold on its tasks."""
+def _run(name: str, handler: Callable[[Any], Awaitable[None] | None], told: object) -> None:
+    """Call a handler of ``on_state`` or ``on_gap``."""
+    try:
+        result = handler(told)
+        if result is not None:
+            _keep(name, result)
+    except Exception:
+        _bridge.logger().exception("%s handler failed", name)
+
+
+def _keep(name: str, awaitable: Awaitable[None]) -> None:
+    """Run an async handler; the loop itself keeps only a weak hold on its tasks."""
     import asyncio
 
     async def run() -> None:
         try:
             await awaitable
         except Exception:
-            _bridge.logger().exception("on_state handler failed")
+            _bridge.logger().exception("%s handler failed", name)
 
     task = asyncio.get_running_loop().create_task(run())
     _running.add(task)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     StateHandler = Callable[[StreamStatus], object]
     AnyLoginHandler = TypeVar("AnyLoginHandler", bound=LoginHandler)
     AnyStateHandler = TypeVar("AnyStateHandler", bound=StateHandler)
+    GapHandler = Callable[[list[str]], object]
+    AnyGapHandler = TypeVar("AnyGapHandler", bound=GapHandler)
 
 
 class SyncLimeSite:
@@ -109,6 +111,7 @@ class SyncLimeSite:
         )
         self._handlers: list[LoginHandler] = []
         self._state_handlers: dict[int, StateHandler] = {}
+        self._gap_handlers: dict[int, GapHandler] = {}
         self._context = contextvars.copy_context()
         self._threads: dict[int, HandlerThread] = {}
         self._closed = False
@@ -185,6 +188,34 @@ class SyncLimeSite:
             raise
         return handler
 
+    def on_gap(self, handler: AnyGapHandler) -> AnyGapHandler:
+        """Register a handler for login requests whose events are lost; starts the stream.
+
+        The platform says of them that they have ended, and neither the stream nor the platform tells how; a
+        passport that there was is lost. Each is named once. Should such an event come all the same, it is
+        handed on. It runs on the thread of :meth:`on_login`'s handlers.
+
+        Args:
+            handler: Takes a list of request ids.
+
+        Returns:
+            The handler, so this can be used as a decorator.
+
+        Raises:
+            TypeError: It is a coroutine function.
+            LimeError: The site is closed.
+        """
+        _refuse_coroutines(handler)
+        queue = self._listen()
+        number = _bridge.new_id()
+        self._gap_handlers[number] = handler
+        try:
+            self._native.watch_gaps(queue, number)
+        except BaseException:
+            del self._gap_handlers[number]
+            raise
+        return handler
+
     @property
     def stream_status(self) -> StreamStatus:
         """Where the event stream stands."""
@@ -236,6 +267,8 @@ class SyncLimeSite:
 
         Raises:
             LoginTimeoutError: Nothing happened in time.
+            OutcomeUnknownError: It has ended, and the event that told how is lost, with its passport. Create a
+                new one.
             TypeError: ``on_progress`` is a coroutine function, which nobody would await.
         """
         self._listen()
@@ -375,7 +408,9 @@ class SyncLimeSite:
         if (thread := self._threads.get(process)) is None:
             from lime_sites._thread import HandlerThread
 
-            made = HandlerThread(f"lime-site-{self._id}", self._context, self._on_event, self._on_state)
+            made = HandlerThread(
+                f"lime-site-{self._id}", self._context, self._on_event, self._on_state, self._on_gap
+            )
             # One step, which only one of several threads wins: no lock, which a fork could leave held.
             thread = self._threads.setdefault(process, made)
         try:
@@ -390,6 +425,8 @@ class SyncLimeSite:
         # The parent's, which told its own thread.
         for number in list(self._state_handlers):
             self._native.watch_state(queue, number)
+        for number in list(self._gap_handlers):
+            self._native.watch_gaps(queue, number)
         self._native.start_events(queue)
 
     def _on_event(self, call: Call, request_id: str, passport: str | None) -> None:
@@ -405,6 +442,13 @@ class SyncLimeSite:
                 call(handler, StreamStatus(*status))
         except BaseException:
             _bridge.logger().exception("on_state handler failed")
+
+    def _on_gap(self, call: Call, number: int, request_ids: list[str]) -> None:
+        try:
+            if (handler := self._gap_handlers.get(number)) is not None:
+                call(handler, request_ids)
+        except BaseException:
+            _bridge.logger().exception("on_gap handler failed")
 
 
 def _refuse_coroutines(handler: object) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Call = Callable[..., None]
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
-_EVENT, _STATE, _LOG = 1, 2, 6
+_EVENT, _STATE, _LOG, _GAP = 1, 2, 6, 7
 
 _threads: weakref.WeakSet[HandlerThread] = weakref.WeakSet()
 
@@ -54,6 +54,7 @@ class HandlerThread:
         context: contextvars.Context,
         on_event: Callable[[Call, str, str | None], None],
         on_state: Callable[[Call, int, tuple[Any, ...]], None],
+        on_gap: Callable[[Call, int, list[str]], None],
     ) -> None:
         """Make the queue; the handlers will run in a copy of the context.
 
@@ -62,6 +63,7 @@ class HandlerThread:
             context: The context.
             on_event: Called with each event; what it is given first calls a handler.
             on_state: Called with each change of the stream's state, and the number it was watched by.
+            on_gap: Called with the login requests whose events are lost, and the number they were watched by.
         """
         self.process = os.getpid()
         self.queue = _native.Queue()
@@ -69,6 +71,7 @@ class HandlerThread:
         self._context = context
         self._on_event = on_event
         self._on_state = on_state
+        self._on_gap = on_gap
         self._ended = False
         self._running = threading.Lock()
         # These are this process's, too: a fork leaves none of them held for ever.
@@ -168,6 +171,8 @@ class HandlerThread:
                 self._on_event(self._call, item[2], item[3])
             elif item[0] == _STATE:
                 self._on_state(self._call, item[1], item[2])
+            elif item[0] == _GAP:
+                self._on_gap(self._call, item[1], item[2])
             elif item[0] == _LOG:
                 _bridge.write_records([item[1:]])
         except BaseException as error:

@@ -1,7 +1,8 @@
 //! A site's event stream: one task reads it, reconnects for ever, and hands each event on.
 //!
 //! reader → bounded queue → sink. The reader is never held up by a handler; when the queue is full it
-//! stops reading and TCP holds the platform back. Nothing is dropped.
+//! stops reading and TCP holds the platform back. Nothing is dropped, and what the platform sends twice is
+//! handed on once. What it does not send is asked for: `catch_up`.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -12,15 +13,19 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::frame::Frame;
-use super::{LoginEvent, sse};
+use super::outstanding::{self, Answer, Look, Outstanding};
+use super::seen::{End as Told, Seen};
+use super::{LoginEvent, LoginRequest, catch_up, sse};
 use crate::api::{self, Api};
+use crate::clock::Clock;
+use crate::log::{self, Logger};
 use crate::process::PerProcess;
 use crate::retry::Backoff;
 use crate::runtime::WeakRuntime;
-use crate::{Error, ErrorKind, envelope, fault, log};
+use crate::{Error, ErrorKind, Timestamp, base_url, envelope, fault};
 
 const PATH: &str = "/modules/agent-login/events";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -100,17 +105,25 @@ pub(crate) struct Events {
     sink: Sink,
     queue: PerProcess<Arc<Semaphore>>,
     waiting: PerProcess<Mutex<Waiting>>,
+    /// Told when somebody may be due to be asked for earlier than it seemed.
+    rescheduled: PerProcess<Notify>,
+    clock: Arc<dyn Clock>,
+    logger: Logger,
 }
 
 #[derive(Default)]
 struct Waiting {
     /// Events that came lately, for waits that begin late.
     recent: VecDeque<(Duration, Arc<LoginEvent>)>,
-    waiters: HashMap<String, Vec<oneshot::Sender<LoginEvent>>>,
+    waiters: HashMap<String, Vec<Waiter>>,
+    seen: Seen,
+    outstanding: Outstanding,
 }
 
+type Waiter = oneshot::Sender<crate::Result<LoginEvent>>;
+
 impl Events {
-    pub(crate) fn new(queue_limit: usize, sink: Sink) -> Self {
+    pub(crate) fn new(queue_limit: usize, sink: Sink, clock: Arc<dyn Clock>, logger: Logger) -> Self {
         Self {
             status: PerProcess::new(|| watch::Sender::new(StreamStatus::IDLE)),
             sink,
@@ -118,6 +131,9 @@ impl Events {
                 Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS)))
             }),
             waiting: PerProcess::default(),
+            rescheduled: PerProcess::default(),
+            clock,
+            logger,
         }
     }
 
@@ -130,17 +146,33 @@ impl Events {
         self.status.get().subscribe()
     }
 
+    /// A login request was created: its end is to be seen, whatever happens to the stream.
+    pub(crate) fn created(&self, request: &LoginRequest) {
+        if base_url::segment(&request.request_id).is_err() {
+            return; // nobody could ask for it
+        }
+        let now = self.clock.monotonic();
+        let expires = self.moment(request.expires_at);
+        self.change_outstanding(|waiting| {
+            // Its end may have come before the answer that it was created.
+            !waiting.seen.has_end_of(&request.request_id)
+                && waiting.outstanding.created(&request.request_id, expires, now)
+        });
+    }
+
     /// The event of this login request: the one that came lately, or the next one.
-    pub(crate) fn watch(&self, request_id: &str, now: Duration) -> oneshot::Receiver<LoginEvent> {
+    pub(crate) fn watch(&self, request_id: &str) -> oneshot::Receiver<crate::Result<LoginEvent>> {
+        let now = self.clock.monotonic();
         let (sender, receiver) = oneshot::channel();
-        self.with_waiting(|waiting| {
+        self.change_outstanding(|waiting| {
             waiting.forget_old(now);
             if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id)
             {
-                let _ = sender.send(LoginEvent::clone(event));
-            } else {
-                waiting.waiters.entry(request_id.to_owned()).or_default().push(sender);
+                let _ = sender.send(Ok(LoginEvent::clone(event)));
+                return false;
             }
+            waiting.waiters.entry(request_id.to_owned()).or_default().push(sender);
+            waiting.outstanding.waited(request_id, now)
         });
         receiver
     }
@@ -149,7 +181,11 @@ impl Events {
     pub(crate) fn unwatch(&self, request_id: &str) {
         self.with_waiting(|waiting| {
             if let Some(senders) = waiting.waiters.get_mut(request_id) {
+                let before = senders.len();
                 senders.retain(|sender| !sender.is_closed());
+                for _ in senders.len()..before {
+                    waiting.outstanding.unwaited(request_id);
+                }
                 if senders.is_empty() {
                     waiting.waiters.remove(request_id);
                 }
@@ -157,35 +193,105 @@ impl Events {
         });
     }
 
+    /// The requests that are to be asked for now, at most this many, and when the next one is.
+    pub(super) fn take_due(&self, most: usize) -> (Vec<Look>, Option<Duration>) {
+        let now = self.clock.monotonic();
+        self.with_waiting(|waiting| {
+            let looks = waiting.outstanding.take_due(now, most);
+            (looks, waiting.outstanding.next_due())
+        })
+    }
+
+    /// What asking for a request has brought; true when its event is lost, and the host has to know.
+    pub(super) fn answered(&self, look: &Look, answer: Answer) -> bool {
+        let (now, jitter) = (self.clock.monotonic(), self.clock.jitter());
+        let request_id = &*look.request_id;
+        let (waiters, lost) = self.with_waiting(|waiting| {
+            if !waiting.outstanding.answered(look, answer, now, jitter) {
+                return (None, false);
+            }
+            // Somebody may wait for what was handed on long ago: then nothing is lost but this wait.
+            let lost = !waiting.seen.has_end_of(request_id) && waiting.seen.insert(request_id, Told::Lost);
+            (waiting.waiters.remove(request_id), lost)
+        });
+        for waiter in waiters.into_iter().flatten() {
+            let _ = waiter.send(Err(catch_up::lost(request_id)));
+        }
+        lost
+    }
+
+    /// When somebody may be due earlier than it seemed.
+    pub(super) async fn rescheduled(&self) {
+        self.rescheduled.get().notified().await;
+    }
+
+    /// A moment of the platform's as one of our clock's.
+    pub(super) fn moment(&self, at: Timestamp) -> Option<Duration> {
+        let at = Duration::from_micros(u64::try_from(at.unix_micros).ok()?);
+        Some(self.clock.monotonic() + at.saturating_sub(self.clock.unix()))
+    }
+
     pub(crate) fn close(&self) {
         self.set_state(StreamState::Closed, None);
         self.with_waiting(|waiting| *waiting = Waiting::default());
     }
 
-    /// Tells those who wait for this very event. They do not queue: a handler may be one of them.
-    fn tell_waiters(&self, arrived: &[Arc<LoginEvent>], now: Duration) {
-        let waiters = self.with_waiting(|waiting| {
-            let mut found = Vec::new();
-            for event in arrived {
-                waiting.forget_old(now);
-                waiting.recent.push_back((now, Arc::clone(event)));
+    /// Notes what has arrived, by whatever way, and gives back what is new. Those who wait for one of these very
+    /// events are told; they do not queue: a handler may be one of them.
+    fn take_in(&self, mut arrived: Vec<Arc<LoginEvent>>) -> Vec<Arc<LoginEvent>> {
+        if arrived.is_empty() {
+            return arrived;
+        }
+        let now = self.clock.monotonic();
+        let mut awaited = Vec::new();
+        self.with_waiting(|waiting| {
+            waiting.forget_old(now);
+            arrived.retain(|event| {
+                waiting.outstanding.ended(&event.request_id);
                 if let Some(waiters) = waiting.waiters.remove(&event.request_id) {
-                    found.push((event, waiters));
+                    awaited.push((Arc::clone(event), waiters));
                 }
-            }
-            found
+                let told = if event.passport.is_some() { Told::SignedIn } else { Told::Expired };
+                let new = waiting.seen.insert(&event.request_id, told);
+                if new {
+                    waiting.recent.push_back((now, Arc::clone(event)));
+                    if waiting.recent.len() > MOST_RECENT {
+                        waiting.recent.pop_front();
+                    }
+                }
+                new
+            });
         });
-        for (event, waiters) in waiters {
+        for (event, waiters) in awaited {
             for waiter in waiters {
-                let _ = waiter.send(LoginEvent::clone(event));
+                let _ = waiter.send(Ok(LoginEvent::clone(&event)));
             }
         }
+        arrived
+    }
+
+    /// Hands on an event that the platform was asked for.
+    pub(super) async fn caught_up(&self, event: LoginEvent) {
+        let new = self.take_in(vec![Arc::new(event)]);
+        self.deliver(new).await;
     }
 
     fn with_waiting<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
         let waiting = self.waiting.get();
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut waiting)
+    }
+
+    /// Changes who is outstanding; `change` says whether somebody was forgotten, for the first time.
+    fn change_outstanding(&self, change: impl FnOnce(&mut Waiting) -> bool) {
+        if self.with_waiting(change) {
+            log::warning!(
+                self.logger,
+                "More than {} login requests have not ended; the oldest ones are not asked for any more",
+                outstanding::MOST
+            );
+        }
+        self.rescheduled.get().notify_one();
     }
 
     pub(crate) fn set_state(&self, state: StreamState, error: Option<Error>) {
@@ -198,6 +304,18 @@ impl Events {
             status.connections += u64::from(state == StreamState::Open);
             true
         });
+        let now = self.clock.monotonic();
+        self.change_outstanding(|waiting| {
+            let outstanding = &mut waiting.outstanding;
+            match state {
+                StreamState::Open => outstanding.opened(now),
+                StreamState::Connecting => outstanding.connecting(),
+                StreamState::BackingOff => outstanding.went_down(false),
+                StreamState::Refused => outstanding.went_down(true),
+                StreamState::Idle | StreamState::Closed => {}
+            }
+            false
+        });
     }
 
     /// Hands on what has arrived together: as much at a time as there are places in the queue.
@@ -209,7 +327,10 @@ impl Events {
             if place.is_none() {
                 // Handlers have to be done with some before there is a place: they must have them all first.
                 self.hand_on(std::mem::take(&mut batch));
+                self.with_waiting(|waiting| waiting.outstanding.held_back());
                 place = Arc::clone(&queue).acquire_owned().await.ok();
+                let now = self.clock.monotonic();
+                self.with_waiting(|waiting| waiting.outstanding.reads_on(now));
             }
             let Some(place) = place else { return };
             batch.push(Delivery { event, _place: place });
@@ -232,6 +353,11 @@ impl Events {
         self.status.get().send_modify(|status| {
             status.malformed_frames += 1;
             status.last_error = Some(error);
+        });
+        let now = self.clock.monotonic();
+        self.change_outstanding(|waiting| {
+            waiting.outstanding.unreadable(now);
+            false
         });
     }
 }
@@ -375,12 +501,10 @@ async fn connection(
             }
         };
         let mut arrived = Vec::new();
-        let now = api.clock.monotonic();
         let fed = parser.feed(&chunk, |event| {
             arrived.extend(login_event(api, events, Frame::parse(event.data)).map(Arc::new));
         });
-        events.tell_waiters(&arrived, now);
-        events.deliver(arrived).await;
+        events.deliver(events.take_in(arrived)).await;
         if fed.is_err() {
             break End::Broken(Error::new(ErrorKind::BadResponse, "An event is larger than an event may be"));
         }

@@ -1,10 +1,13 @@
 //! The site's side of LIME: create login requests, receive passports, verify them.
 
 pub mod binding;
+pub mod catch_up;
 pub mod events;
 pub mod frame;
 pub mod jwks;
+mod outstanding;
 pub mod passport;
+mod seen;
 pub mod sse;
 
 use std::fmt;
@@ -15,7 +18,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderName;
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::api::{Api, Call};
@@ -26,6 +29,7 @@ use crate::process::PerProcess;
 use crate::runtime::{self, Runtime, WeakRuntime};
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result, base_url, json as fields, log};
+use catch_up::Gap;
 use events::{Delivery, Events, StreamState, StreamStatus};
 use jwks::{KeyCache, Limits, PassportKeys, Want};
 use passport::{Check, Passport, PassportCheck, Unverified};
@@ -101,6 +105,7 @@ impl fmt::Debug for LoginEvent {
 
 type Handler = Arc<dyn Fn(&Arc<Delivery>) + Send + Sync>;
 type StateHandler = Arc<dyn Fn(&StreamStatus) + Send + Sync>;
+type GapHandler = Arc<dyn Fn(&Gap) + Send + Sync>;
 
 /// The client of a site's backend. Cheap to clone; make one per site token and process.
 ///
@@ -119,18 +124,27 @@ struct Inner {
     events: Arc<Events>,
     handlers: Arc<ArcSwap<Vec<Handler>>>,
     state_handlers: Arc<ArcSwap<Vec<StateHandler>>>,
+    gap_handlers: ArcSwap<Vec<GapHandler>>,
     /// The process in which a task tells the state handlers of changes; 0 is none.
     watched_by: AtomicU32,
-    /// The task that reads the stream.
-    reader: PerProcess<Mutex<Option<AbortHandle>>>,
+    /// The tasks of the stream, while it runs.
+    stream: PerProcess<Mutex<Option<Stream>>>,
     /// Held while a handler runs, so that closing can wait for it.
     running: PerProcess<Mutex<()>>,
-    /// Places for the reads that waits make of their requests when the stream has come up.
-    reads: PerProcess<Semaphore>,
 }
 
-/// Thousands of waits must not be thousands of connections at once when the stream comes up again.
-const READS_AT_A_TIME: usize = 16;
+/// One task reads the stream, the other asks for what it did not bring.
+struct Stream {
+    reader: AbortHandle,
+    asker: AbortHandle,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.asker.abort();
+    }
+}
 
 impl LimeSite {
     /// A client for the site that the token belongs to. Starts nothing and sends nothing.
@@ -179,6 +193,8 @@ impl LimeSite {
                 let inner = inner.clone();
                 Box::new(move |batch| dispatch(&inner, batch))
             });
+            let (clock, logger) = (Arc::clone(&api.clock), api.logger.clone());
+            let events = Events::new(config.event_queue_limit, sink, clock, logger);
             Inner {
                 api,
                 lease: Lease::default(),
@@ -188,13 +204,13 @@ impl LimeSite {
                 )),
                 require_issuer: config.platform.require_issuer,
                 backoff_base: config.sse_backoff_base,
-                events: Arc::new(Events::new(config.event_queue_limit, sink)),
+                events: Arc::new(events),
                 handlers,
                 state_handlers: Arc::default(),
+                gap_handlers: ArcSwap::default(),
                 watched_by: AtomicU32::new(0),
-                reader: PerProcess::default(),
+                stream: PerProcess::default(),
                 running: PerProcess::default(),
-                reads: PerProcess::new(|| Semaphore::new(READS_AT_A_TIME)),
             }
         });
         Ok(Self(site))
@@ -204,7 +220,9 @@ impl LimeSite {
     pub fn create_login_request(&self) -> Operation<LoginRequest> {
         self.0.lease.operation(&self.0, |site, runtime| async move {
             let data = site.api.data(&runtime, &Call::post(REQUESTS, "{}".to_owned())).await?;
-            LoginRequest::from_data(&data)
+            let request = LoginRequest::from_data(&data)?;
+            site.events.created(&request);
+            Ok(request)
         })
     }
 
@@ -258,15 +276,16 @@ impl LimeSite {
     /// Waits until this login request ends, for at most `timeout`; starts the event stream if it is
     /// not running. An event that came before the wait began (two minutes at most) counts.
     ///
-    /// Fails with [`ErrorKind::Timeout`] when nothing happened in time, and at once with
-    /// [`ErrorKind::Authentication`] when the platform refuses the token.
+    /// Fails with [`ErrorKind::Timeout`] when nothing happened in time, at once with
+    /// [`ErrorKind::Authentication`] when the platform refuses the token, and with
+    /// [`ErrorKind::OutcomeUnknown`] (code `LOGIN_EVENT_LOST`) when the request has ended and its event is lost.
     pub fn wait_for_login(&self, request_id: &str, timeout: Duration) -> Operation<LoginEvent> {
         let request_id = request_id.trim().to_owned();
         if let Err(error) = base_url::segment(&request_id).and_then(|_| self.start_events()) {
             return Operation::failed(error);
         }
-        self.0.lease.operation(&self.0, move |site, runtime| async move {
-            let waited = tokio::time::timeout(timeout, site.wait(&runtime, &request_id)).await;
+        self.0.lease.operation(&self.0, move |site, _| async move {
+            let waited = tokio::time::timeout(timeout, site.wait(&request_id)).await;
             waited.unwrap_or_else(|_| {
                 let message = format!("No agent signed in within {} s", timeout.as_secs_f64());
                 Err(Error::new(ErrorKind::Timeout, message).with_request_id(request_id))
@@ -331,6 +350,23 @@ impl LimeSite {
         Ok(())
     }
 
+    /// Registers a handler for login requests whose events are lost: the platform says that they have ended, and
+    /// neither the stream nor the platform's answer tells how. It runs on the dispatcher thread and does not start
+    /// the stream. Should such an event come all the same, it is handed on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn on_gap(&self, handler: impl Fn(&Gap) + Send + Sync + 'static) -> Result<()> {
+        self.0.lease.runtime()?;
+        let handler: GapHandler = Arc::new(handler);
+        self.0.gap_handlers.rcu(|handlers| {
+            let mut handlers = Vec::clone(handlers);
+            handlers.push(Arc::clone(&handler));
+            handlers
+        });
+        Ok(())
+    }
+
     /// Sees to it that the state handlers, if there are any, are told of changes in this process.
     fn watch_states(&self, runtime: &Runtime) {
         let process = std::process::id();
@@ -354,21 +390,24 @@ impl LimeSite {
     /// [`ErrorKind::Closed`].
     pub fn start_events(&self) -> Result<()> {
         let runtime = self.0.lease.runtime()?;
-        let slot = self.0.reader.get();
-        let mut reader = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if reader.as_ref().is_some_and(|task| !task.is_finished()) {
+        let slot = self.0.stream.get();
+        let mut stream = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if stream.as_ref().is_some_and(|stream| !stream.reader.is_finished()) {
             return Ok(());
         }
         let (api, events) = (Arc::clone(&self.0.api), Arc::clone(&self.0.events));
         // At once, since a forked child would otherwise go on seeing the state of its parent's stream.
         events.set_state(StreamState::Connecting, None);
         self.watch_states(&runtime);
-        let task = runtime.spawn(events::run(api, runtime.downgrade(), events, self.0.backoff_base));
+        let site = Arc::downgrade(&self.0);
+        let report = move |gap| tell_of_gap(&site, gap);
+        let asking = catch_up::run(Arc::clone(&api), runtime.downgrade(), Arc::clone(&events), report);
+        let reading = events::run(api, runtime.downgrade(), events, self.0.backoff_base);
+        let started = Stream { reader: runtime.spawn(reading), asker: runtime.spawn(asking) };
         if self.0.lease.is_closed() {
-            task.abort(); // closed by another thread since the first line
-            return Err(Error::closed());
+            return Err(Error::closed()); // by another thread since the first line
         }
-        *reader = Some(task);
+        *stream = Some(started);
         Ok(())
     }
 
@@ -437,50 +476,31 @@ impl Inner {
         token.verify(keys, self.api.base_url.as_str(), check, self.require_issuer, self.api.clock.unix())
     }
 
-    async fn wait(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
-        let event = self.events.watch(request_id, self.api.clock.monotonic());
+    async fn wait(&self, request_id: &str) -> Result<LoginEvent> {
+        let event = self.events.watch(request_id);
         let _unwatch = Unwatch(&self.events, request_id);
-        let expired = self.expiry_on_connect(runtime, request_id);
         tokio::select! {
             biased;
-            event = event => event.map_err(|_| Error::closed()),
-            result = expired => result,
+            event = event => event.map_err(|_| Error::closed())?,
+            error = self.end_of_stream() => Err(error),
         }
     }
 
-    /// An `expired` event that was sent while the stream was down is not sent again: whenever the
-    /// stream has come up, the request itself is asked.
-    async fn expiry_on_connect(&self, runtime: &WeakRuntime, request_id: &str) -> Result<LoginEvent> {
+    /// Why the stream brings nothing any more.
+    async fn end_of_stream(&self) -> Error {
         let mut status = self.events.subscribe();
-        let mut asked_at = None;
         loop {
-            let (state, connections, error) = {
+            {
                 let status = status.borrow_and_update();
-                (status.state, status.connections, status.last_error.clone())
-            };
-            match state {
-                // Closed between the call and its first step, when there was nothing to end yet.
-                StreamState::Closed => return Err(Error::closed()),
-                StreamState::Refused => return Err(error.unwrap_or_else(Error::closed)),
-                StreamState::Open if asked_at != Some(connections) => {
-                    asked_at = Some(connections);
-                    let reads = self.reads.get();
-                    let _place = reads.acquire().await;
-                    match self.read(runtime, request_id).await {
-                        Ok(found) if found.status == "EXPIRED" => {
-                            return Ok(LoginEvent { request_id: request_id.to_owned(), passport: None });
-                        }
-                        Ok(_) => {}
-                        Err(error) => log::warning!(
-                            self.api.logger,
-                            "Reading login request {request_id} failed: {error}"
-                        ),
-                    }
+                match status.state {
+                    // Closed between the call and its first step, when there was nothing to end yet.
+                    StreamState::Closed => return Error::closed(),
+                    StreamState::Refused => return status.last_error.clone().unwrap_or_else(Error::closed),
+                    _ => {}
                 }
-                _ => {}
             }
             if status.changed().await.is_err() {
-                return Err(Error::closed());
+                return Error::closed();
             }
         }
     }
@@ -496,9 +516,7 @@ impl Inner {
 
     fn close(&self) {
         self.lease.mark_closed();
-        if let Some(task) = self.reader.get().lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        drop(self.stream.get().lock().unwrap_or_else(PoisonError::into_inner).take());
         self.events.close();
         self.lease.close();
     }
@@ -529,6 +547,26 @@ fn dispatch(site: &Weak<Inner>, batch: Vec<Delivery>) {
             // A handler may have let go of the last hold on the site.
             let Some(inner) = site.upgrade() else { return };
             inner.handle(&running, &Arc::new(delivery));
+        }
+    });
+}
+
+/// Tells the gap handlers which events are lost.
+fn tell_of_gap(site: &Weak<Inner>, gap: Gap) {
+    let Some(inner) = site.upgrade() else { return };
+    if inner.gap_handlers.load().is_empty() {
+        return;
+    }
+    let (Ok(runtime), site) = (inner.lease.runtime(), Weak::clone(site)) else { return };
+    runtime.dispatcher().post(move || {
+        let Some(inner) = site.upgrade() else { return };
+        for handler in inner.gap_handlers.load().iter() {
+            inner.guarded(&inner.running.get(), || {
+                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&gap)));
+                if called.is_err() {
+                    log::error!(inner.api.logger, "on_gap handler failed");
+                }
+            });
         }
     });
 }

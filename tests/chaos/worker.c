@@ -78,6 +78,11 @@ static void on_login(void *user_data, const char *request_id, const char *passpo
     if (status != LIME_OK) verified(id, status, NULL, error);
 }
 
+static void on_gap(void *user_data, const char *const *request_ids, size_t count) {
+    size_t number = (size_t)((lime_site **)user_data - sites);
+    for (size_t at = 0; at < count; at++) tell("gap\t%zu\t%s", number, request_ids[at]);
+}
+
 struct login {
     char job[16];
     lime_site *site;
@@ -135,6 +140,7 @@ static void open_clients(char **fields, size_t count) {
         must(lime_site_new(options, &sites[site_count], &error), error);
         lime_site_options_free(options);
         must(lime_site_on_login(sites[site_count], on_login, &sites[site_count], NULL, &error), error);
+        must(lime_site_on_gap(sites[site_count], on_gap, &sites[site_count], NULL, &error), error);
     }
     lime_agent_options *of_agent = lime_agent_options_new();
     must(lime_agent_options_set_agent_token(of_agent, fields[2]), NULL);

@@ -48,6 +48,7 @@ class Clients:
         ]
         for number, site in enumerate(self.sites):
             site.on_login(self.handler(number, site))
+            site.on_gap(self.gap_handler(number))
         self.agent = LimeAgent(agent_token=agent, base_url=api, timeout=seconds, platform=platform)
         self.sesame = AsyncSesame(key, broker, seconds, poll_timeout=seconds)
         self.blocking = Sesame(key, broker, seconds, poll_timeout=seconds)
@@ -61,6 +62,13 @@ class Clients:
             if passport is not None:
                 # Elsewhere: the next event must not wait for the keys.
                 self.start(self.verify(site, request_id, passport))
+
+        return handle
+
+    def gap_handler(self, number: int) -> Any:
+        def handle(request_ids: list[str]) -> None:
+            for request_id in request_ids:
+                tell("gap", number, request_id)
 
         return handle
 

@@ -75,6 +75,7 @@ pub enum Moment {
 
 /// Routes of requests with a token, which a fault can be limited to one language by.
 const SITE: [&str; 2] = ["create_request", "events"];
+const READ: &str = "read_request";
 const AGENT: [&str; 1] = ["approve"];
 const BROKER: [&str; 2] = ["trigger_approval", "read_approval"];
 const PUBLIC: [&str; 2] = ["challenge", "jwks"];
@@ -112,6 +113,8 @@ impl Plan {
         plan.server = (0..rng.usize(0..=5)).map(|_| server_fault(rng)).collect();
         plan.network = (0..rng.usize(0..=10)).map(|_| network_fault(rng)).collect();
         plan.moments = (0..rng.usize(0..=2)).map(|_| (millis(rng, 50..700), moment(rng))).collect();
+        // Last, so that the seeds from before mean what they meant.
+        plan.server.extend((0..rng.usize(0..=2)).map(|_| delivery_fault(rng)));
         plan
     }
 
@@ -155,7 +158,7 @@ pub enum Whose {
 /// Whose requests this route takes.
 pub fn whose(route: &str) -> Whose {
     match route {
-        route if SITE.contains(&route) => Whose::Site,
+        route if SITE.contains(&route) || route == READ => Whose::Site,
         route if AGENT.contains(&route) => Whose::Agent,
         route if BROKER.contains(&route) => Whose::Key,
         _ => Whose::Everybodys,
@@ -170,6 +173,20 @@ fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
 pub fn server_fault(rng: &mut Rng) -> ServerFault {
     let routes = [&SITE[..], &SITE, &AGENT, &AGENT, &BROKER, &BROKER, &PUBLIC].concat();
     let route = routes[rng.usize(..routes.len())];
+    fault_on(rng, route)
+}
+
+/// Something about the end of a request: its event is lost or comes twice, or asking for it meets a fault.
+fn delivery_fault(rng: &mut Rng) -> ServerFault {
+    let events = |rng: &mut Rng| ServerFault::on("events").times(rng.u64(1..=2)).skip(rng.u64(0..=1));
+    match rng.u8(0..3) {
+        0 => events(rng).lose(),
+        1 => events(rng).repeat(),
+        _ => fault_on(rng, READ),
+    }
+}
+
+fn fault_on(rng: &mut Rng, route: &str) -> ServerFault {
     let fault = ServerFault::on(route).times(rng.u64(1..=2)).skip(rng.u64(0..=2));
     let fault = if rng.bool() && route != "events" { fault.delay(millis(rng, 0..150)) } else { fault };
     match rng.u8(0..12) {

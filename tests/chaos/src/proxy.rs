@@ -233,14 +233,18 @@ async fn connection(shared: Arc<Shared>, client: TcpStream) {
         broken = down.run() => ("by the platform", broken),
         how = life(fault) => ("by its age", Some(how)),
     };
+    let passed = (up.passed, down.passed);
     if broken == Some(Break::Reset) {
-        for half in [&down.to, &up.to] {
+        for half in [down.to, up.to] {
             // If the option cannot be set, the connection ends the ordinary way.
             let _ = half.as_ref().set_zero_linger();
+            // Dropped, it would say goodbye first.
+            half.forget();
         }
+        drop((down.from, up.from));
+    } else {
+        drop((up, down));
     }
-    let passed = (up.passed, down.passed);
-    drop((up, down));
     let mut state = lock(&shared.state);
     if state.epoch != epoch {
         return;

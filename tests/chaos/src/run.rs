@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use lime_sandbox::{ApprovalStatus, Fault, NewAgent, Options, Platform, Rule, Sandbox, Settings};
+use lime_sandbox::{
+    ApprovalStatus, Fault, LoginStatus, NewAgent, Options, Platform, Rule, Sandbox, Settings,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::plan::{Decision, LoginEnd, Moment, Plan, Whose, whose};
@@ -18,6 +20,8 @@ use crate::worker::Worker;
 
 /// What is far more than anything takes: whoever is not done by then hangs.
 const HANGS: Duration = Duration::from_secs(30);
+/// A request whose event is lost is asked for twice, 5 s apart, and later where the platform does not answer.
+const RECOVERS: Duration = Duration::from_secs(60);
 /// Bounds one attempt of a request; the platform itself may take half a second to say that it is done.
 const ATTEMPT: Duration = Duration::from_millis(900);
 /// From the question to the answer, at the longest.
@@ -246,7 +250,7 @@ impl<'a> Run<'a> {
         // A stream that has fallen silent is noticed after 310 s. Here the platform ends them all, as if it were
         // restarted.
         self.sandbox.disconnect_streams(None, true);
-        if !self.until("it has not recovered", HANGS, Self::has_recovered).await {
+        if !self.until("it has not recovered", RECOVERS, Self::has_recovered).await {
             return;
         }
         let facts: Vec<Facts> = (0..self.ends.len()).map(|number| self.facts(number)).collect();
@@ -442,13 +446,16 @@ impl<'a> Run<'a> {
                 .all(|job| seen.gates.get(&job).is_some_and(|told| told.result.is_some()))
     }
 
-    /// Whether everything that reached the program has been handled. A mark is sent behind the events: once its
-    /// handler is called, they are all behind us.
+    /// Whether everything that reached the program has been handled, and every end was told. A mark is sent behind
+    /// the events: once its handler is called, they are all behind us.
     fn has_recovered(&mut self, number: usize) -> bool {
         let facts = self.facts(number);
         let seen = &self.seen[number];
         let marked = seen.events.iter().any(|(id, _)| id.starts_with(MARK));
-        let handled = facts.arrived.keys().all(|id| seen.calls(id) > 0);
+        let told = |id: &str| seen.calls(id) > 0 || seen.gaps.iter().any(|gap| gap == id);
+        let ended = facts.logins.iter().filter(|request| request.status != LoginStatus::Pending);
+        let handled = facts.arrived.keys().all(|id| seen.calls(id) > 0)
+            && ended.map(|request| &request.login_request_id).all(|id| told(id));
         if facts.undelivered == 0 && !marked {
             let id = format!("{MARK}{}", self.marks);
             self.marks += 1;

@@ -90,6 +90,10 @@ impl Clients {
                     let _ = sender.send(Some((number, event.clone())));
                 })
                 .unwrap();
+                site.on_gap(move |gap| {
+                    gap.request_ids.iter().for_each(|id| println!("gap\t{number}\t{id}"));
+                })
+                .unwrap();
                 site
             })
             .collect();

@@ -1,13 +1,13 @@
 //! Many sites for a long time, with a fault now and then: what their programs use must stay what it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
 use fastrand::Rng;
-use lime_sandbox::{Fault, NewAgent, Options, Rule, Sandbox, Settings};
+use lime_sandbox::{Fault, LoginStatus, NewAgent, Options, Rule, Sandbox, Settings};
 use tokio::time::{Instant, timeout_at};
 
 use crate::plan::{Plan, Whose, network_fault, server_fault, whose};
@@ -47,6 +47,7 @@ struct Program {
     pending: HashMap<String, Pending>,
     /// Calls of the handler by request; what has ended well is left out.
     calls: HashMap<String, u32>,
+    gaps: HashSet<String>,
     samples: Vec<Sample>,
     rest: Option<Usage>,
     closed: bool,
@@ -188,6 +189,10 @@ impl Soak {
                 }
                 self.count("events handled");
             }
+            ["gap", _, id] => {
+                program.gaps.insert(id.to_owned());
+                self.count("events lost on the way, and told as gaps");
+            }
             ["ran", job] => {
                 if let Some(pending) = program.pending.get_mut(job) {
                     pending.gate_ran = true;
@@ -323,10 +328,8 @@ impl Soak {
             self.listen(Instant::now() + Duration::from_millis(50)).await;
         }
         if !self.is_recovered() {
-            self.findings.push("events that arrived were not all handled".to_owned());
+            self.findings.push(format!("{} ends of requests were not told", self.untold()));
         }
-        let lost = self.lost();
-        self.counts.insert("events lost on the way".to_owned(), lost);
         self.close().await;
         self.look_at_rest().await;
     }
@@ -335,15 +338,17 @@ impl Soak {
         let waiting: usize = self.sandbox.streams().sites.iter().map(|site| site.undelivered).sum();
         let handled =
             |program: &Program| program.proxy.arrived().keys().all(|id| program.calls.contains_key(id));
-        waiting == 0 && self.programs.iter().all(handled)
+        waiting == 0 && self.programs.iter().all(handled) && self.untold() == 0
     }
 
-    /// Events that the platform has sent, and that never reached a program.
-    fn lost(&self) -> u64 {
+    /// Requests that have ended without that a program was told.
+    fn untold(&self) -> usize {
         let logins = self.sandbox.login_requests();
-        let delivered = logins.iter().filter(|login| login.status == lime_sandbox::LoginStatus::Delivered);
-        let handled = |id: &str| self.programs.iter().any(|program| program.calls.contains_key(id));
-        delivered.filter(|login| !handled(&login.login_request_id)).count() as u64
+        let ended = logins.iter().filter(|login| login.status != LoginStatus::Pending);
+        let told = |id: &str| {
+            self.programs.iter().any(|program| program.calls.contains_key(id) || program.gaps.contains(id))
+        };
+        ended.filter(|login| !told(&login.login_request_id)).count()
     }
 
     async fn close(&mut self) {
@@ -431,6 +436,7 @@ impl Program {
             begun: 0,
             pending: HashMap::new(),
             calls: HashMap::new(),
+            gaps: HashSet::new(),
             samples: Vec::new(),
             rest: None,
             closed: false,

@@ -123,13 +123,15 @@ impl Verdict {
         }
     }
 
-    /// One call of the handler for each event, and the one that fits.
+    /// One call of the handler for each event, and the one that fits; or a gap, if it is lost.
     fn delivery(&mut self, id: &str, status: LoginStatus, approved: bool, seen: &Seen, facts: &Facts) {
         let calls = seen.calls(id);
         let gaps = seen.gaps.iter().filter(|gap| *gap == id).count();
         let ended = approved || status == LoginStatus::Expired;
         let arrived = facts.arrived.get(id).copied().unwrap_or(0);
         self.complain(calls > 1, || format!("{calls} calls of the handler for {id}"));
+        self.complain(gaps > 1, || format!("{gaps} gaps for {id}"));
+        self.complain(gaps > 0 && !ended, || format!("a gap for {id}, which has not ended"));
         self.complain(calls > 0 && !ended, || format!("a call of the handler for {id}, which has not ended"));
         let wanted = if approved { "approved" } else { "expired" };
         for (_, how) in seen.events.iter().filter(|(event, _)| event == id) {
@@ -142,11 +144,14 @@ impl Verdict {
         self.complain(arrived > 0 && calls == 0, || {
             format!("the event of {id} has arrived, and the handler was not called")
         });
-        match (calls, gaps) {
-            (0, 0) => self.count("events lost on the way, and nothing told"),
-            (0, _) => self.count("events lost on the way, told as gaps"),
-            (_, _) => self.count("events handled"),
-        }
+        // The platform says of an expired one how it ended; of another one only that it has.
+        self.complain(calls == 0 && gaps == 0, || format!("nobody was told that {id} is {wanted}"));
+        self.complain(calls == 0 && !approved, || format!("{id} is expired, and was told as a gap"));
+        self.count(match (calls, gaps) {
+            (0, _) => "events lost on the way, and told as gaps",
+            (_, 0) => "events handled",
+            (_, _) => "events handled, and told as gaps before",
+        });
     }
 
     fn gate(&mut self, job: usize, dedup: bool, told: &GateSeen, asked: &[&Approval]) {

@@ -10,7 +10,8 @@
 //! | `close` | `closed` when all clients are |
 //!
 //! At any time it tells `event` site id how (`approved`, `expired`) from inside the handler, and then, for an
-//! `approved` one, `session` id kind: whether the passport was good. A kind is `ok` or that of the error.
+//! `approved` one, `session` id kind: whether the passport was good; and `gap` site id of an event that is lost. A
+//! kind is `ok` or that of the error.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -1,8 +1,8 @@
 //! SIGPIPE: whoever writes to a connection that the other end has reset gets it, and it ends the process.
 //!
-//! Rust's programs, Python and Node ignore it; a program in C, and Go's threads of C, do not. What a peer sends must
-//! not decide that a host ends, and the host's signal handlers are not this library's to change: it is blocked on
-//! the one thread that has the sockets, where the write then fails like any other.
+//! Rust's programs, Python and Node ignore it; a program in C may not have thought of it. What a peer does must not
+//! decide that a host ends, and the host's signal handlers are not this library's to change: it is blocked on the
+//! one thread that has the sockets, where the write then fails like any other.
 
 #[cfg(unix)]
 mod unix {

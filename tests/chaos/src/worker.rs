@@ -39,6 +39,8 @@ impl Worker {
         };
         let mut process = Command::new(program)
             .args(arguments)
+            // With one for each thread that there ever was, memory that is free would be spread over more and more.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1051,7 +1051,7 @@ SANITIZED = {
         panics,
         faults,
     ),
-    "thread": (boundary, calls, lifecycle, resets, transport, login, bindings, sesame, mcp, panics, faults),
+    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, mcp, panics, faults),
 }
 
 

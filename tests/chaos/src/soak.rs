@@ -236,9 +236,10 @@ impl Soak {
         program.begun += 1;
         if program.begun.is_multiple_of(GATES) {
             let denied = self.rng.u8(0..4) == 0;
-            let (job, action) = match denied {
-                true => (format!("{}{DENIED}", program.begun), "soak.denied"),
-                false => (program.begun.to_string(), "soak.granted"),
+            let (job, action) = if denied {
+                (format!("{}{DENIED}", program.begun), "soak.denied")
+            } else {
+                (program.begun.to_string(), "soak.granted")
             };
             program.worker.order(&["gate", &job, action, "", "30000"]);
             program.pending.insert(job, Pending { since: Instant::now(), gate_ran: false });

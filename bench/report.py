@@ -13,7 +13,8 @@ from rows import Bench, Line
 
 HERE = ROOT / "bench"
 MARKS = {True: "✓", False: "✗", None: " "}
-CHARTS_NEED = ("matplotlib==3.10.7",)
+# Those that run on the oldest Python that this works with: pip is told not to look at that (tools/throwaway.py).
+CHARTS_NEED = ("matplotlib==3.10.7", "contourpy==1.3.2", "numpy==2.2.6")
 
 
 def short(value: float) -> str:

@@ -52,6 +52,11 @@ type AgentOptions struct {
 	// variable LIME_MCP_ADDRESSES counts ("tools.example.com=127.0.0.1,..."). For tests, and for networks with names of
 	// their own.
 	MCPAddresses map[string]string
+	// TLSPins are public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of
+	// the certificate's RawSubjectPublicKeyInfo in base64, "sha256/" in front or not; else the environment variable
+	// LIME_TLS_PINS counts, with commas between. Name the next key before it comes. Not with a Transport. MCP servers are
+	// not the platform's.
+	TLSPins []string
 	// Logger gets the library's log records, on a goroutine; nil is none. No token is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place; nil is the library's own client. The library keeps the
@@ -109,6 +114,7 @@ func NewAgent(options AgentOptions) (*Agent, error) {
 		}
 		set.text("MCPAddresses", address, func(v *C.char) C.int32_t { return C.lime_agent_options_add_mcp_address(o, hostname, v) })
 	}
+	set.each("TLSPins", options.TLSPins, func(v *C.char) C.int32_t { return C.lime_agent_options_add_tls_pin(o, v) })
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_agent_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_agent_options_set_clock(o, clock) })
 	carrier := set.transport(options.Transport, options.Logger, func(transport *C.lime_transport) C.int32_t {

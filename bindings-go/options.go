@@ -35,6 +35,12 @@ func (s *settings) text(name, value string, set func(*C.char) C.int32_t) {
 	s.check(name, set(pointer))
 }
 
+func (s *settings) each(name string, values []string, add func(*C.char) C.int32_t) {
+	for _, value := range values {
+		s.text(name, value, add)
+	}
+}
+
 // duration sets a time; a negative one is zero where there is sense in that, else refused.
 func (s *settings) duration(name string, value time.Duration, none bool, set func(C.uint64_t) C.int32_t) {
 	switch {

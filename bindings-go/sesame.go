@@ -34,6 +34,10 @@ type SesameOptions struct {
 	// PollTimeout is how long one poll may take before it counts as hung and the broker is asked again. The broker holds
 	// a poll for 25 to 30 s, so less than that gives up polls that are alive. 0 is the default, 40 s.
 	PollTimeout time.Duration
+	// TLSPins are public keys that the broker's server may have, beside what is checked of every certificate: SHA-256 of
+	// the certificate's RawSubjectPublicKeyInfo in base64, "sha256/" in front or not; else the environment variable
+	// SESAME_TLS_PINS counts, with commas between. Name the next key before it comes. Not with a Transport.
+	TLSPins []string
 	// Logger gets the library's log records, on a goroutine; nil is none. No key is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place; nil is the library's own client. The library keeps the
@@ -72,6 +76,7 @@ func NewSesame(options SesameOptions) (*Sesame, error) {
 	set.duration("PollTimeout", options.PollTimeout, false, func(v C.uint64_t) C.int32_t {
 		return C.lime_sesame_options_set_poll_timeout_ms(o, v)
 	})
+	set.each("TLSPins", options.TLSPins, func(v *C.char) C.int32_t { return C.lime_sesame_options_add_tls_pin(o, v) })
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_sesame_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_sesame_options_set_clock(o, clock) })
 	carrier := set.transport(options.Transport, options.Logger, func(transport *C.lime_transport) C.int32_t {

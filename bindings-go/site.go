@@ -50,6 +50,10 @@ type SiteOptions struct {
 	PostRetry PostRetry
 	// JWKSForm says which key documents are taken. 0 leaves it to Platform.
 	JWKSForm JWKSForm
+	// TLSPins are public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of
+	// the certificate's RawSubjectPublicKeyInfo in base64, "sha256/" in front or not; else the environment variable
+	// LIME_TLS_PINS counts, with commas between. Name the next key before it comes. Not with a Transport.
+	TLSPins []string
 	// Logger gets the library's log records, on a goroutine; nil is none. No token and no passport is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place, the event stream too; nil is the library's own client.
@@ -132,6 +136,7 @@ func NewSite(options SiteOptions) (*Site, error) {
 	set.number("JWKSForm", int32(options.JWKSForm), func(v C.int32_t) C.int32_t { return C.lime_site_options_set_jwks_form(o, v) })
 	set.raise(options.RequireIssuer, func(v C.int32_t) C.int32_t { return C.lime_site_options_set_require_issuer(o, v) })
 	set.number("PostRetry", int32(options.PostRetry), func(v C.int32_t) C.int32_t { return C.lime_site_options_set_post_retry(o, v) })
+	set.each("TLSPins", options.TLSPins, func(v *C.char) C.int32_t { return C.lime_site_options_add_tls_pin(o, v) })
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_site_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_site_options_set_clock(o, clock) })
 	carrier := set.transport(options.Transport, options.Logger, func(transport *C.lime_transport) C.int32_t {

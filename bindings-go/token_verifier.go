@@ -48,6 +48,10 @@ type TokenVerifierOptions struct {
 	UserAgent string
 	// Timeout bounds one attempt of a request, from connecting to the last byte. 0 is the default, 30 s.
 	Timeout time.Duration
+	// TLSPins are public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of
+	// the certificate's RawSubjectPublicKeyInfo in base64, "sha256/" in front or not; else the environment variable
+	// LIME_TLS_PINS counts, with commas between. Name the next key before it comes. Not with a Transport.
+	TLSPins []string
 	// Logger gets the library's log records, on a goroutine; nil is none. No token is in them.
 	Logger *slog.Logger
 	// Transport carries every request in the library's place; nil is the library's own client. The library keeps the
@@ -132,6 +136,7 @@ func NewTokenVerifier(options TokenVerifierOptions) (*TokenVerifier, error) {
 	set.duration("Timeout", options.Timeout, false, func(v C.uint64_t) C.int32_t {
 		return C.lime_token_verifier_options_set_timeout_ms(o, v)
 	})
+	set.each("TLSPins", options.TLSPins, func(v *C.char) C.int32_t { return C.lime_token_verifier_options_add_tls_pin(o, v) })
 	set.log(options.Logger, func(sink C.uintptr_t) C.int32_t { return C.lime_go_token_verifier_options_set_log(o, sink) })
 	set.clock(options.Clock, func(clock *C.lime_clock) C.int32_t { return C.lime_token_verifier_options_set_clock(o, clock) })
 	carrier := set.transport(options.Transport, options.Logger, func(transport *C.lime_transport) C.int32_t {

@@ -1607,6 +1607,21 @@ int32_t lime_site_options_set_platform(struct lime_site_options *options,
 int32_t lime_site_options_set_post_retry(struct lime_site_options *options, int32_t post_retry);
 
 /**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_site_options_add_tls_pin(struct lime_site_options *options,
+                                      const char *pin);
+
+/**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
  * @param options  the options.
@@ -2549,6 +2564,22 @@ int32_t lime_agent_options_add_mcp_address(struct lime_agent_options *options,
                                            const char *address);
 
 /**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do. MCP servers
+ * are not the platform's.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_agent_options_add_tls_pin(struct lime_agent_options *options,
+                                       const char *pin);
+
+/**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
  *
  * @param options  the options.
@@ -3225,6 +3256,21 @@ int32_t lime_sesame_options_set_max_retries(struct lime_sesame_options *options,
  */
 int32_t lime_sesame_options_set_poll_timeout_ms(struct lime_sesame_options *options,
                                                 uint64_t poll_timeout_ms);
+
+/**
+ * Adds a public key that the broker's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * SESAME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_sesame_options_add_tls_pin(struct lime_sesame_options *options,
+                                        const char *pin);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.
@@ -4195,6 +4241,21 @@ int32_t lime_token_verifier_options_set_user_agent(struct lime_token_verifier_op
  */
 int32_t lime_token_verifier_options_set_timeout_ms(struct lime_token_verifier_options *options,
                                                    uint64_t timeout_ms);
+
+/**
+ * Adds a public key that the platform's server may have. Once there is one, a server with another key is
+ * refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+ * LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+ *
+ * @param options  the options.
+ * @param pin  SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in
+ *   front; copied, and checked when the client is made, which fails if there is a transport or if `base_url`
+ *   is not `https://`.
+ *
+ * @return LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+ */
+int32_t lime_token_verifier_options_add_tls_pin(struct lime_token_verifier_options *options,
+                                                const char *pin);
 
 /**
  * Sets where log records go. Default: nowhere; the library never writes to stdout or stderr.

@@ -1574,6 +1574,8 @@ struct SiteOptions {
     const Transport *transport = nullptr;
     /// Where time and chance come from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// How a passport has to be.
@@ -2131,6 +2133,8 @@ struct AgentOptions {
     /// IP addresses of MCP servers by their host names, in place of the name system; else LIME_MCP_ADDRESSES. For tests,
     /// and for networks with names of their own.
     std::vector<std::pair<std::string, std::string>> mcp_addresses = {};
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// The client of an agent. Make one per agent token and process.
@@ -2484,6 +2488,8 @@ struct SesameOptions {
     const Transport *transport = nullptr;
     /// Where time and chance come from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the broker's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else SESAME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// What a human is asked to approve; it can be asked for any number of times.
@@ -2798,6 +2804,10 @@ template <class Options> class Setter {
         apply(name, setter(options_, one.c_str(), other.c_str()));
     }
 
+    void each(const char *name, std::int32_t (*adder)(Options *, const char *), const std::vector<std::string> &values) {
+        for (const std::string &value : values) text(name, adder, value);
+    }
+
     template <class Native, class Object>
     void object(const char *name, std::int32_t (*setter)(Options *, const Native *), const Object *value) {
         // One that was moved from is not the same as none.
@@ -2844,6 +2854,7 @@ inline Result<Site> Site::try_new(const SiteOptions &options) {
     set.number("jwks_form", lime_site_options_set_jwks_form, options.jwks_form);
     set.number("require_issuer", lime_site_options_set_require_issuer, options.require_issuer);
     set.number("post_retry", lime_site_options_set_post_retry, options.post_retry);
+    set.each("tls_pins", lime_site_options_add_tls_pin, options.tls_pins);
     set.log(lime_site_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_site_options_set_transport, options.transport);
     set.object("clock", lime_site_options_set_clock, options.clock);
@@ -2872,6 +2883,7 @@ inline Result<Agent> Agent::try_new(const AgentOptions &options) {
     set.number("serialize_mcp_per_url", lime_agent_options_set_serialize_mcp_per_url, options.serialize_mcp_per_url);
     for (const auto &[name, address] : options.mcp_addresses)
         set.pair("mcp_addresses", lime_agent_options_add_mcp_address, name, address);
+    set.each("tls_pins", lime_agent_options_add_tls_pin, options.tls_pins);
     set.log(lime_agent_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_agent_options_set_transport, options.transport);
     set.object("clock", lime_agent_options_set_clock, options.clock);
@@ -2891,6 +2903,7 @@ inline Result<Sesame> Sesame::try_new(const SesameOptions &options) {
     set.ms("timeout", lime_sesame_options_set_timeout_ms, options.timeout);
     set.number("max_retries", lime_sesame_options_set_max_retries, options.max_retries);
     set.ms("poll_timeout", lime_sesame_options_set_poll_timeout_ms, options.poll_timeout);
+    set.each("tls_pins", lime_sesame_options_add_tls_pin, options.tls_pins);
     set.log(lime_sesame_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_sesame_options_set_transport, options.transport);
     set.object("clock", lime_sesame_options_set_clock, options.clock);
@@ -3003,6 +3016,8 @@ struct TokenVerifierOptions {
     const Transport *transport = nullptr;
     /// Where the time comes from, for tests; the machine's clock if null.
     const Clock *clock = nullptr;
+    /// Public keys that the platform's server may have, each SHA-256 of its SubjectPublicKeyInfo in base64; else LIME_TLS_PINS.
+    std::vector<std::string> tls_pins = {};
 };
 
 /// Verifies the access tokens that agents show to one MCP server. Make one per host name and process.
@@ -3112,6 +3127,7 @@ inline Result<TokenVerifier> TokenVerifier::try_new(const TokenVerifierOptions &
     set.ms("min_refresh", lime_token_verifier_options_set_min_refresh_ms, options.min_refresh);
     set.text("user_agent", lime_token_verifier_options_set_user_agent, options.user_agent);
     set.ms("timeout", lime_token_verifier_options_set_timeout_ms, options.timeout);
+    set.each("tls_pins", lime_token_verifier_options_add_tls_pin, options.tls_pins);
     set.log(lime_token_verifier_options_set_log_callback, hooks, options.log_level);
     set.object("transport", lime_token_verifier_options_set_transport, options.transport);
     set.object("clock", lime_token_verifier_options_set_clock, options.clock);

@@ -48,6 +48,11 @@ done
 install -d "$prefix/include" "$prefix/lib/pkgconfig" "$prefix/lib/cmake/lime"
 install -m 644 "$root/include/lime.h" "$root/include/lime.hpp" "$prefix/include"
 install -m 755 "$built/liblime.so" "$prefix/lib/liblime.so.$version"
+# What a debugger would like to have is a fifth of it. (cargo strips no library that is built as a static one, too.)
+case $built in
+*/debug) ;;
+*) "${STRIP:-strip}" --strip-unneeded "$prefix/lib/liblime.so.$version" ;;
+esac
 ln -sf "liblime.so.$version" "$prefix/lib/liblime.so.$major"
 ln -sf "liblime.so.$major" "$prefix/lib/liblime.so"
 install -m 644 "$work/liblime.a" "$prefix/lib/liblime.a"

@@ -23,6 +23,12 @@ CHECKS = {
         *("cargo", "clippy", "--quiet", "--locked", "--workspace", "--all-targets"),
         *("--", "-D", "warnings"),
     ],
+    "licences, bans, sources": [
+        str(ROOT / "build/tools/bin/cargo-deny"),
+        *("--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"),
+    ],
+    "every kind of error is tested": [str(BIN / "python"), "tools/kinds.py"],
+    "rust-version": [str(BIN / "python"), "tools/msrv.py"],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
     # As `make build` has built it: cargo run would build it anew, with the features of this package alone.
     "lime.h is up to date": [str(ROOT / "target/debug/lime-header"), "--check"],

@@ -20,7 +20,15 @@ FOLDER = ROOT / "build/interpreters"
 MINIMUM = (3, 10)
 # What the tests are checked and built with, not run with.
 NOT_IMPORTED = ("maturin", "mypy", "pyright", "ruff", "gunicorn", "uvicorn-worker")
-COPIED = ("README.md", "bindings-python/*.md", "examples", "tests/*.*", "tests/python", "tests/vectors")
+COPIED = (
+    "README.md",
+    "bindings-python/*.md",
+    "examples",
+    "tests/*.*",
+    "tests/python",
+    "tests/tls",
+    "tests/vectors",
+)
 
 
 def found() -> dict[str, str]:

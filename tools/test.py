@@ -65,7 +65,7 @@ def count(language: str, output: str) -> None:
             failed[language] += sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", line))
         if found := re.match(r"(?:#|ℹ) (pass|fail) (\d+)", line):
             (passed if found[1] == "pass" else failed)[language] += int(found[2])
-        if found := re.match(r"(?:C|C\+\+|Go|scenarios|chaos): (\d+) passed, (\d+) failed", line):
+        if found := re.match(r"(?:C|C\+\+|Go|fuzz|scenarios|chaos): (\d+) passed, (\d+) failed", line):
             passed[language] += int(found[1])
             failed[language] += int(found[2])
 
@@ -156,6 +156,8 @@ def main() -> None:
         sys.exit("the build failed")
     stage("check", ["make", "check"])
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
+    # The corpora, and what is made of them at random; `make fuzz` is what looks for more.
+    stage("fuzz", ["target/debug/lime-fuzz"], "fuzz")
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
     # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
     stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")

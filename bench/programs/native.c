@@ -32,6 +32,7 @@ static void passports(long count) {
         lime_passport *passport = NULL;
         lime_error *error = NULL;
         need(lime_site_verify_passport(site, argument, NULL, 0, &passport, &error), error);
+        if (!lime_passport_text_claim(passport, "agent_id")) abort();
         lime_passport_free(passport);
     }
 }

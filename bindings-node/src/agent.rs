@@ -29,6 +29,7 @@ pub struct AgentSettings {
     pub mcp_read_timeout: Option<f64>,
     pub serialize_mcp_per_url: Option<bool>,
     pub mcp_addresses: Option<HashMap<String, String>>,
+    pub tls_pins: Option<Vec<String>>,
     pub log_level: Option<i32>,
 }
 
@@ -83,6 +84,7 @@ impl Agent {
                     Err(_) => Err(error::invalid(format!("mcpAddresses: {address} is no IP address"))),
                 })
                 .collect::<Result<_>>()?,
+            tls_pins: settings.tls_pins.unwrap_or_default(),
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,

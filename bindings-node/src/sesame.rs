@@ -19,6 +19,7 @@ pub struct SesameSettings {
     pub timeout: Option<f64>,
     pub max_retries: Option<f64>,
     pub poll_timeout: Option<f64>,
+    pub tls_pins: Option<Vec<String>>,
     pub log_level: Option<i32>,
 }
 
@@ -58,6 +59,7 @@ impl SesameClient {
             timeout: given("timeout", settings.timeout, default.timeout)?,
             max_retries: settings.max_retries.map_or(default.max_retries, convert::count),
             poll_timeout: given("pollTimeout", settings.poll_timeout, default.poll_timeout)?,
+            tls_pins: settings.tls_pins.unwrap_or_default(),
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,

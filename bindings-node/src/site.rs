@@ -26,6 +26,7 @@ pub struct SiteSettings {
     pub require_issuer: Option<bool>,
     pub post_retry: Option<String>,
     pub jwks_form: Option<String>,
+    pub tls_pins: Option<Vec<String>>,
     pub log_level: Option<i32>,
 }
 
@@ -65,13 +66,14 @@ impl Site {
                 .map(|ttl| convert::millis("jwksCacheTtl", ttl))
                 .transpose()?,
             platform,
+            tls_pins: settings.tls_pins.unwrap_or_default(),
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
         };
         let queue = Arc::clone(&queue.shared);
         let events = Arc::clone(&queue);
-        let sink = move |delivery| events.push_event(number, delivery);
+        let sink = move |batch: Vec<_>| batch.into_iter().for_each(|event| events.push_event(number, event));
         let client = Arc::new(LimeSite::with_event_sink(config, sink).map_err(error::thrown)?);
         let weak = Arc::downgrade(&client);
         queue.adopt(number, weak as Weak<dyn crate::queue::Close>);

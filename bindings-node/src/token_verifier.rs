@@ -29,6 +29,7 @@ pub struct TokenVerifierSettings {
     pub min_refresh: Option<f64>,
     pub user_agent: Option<String>,
     pub timeout: Option<f64>,
+    pub tls_pins: Option<Vec<String>>,
     pub log_level: Option<i32>,
 }
 
@@ -60,6 +61,7 @@ impl TokenVerifier {
             min_refresh: time("minRefresh", settings.min_refresh)?,
             user_agent: settings.user_agent,
             timeout: given("timeout", settings.timeout, default.timeout)?,
+            tls_pins: settings.tls_pins.unwrap_or_default(),
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,

@@ -10,6 +10,7 @@ import {
   type RequestOptions,
   settings,
   text,
+  tlsPins,
 } from './client.js';
 import { InvalidArgumentError } from './errors.js';
 import type {
@@ -160,6 +161,7 @@ export class LimeAgent {
   constructor(options: LimeAgentOptions = {}) {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
     if (options.mcpAddresses !== undefined) given.mcpAddresses = { ...options.mcpAddresses };
     ownEnvironment(given, {
       agentToken: ['LIME_AGENT_TOKEN', NO_TOKEN],

@@ -27,6 +27,12 @@ export interface ClientOptions {
   /** Further attempts after a failed one. Default 3. */
   maxRetries?: number | undefined;
   /**
+   * Public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of the
+   * certificate's SubjectPublicKeyInfo in base64, `sha256/` in front or not; else `LIME_TLS_PINS`, with commas
+   * between, for `Sesame` `SESAME_TLS_PINS`. Name the next key before it comes. Not with a `fetch` of your own.
+   */
+  tlsPins?: readonly string[] | undefined;
+  /**
    * Your own `fetch`: every byte goes through it, the event stream too. Redirects are not followed;
    * `timeout` and retries stay the library's. It is called with an `AbortSignal`.
    */
@@ -143,6 +149,14 @@ export function settings(
     copied[name] = value;
   }
   return copied;
+}
+
+/** The public keys that a server may have: those of the options, else those that this thread's environment names. */
+export function tlsPins(options: ClientOptions, variable: string): string[] {
+  const given: unknown = options.tlsPins ?? [];
+  if (!Array.isArray(given)) throw new InvalidArgumentError(`tlsPins must be an array, not ${typeof given}`);
+  const pins = given.map((pin) => text('tlsPins', pin));
+  return pins.length > 0 ? pins : (process.env[variable] ?? '').split(',').filter((pin) => pin.trim() !== '');
 }
 
 /** What stands for a token that is neither given nor in the environment: it is taken, and is none. */

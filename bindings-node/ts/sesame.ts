@@ -12,6 +12,7 @@ import {
   type RequestOptions,
   settings,
   text,
+  tlsPins,
 } from './client.js';
 import { InvalidArgumentError } from './errors.js';
 import { defaultAddresses, type NativeApprovalRequest, type NativeSesame, native } from './native.js';
@@ -287,6 +288,7 @@ export class Sesame {
   constructor(options: SesameOptions = {}) {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    given.tlsPins = tlsPins(options, 'SESAME_TLS_PINS');
     ownEnvironment(given, {
       apiKey: ['SESAME_API_KEY', NO_TOKEN],
       baseUrl: ['SESAME_BROKER_URL', defaultAddresses().broker],

@@ -16,6 +16,7 @@ import {
   type RequestOptions,
   settings,
   text,
+  tlsPins,
 } from './client.js';
 import { AbortError, InvalidArgumentError, type LimeError } from './errors.js';
 import { defaultAddresses, type NativeSite, native } from './native.js';
@@ -281,6 +282,7 @@ export class LimeSite extends EventEmitter {
     super();
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
     ownEnvironment(given, {
       siteToken: ['LIME_SITE_TOKEN', NO_TOKEN],
       baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],

@@ -2,7 +2,16 @@
 
 import { types } from 'node:util';
 import { bridge } from './bridge.js';
-import { type ClientOptions, Link, number, ownEnvironment, type RequestOptions, settings, text } from './client.js';
+import {
+  type ClientOptions,
+  Link,
+  number,
+  ownEnvironment,
+  type RequestOptions,
+  settings,
+  text,
+  tlsPins,
+} from './client.js';
 import { InvalidArgumentError } from './errors.js';
 import { type NativeTokenVerifier, native } from './native.js';
 import { guarded } from './raw_errors.js';
@@ -86,6 +95,7 @@ export class TokenVerifier {
   constructor(options: TokenVerifierOptions = {}) {
     const link = new Link(options);
     const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
+    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
     ownEnvironment(given, {
       expectedDomain: 'LIME_EXPECTED_DOMAIN',
       baseUrl: 'LIME_BASE_URL',

@@ -27,7 +27,7 @@ pub(crate) struct Agent {
 #[pymethods]
 impl Agent {
     #[new]
-    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_threads, platform, pow_digest, post_retry, mcp_token_refresh_skew, mcp_read_timeout, serialize_mcp_per_url, mcp_addresses, transport))]
+    #[pyo3(signature = (*, agent_token, base_url, timeout, max_retries, pow_timeout, pow_threads, platform, pow_digest, post_retry, mcp_token_refresh_skew, mcp_read_timeout, serialize_mcp_per_url, mcp_addresses, tls_pins, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -44,6 +44,7 @@ impl Agent {
         mcp_read_timeout: f64,
         serialize_mcp_per_url: bool,
         mcp_addresses: Vec<(String, IpAddr)>,
+        tls_pins: Vec<String>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -62,6 +63,7 @@ impl Agent {
             mcp_read_timeout: convert::seconds("mcp_read_timeout", mcp_read_timeout)?,
             serialize_mcp_per_url,
             mcp_addresses,
+            tls_pins,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..AgentConfig::default()

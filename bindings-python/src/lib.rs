@@ -51,7 +51,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", lime_core::VERSION)?;
     module.add("ERROR_KINDS", error::kinds())?;
     module.add_class::<queue::Queue>()?;
-    module.add_class::<queue::Permit>()?;
+    module.add_class::<queue::EventBatch>()?;
     module.add_class::<progress::Progress>()?;
     module.add_class::<site::Site>()?;
     module.add_class::<agent::Agent>()?;

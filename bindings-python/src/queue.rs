@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lime_core::transport::{Request, TimeLimit};
 use lime_core::{Delivery, StreamStatus};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::outcome::Outcome;
 
@@ -23,9 +23,9 @@ pub(crate) enum Item {
         token: u64,
         outcome: Outcome,
     },
-    Event {
+    Events {
         site: u64,
-        delivery: Delivery,
+        batch: Vec<Delivery>,
     },
     /// `handler` is the number that the watch was asked for with.
     State {
@@ -138,23 +138,52 @@ impl Drop for Queue {
     }
 }
 
-/// A place in a site's event queue, given back when the handlers are done.
+/// Events that have arrived together: an iterator of request ids and passports. An event has its place in
+/// the site's queue until the next one is asked for, which is when its handlers are done.
 #[pyclass(frozen, module = "lime_sdk._native")]
-pub(crate) struct Permit {
+pub(crate) struct EventBatch {
     process: u32,
-    delivery: Option<Delivery>,
+    left: Mutex<Left>,
 }
 
-impl Permit {
-    fn new(delivery: Delivery) -> Self {
-        Self { process: std::process::id(), delivery: Some(delivery) }
+struct Left {
+    events: std::vec::IntoIter<Delivery>,
+    /// The one that was given last.
+    handled: Option<Delivery>,
+}
+
+#[pymethods]
+impl EventBatch {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyString>, Option<Bound<'py, PyString>>)> {
+        if self.process != std::process::id() {
+            return None; // a handler has forked; what is left is the parent's
+        }
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.handled = left.events.next();
+        let event = &left.handled.as_ref()?.event;
+        let passport = event.passport.as_deref().map(|passport| PyString::new(py, passport));
+        Some((PyString::new(py, &event.request_id), passport))
     }
 }
 
-impl Drop for Permit {
+impl EventBatch {
+    fn new(batch: Vec<Delivery>) -> Self {
+        let left = Left { events: batch.into_iter(), handled: None };
+        Self { process: std::process::id(), left: Mutex::new(left) }
+    }
+}
+
+impl Drop for EventBatch {
     fn drop(&mut self) {
         if self.process != std::process::id() {
-            std::mem::forget(self.delivery.take()); // its queue is the parent's
+            // Their queue is the parent's.
+            let left = self.left.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(left.handled.take());
+            std::mem::forget(std::mem::take(&mut left.events));
         }
     }
 }
@@ -208,10 +237,7 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
             };
             (0, token, outcome).into_pyobject(py)
         }
-        Item::Event { site, delivery } => {
-            let (request_id, passport) = (delivery.event.request_id.clone(), delivery.event.passport.clone());
-            (1, site, request_id, passport, Permit::new(delivery)).into_pyobject(py)
-        }
+        Item::Events { site, batch } => (1, site, EventBatch::new(batch)).into_pyobject(py),
         Item::State { handler, status } => (2, handler, crate::site::status(py, &status)?).into_pyobject(py),
         Item::HttpBegin { transport, exchange, operation, request, stream } => {
             let (head, body) = request.into_parts();

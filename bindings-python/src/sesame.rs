@@ -28,7 +28,8 @@ type Request =
 #[pymethods]
 impl Sesame {
     #[new]
-    #[pyo3(signature = (*, api_key, base_url, timeout, max_retries, poll_timeout, transport))]
+    #[pyo3(signature = (*, api_key, base_url, timeout, max_retries, poll_timeout, tls_pins, transport))]
+    #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
         api_key: Option<String>,
@@ -36,6 +37,7 @@ impl Sesame {
         timeout: f64,
         max_retries: i64,
         poll_timeout: f64,
+        tls_pins: Vec<String>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -45,6 +47,7 @@ impl Sesame {
             timeout: convert::seconds("timeout", timeout)?,
             max_retries: u32::try_from(max_retries.max(0)).unwrap_or(u32::MAX),
             poll_timeout: convert::seconds("poll_timeout", poll_timeout)?,
+            tls_pins,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..SesameConfig::default()

@@ -29,7 +29,7 @@ pub(crate) struct Site {
 #[pymethods]
 impl Site {
     #[new]
-    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, platform, require_issuer, post_retry, jwks_form, transport))]
+    #[pyo3(signature = (*, id, site_token, base_url, timeout, max_retries, sse_backoff_base, event_queue_limit, jwks_cache_ttl, platform, require_issuer, post_retry, jwks_form, tls_pins, transport))]
     #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
@@ -45,6 +45,7 @@ impl Site {
         require_issuer: Option<bool>,
         post_retry: Option<&str>,
         jwks_form: Option<&str>,
+        tls_pins: Vec<String>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -61,14 +62,15 @@ impl Site {
             event_queue_limit,
             jwks_cache_ttl: jwks_cache_ttl.map(|ttl| convert::seconds("jwks_cache_ttl", ttl)).transpose()?,
             platform,
+            tls_pins,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..SiteConfig::default()
         };
         let queue = Arc::clone(&home);
-        let sink = move |delivery| {
+        let sink = move |batch| {
             if let Some(queue) = &*queue.load() {
-                queue.push(Item::Event { site: id, delivery });
+                queue.push(Item::Events { site: id, batch });
             }
         };
         let site = LimeSite::with_event_sink(config, sink).map_err(|error| error::raise(py, &error))?;

@@ -32,7 +32,8 @@ pub(crate) struct TokenKeys {
 #[pymethods]
 impl TokenKeys {
     #[new]
-    #[pyo3(signature = (*, base_url, cache_ttl, min_refresh, user_agent, timeout, transport))]
+    #[pyo3(signature = (*, base_url, cache_ttl, min_refresh, user_agent, timeout, tls_pins, transport))]
+    #[allow(clippy::too_many_arguments)] // the settings of the constructor, one by one
     fn new(
         py: Python<'_>,
         base_url: Option<String>,
@@ -40,6 +41,7 @@ impl TokenKeys {
         min_refresh: Option<f64>,
         user_agent: Option<String>,
         timeout: f64,
+        tls_pins: Vec<String>,
         transport: Option<Py<HostTransport>>,
     ) -> PyResult<Self> {
         let (home, records) = (Home::default(), Arc::default());
@@ -53,6 +55,7 @@ impl TokenKeys {
             min_refresh: seconds("min_refresh_seconds", min_refresh)?,
             user_agent,
             timeout: convert::seconds("http_timeout", timeout)?,
+            tls_pins,
             transport: transport.as_ref().map(|transport| transport.get().transport()),
             logger: logging::logger(&home, &records),
             ..TokenVerifierConfig::default()

@@ -1,6 +1,7 @@
 //! One call of a platform: headers, attempts, waits, and the envelope.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -15,6 +16,7 @@ use crate::config::PostRetry;
 use crate::log::{self, Logger};
 use crate::runtime::WeakRuntime;
 use crate::secret::Secret;
+use crate::transport::pins::Pins;
 use crate::transport::{Reach, Request, Response, StreamResponse, TimeLimit, Transport, TransportError};
 use crate::{Error, ErrorKind, Result, envelope, retry};
 
@@ -31,8 +33,11 @@ pub(crate) struct Api {
     pub(crate) max_retries: u32,
     pub(crate) post_retry: PostRetry,
     pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) pins: Option<Pins>,
     pub(crate) logger: Logger,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether it was said that everybody can read along.
+    pub(crate) warned: AtomicBool,
 }
 
 /// What to ask. Paths start with a slash and hold no unescaped text from outside.
@@ -295,10 +300,21 @@ impl Api {
 
     /// The host's client, or the one that all clients of the process share.
     async fn transport(&self, runtime: &WeakRuntime) -> Result<Arc<dyn Transport>> {
+        if self.base_url.is_open_to_all() && !self.warned.swap(true, Ordering::Relaxed) {
+            log::warning!(
+                self.logger,
+                "{} is talked to without TLS: whoever is on the way can read and change everything, tokens too",
+                self.base_url.as_str()
+            );
+        }
         if let Some(transport) = &self.transport {
             return Ok(Arc::clone(transport));
         }
-        let shared = runtime.http(self.base_url.http_kind()).await;
+        let kind = self.base_url.http_kind();
+        let shared = match &self.pins {
+            None => runtime.http(kind).await,
+            Some(pins) => runtime.pinned_http(kind, pins).await,
+        };
         shared
             .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
             .map_err(|message| Error::new(ErrorKind::Transport, message))
@@ -327,12 +343,8 @@ impl Api {
     }
 
     fn token_value(&self) -> Result<HeaderValue> {
-        let token = self.token.expose();
-        let text = if self.token_header == AUTHORIZATION { &format!("Bearer {token}") } else { token };
-        let mut value =
-            HeaderValue::from_str(text).map_err(|_| Error::invalid_argument("The token is not valid"))?;
-        value.set_sensitive(true);
-        Ok(value)
+        let scheme = if self.token_header == AUTHORIZATION { "Bearer " } else { "" };
+        self.token.header(scheme).ok_or_else(|| Error::invalid_argument("The token is not valid"))
     }
 
     pub(crate) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {

@@ -23,6 +23,10 @@ impl BaseUrl {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let refuse = |why: &str| Error::invalid_argument(format!("base_url {why}"));
         let text = text.trim().trim_end_matches('/');
+        // The URL parser would take some of them out, and another URL than what is written would be left.
+        if text.contains(char::is_control) {
+            return Err(refuse("must not contain control characters"));
+        }
         let url = Url::parse(text).map_err(|error| refuse(&format!("is not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse("must start with http:// or https://"));
@@ -50,7 +54,16 @@ impl BaseUrl {
 
     /// The HTTP client that it needs. Nothing stands between us and our own machine.
     pub(crate) fn http_kind(&self) -> Kind {
-        Kind { proxies: !self.loopback, tls: !self.loopback || self.text.starts_with("https:") }
+        Kind { proxies: !self.loopback, tls: !self.loopback || self.is_encrypted() }
+    }
+
+    /// Whether what is sent can be read on the way: neither TLS protects it, nor does it stay on this machine.
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        !self.loopback && !self.is_encrypted()
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.text.starts_with("https:")
     }
 
     /// The URL of `path`, which starts with a slash.
@@ -126,6 +139,11 @@ mod tests {
             "https://u:p@lime.pics",
             "https://h/?a=b",
             "https://h/#f",
+            // URL parsers take these out, silently.
+            "https://h/a\tb",
+            "https://ev\nil.example",
+            "https://h/v1\u{2}/",
+            "\u{1}https://h",
         ] {
             assert_eq!(BaseUrl::parse(text).unwrap_err().kind(), ErrorKind::InvalidArgument, "{text}");
         }

@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::log::Logger;
 use crate::secret::Secret;
 use crate::transport::Transport;
+use crate::transport::pins::Pins;
 use crate::{Error, ErrorKind, Result};
 
 /// The API root when neither argument nor environment gives one.
@@ -45,6 +46,11 @@ pub const MIN_REFRESH_VARIABLE: &str = "LIME_JWKS_MIN_REFRESH_SECONDS";
 pub const USER_AGENT_VARIABLE: &str = "LIME_VERIFY_USER_AGENT";
 /// Environment variable of how long signing keys are kept, in seconds.
 pub const JWKS_CACHE_TTL_VARIABLE: &str = "LIME_JWKS_CACHE_TTL_SECONDS";
+
+/// Environment variable of the public keys that LIME's server may have.
+pub const TLS_PINS_VARIABLE: &str = "LIME_TLS_PINS";
+/// Environment variable of the public keys that the broker's server may have.
+pub const BROKER_TLS_PINS_VARIABLE: &str = "SESAME_TLS_PINS";
 
 /// Environment variable of MCP servers' addresses.
 pub const MCP_ADDRESSES_VARIABLE: &str = "LIME_MCP_ADDRESSES";
@@ -216,6 +222,10 @@ pub struct SiteConfig {
     pub jwks_cache_ttl: Option<Duration>,
     /// What differs between the platform's times. Default: [`Platform::AUTO`], which works with all of them.
     pub platform: Platform,
+    /// Public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of the
+    /// certificate's `SubjectPublicKeyInfo` in base64, `sha256/` in front or not; else `LIME_TLS_PINS`, with commas
+    /// between. Name the next key before it comes. Default: any key.
+    pub tls_pins: Vec<String>,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -235,6 +245,7 @@ impl Default for SiteConfig {
             event_queue_limit: 1024,
             jwks_cache_ttl: None,
             platform: Platform::default(),
+            tls_pins: Vec::new(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -269,6 +280,10 @@ pub struct AgentConfig {
     /// (`tools.example.com=127.0.0.1,other.example.com=::1`). The names stay those that tokens are for and that
     /// certificates are checked against. For tests, and for networks with names of their own.
     pub mcp_addresses: Vec<(String, IpAddr)>,
+    /// Public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of the
+    /// certificate's `SubjectPublicKeyInfo` in base64, `sha256/` in front or not; else `LIME_TLS_PINS`, with commas
+    /// between. Name the next key before it comes. MCP servers are not the platform's. Default: any key.
+    pub tls_pins: Vec<String>,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -291,6 +306,7 @@ impl Default for AgentConfig {
             mcp_read_timeout: Duration::from_secs(300),
             serialize_mcp_per_url: true,
             mcp_addresses: Vec::new(),
+            tls_pins: Vec::new(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -314,6 +330,10 @@ pub struct SesameConfig {
     /// How long one poll may take before it counts as hung and the broker is asked again. The broker
     /// holds one for 25 to 30 s, so less than that gives up polls that are alive. Default 40 s.
     pub poll_timeout: Duration,
+    /// Public keys that the broker's server may have, beside what is checked of every certificate: SHA-256 of the
+    /// certificate's `SubjectPublicKeyInfo` in base64, `sha256/` in front or not; else `SESAME_TLS_PINS`, with commas
+    /// between. Name the next key before it comes. Default: any key.
+    pub tls_pins: Vec<String>,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -330,6 +350,7 @@ impl Default for SesameConfig {
             timeout: Duration::from_secs(30),
             max_retries: 3,
             poll_timeout: Duration::from_secs(40),
+            tls_pins: Vec::new(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -361,6 +382,10 @@ pub struct TokenVerifierConfig {
     pub user_agent: Option<String>,
     /// Bounds one attempt of a request, from connecting to the last byte. Default 30 s.
     pub timeout: Duration,
+    /// Public keys that the platform's server may have, beside what is checked of every certificate: SHA-256 of the
+    /// certificate's `SubjectPublicKeyInfo` in base64, `sha256/` in front or not; else `LIME_TLS_PINS`, with commas
+    /// between. Name the next key before it comes. Default: any key.
+    pub tls_pins: Vec<String>,
     /// The host's own HTTP client; every byte goes through it. Default: ours.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where log records go. Default: nowhere.
@@ -380,6 +405,7 @@ impl Default for TokenVerifierConfig {
             min_refresh: None,
             user_agent: None,
             timeout: Duration::from_secs(30),
+            tls_pins: Vec::new(),
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
@@ -400,9 +426,9 @@ macro_rules! debug_without_secrets {
 
 debug_without_secrets! { SiteConfig AgentConfig SesameConfig TokenVerifierConfig }
 
-/// Resolves a token; `missing` is the whole message when there is none.
-pub(crate) fn token(argument: Option<&str>, variable: &str, missing: &str) -> Result<Secret> {
-    let given = argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment(variable));
+/// Resolves a token, and wipes what it was given in; `missing` is the whole message when there is none.
+pub(crate) fn token(argument: Option<String>, variable: &str, missing: &str) -> Result<Secret> {
+    let given = argument.filter(|text| !text.is_empty()).or_else(|| environment(variable));
     let given = Secret::new(given.unwrap_or_default());
     let token = given.expose().trim();
     if token.is_empty() {
@@ -427,6 +453,26 @@ pub(crate) fn broker_url(argument: Option<&str>) -> Result<BaseUrl> {
 fn root(argument: Option<&str>, variable: &str, default: &str) -> Result<BaseUrl> {
     let given = argument.filter(|text| !text.is_empty()).map(str::to_owned);
     BaseUrl::parse(&given.or_else(|| environment(variable)).unwrap_or_else(|| default.to_owned()))
+}
+
+/// Resolves the public keys that a server may have. Where they could not be looked at, they are refused: a pin that is
+/// not kept is worse than none.
+pub(crate) fn tls_pins(
+    argument: &[String],
+    variable: &str,
+    base_url: &BaseUrl,
+    transport: Option<&Arc<dyn Transport>>,
+) -> Result<Option<Pins>> {
+    let named = if argument.is_empty() { environment(variable).unwrap_or_default() } else { String::new() };
+    let named = named.split(',').filter(|text| !text.trim().is_empty());
+    let pins = Pins::parse(argument.iter().map(String::as_str).chain(named))?;
+    if pins.is_some() && transport.is_some() {
+        return Err(Error::invalid_argument("tls_pins cannot be kept by the host's own HTTP client"));
+    }
+    if pins.is_some() && !base_url.is_encrypted() {
+        return Err(Error::invalid_argument("tls_pins need a base_url that starts with https://"));
+    }
+    Ok(pins)
 }
 
 /// Resolves how long signing keys are kept.

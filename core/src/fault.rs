@@ -25,13 +25,29 @@ pub fn keep_quiet() {
     });
 }
 
-/// The error that a panic becomes which was caught on this thread.
+/// The error that a panic becomes which was caught on this thread. It says what stands in the source; what a panic has
+/// put together at run time may hold a token (an index into a text shows the text), and is left out.
 pub fn caught(panic: &(dyn Any + Send)) -> Error {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let mut message = format!("A fault of the library was caught: {}", text.unwrap_or("panic"));
+    let text = panic.downcast_ref::<&str>().copied().unwrap_or("panic");
+    let mut message = format!("A fault of the library was caught: {text}");
     if let Some(place) = PLACE.try_with(RefCell::take).ok().flatten() {
         message = format!("{message} ({place})");
     }
     Error::new(ErrorKind::Internal, message).with_code("INTERNAL")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_together_at_run_time_is_not_shown() {
+        let shown = |panic: Box<dyn Any + Send>| caught(&*panic).message().to_owned();
+        assert!(shown(Box::new("on purpose")).starts_with("A fault of the library was caught: on purpose"));
+        let token = String::from("st_secret");
+        let index = panic::catch_unwind(|| token[20..].len()).unwrap_err();
+        let message = shown(index);
+        assert!(message.starts_with("A fault of the library was caught: panic"), "{message}");
+        assert!(!message.contains("st_secret"));
+    }
 }

@@ -74,7 +74,8 @@ impl<'de> Visitor<'de> for StrictValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        // As many as a token's claims are, so that it need not grow.
+        let mut map = Map::with_capacity(16);
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value_seed(StrictValue)?;
             if map.insert(key, value).is_some() {

@@ -17,11 +17,13 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::dispatcher::Dispatcher;
 use crate::transport::http::{self, HttpTransport};
+use crate::transport::pins::Pins;
 use crate::{Error, Result, fault, signals};
 
 /// A lease: the runtime lives while there is one.
@@ -38,6 +40,8 @@ pub(crate) struct Inner {
     operations: Mutex<HashMap<u64, AbortHandle>>,
     /// Building an HTTP client reads the system's root certificates: once is enough for all clients.
     http: [OnceCell<HttpTransport>; 4],
+    /// The same for servers whose keys are pinned.
+    pinned: tokio::sync::Mutex<HashMap<(bool, Pins), HttpTransport>>,
     /// Proofs of work at a time; more than there are cores would only make all of them late.
     pow_permits: Arc<Semaphore>,
 }
@@ -112,12 +116,14 @@ impl Runtime {
             runtime: Arc::downgrade(&self.0),
             result: PhantomData,
         };
-        // Under the lock, so that an operation that ends at once does not leave its number behind.
-        let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = self.0.handle.spawn(async move {
+        // In a box, as `spawn`: tokio's code for a task, several kilobytes, is there once and not for every operation.
+        let work = Box::pin(async move {
             let result = OPERATION.scope(id, AssertUnwindSafe(future).catch_unwind()).await;
             completion.finish(result.unwrap_or_else(|panic| Err(fault::caught(&*panic))));
-        });
+        }) as BoxFuture<'static, ()>;
+        // Under the lock, so that an operation that ends at once does not leave its number behind.
+        let mut operations = self.0.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = self.0.handle.spawn(work);
         if !task.is_finished() {
             operations.insert(id, task.abort_handle());
         }
@@ -125,7 +131,7 @@ impl Runtime {
 
     /// Runs `future` in the background, for as long as the runtime lives.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.0.handle.spawn(future).abort_handle()
+        self.0.handle.spawn(Box::pin(future) as BoxFuture<'static, ()>).abort_handle()
     }
 
     /// Ends an operation; false when it has ended already or never was.
@@ -192,6 +198,19 @@ impl WeakRuntime {
         let cell = &inner.http[usize::from(kind.proxies) + 2 * usize::from(kind.tls)];
         cell.get_or_try_init(|| async { HttpTransport::new(kind) }).await.cloned()
     }
+
+    /// The HTTP client that all clients with these pins share.
+    pub(crate) async fn pinned_http(&self, kind: http::Kind, pins: &Pins) -> Result<HttpTransport, String> {
+        let inner = self.0.upgrade().ok_or_else(|| "The runtime has ended".to_owned())?;
+        let mut pinned = inner.pinned.lock().await;
+        let key = (kind.proxies, pins.clone());
+        if let Some(client) = pinned.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = HttpTransport::pinned(kind, pins.clone())?;
+        pinned.insert(key, client.clone());
+        Ok(client)
+    }
 }
 
 fn start() -> std::io::Result<Arc<Inner>> {
@@ -231,6 +250,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
         dispatcher: Dispatcher::default(),
         operations: Mutex::default(),
         http: Default::default(),
+        pinned: tokio::sync::Mutex::default(),
         pow_permits: Arc::new(Semaphore::new(cores)),
     }))
 }

@@ -26,9 +26,9 @@ impl Timestamp {
         static PARSER: DateTimeParser = DateTimeParser::new();
         let bad = || Error::new(ErrorKind::BadResponse, "Not an ISO 8601 point in time");
         let pieces = PARSER.parse_pieces(text).map_err(|_| bad())?;
-        // `2026-11-23` alone, `…[Europe/Berlin]` and the like are not of the protocol.
+        // `2026-11-23` alone, `…[Europe/Berlin]`, `…[u-ca=hebrew]` and the like are not of the protocol.
         let time = pieces.time().ok_or_else(bad)?;
-        if pieces.time_zone_annotation().is_some() {
+        if text.contains('[') {
             return Err(bad());
         }
         let offset = pieces.to_numeric_offset();

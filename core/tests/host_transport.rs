@@ -94,6 +94,33 @@ fn failures_and_missing_answers() {
     }
 }
 
+#[derive(Debug)]
+struct Faulty;
+
+impl HostClient for Faulty {
+    fn begin(&self, _: &HostTransport, _: ExchangeId, _: Option<u64>, _: Request, _: bool) -> bool {
+        let token = "st_x";
+        panic!("the token is {token}")
+    }
+    fn resume(&self, _: ExchangeId) {}
+    fn abort(&self, _: ExchangeId) {}
+}
+
+#[test]
+fn a_host_that_panics_fails_its_call_and_nothing_else() {
+    let config = SiteConfig {
+        site_token: Some("st_x".into()),
+        transport: Some(Arc::new(HostTransport::new(Faulty))),
+        ..SiteConfig::default()
+    };
+    let site = LimeSite::new(config).unwrap();
+    for _ in 0..2 {
+        let error = site.create_login_request().wait().unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Internal, Some("INTERNAL")));
+        assert!(!error.message().contains("st_x"), "{error}");
+    }
+}
+
 #[test]
 fn giving_up_aborts_the_hosts_request() {
     let (site, _transport, asked) = hosted();

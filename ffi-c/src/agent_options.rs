@@ -10,7 +10,7 @@ use crate::log::{lime_log_callback, logger};
 use crate::panic;
 use crate::pow::{LIME_POW_DIGEST_AUTO, LIME_POW_DIGEST_SEED, LIME_POW_DIGEST_TODAY};
 use crate::site_options::{checked_platform, checked_post_retry};
-use crate::strings::{flag, give, invalid, optional_text, set, take, text};
+use crate::strings::{flag, give, invalid, optional_text, set, take, text, wipe};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
@@ -18,6 +18,12 @@ use crate::userdata::{UserData, lime_drop_user_data};
 #[derive(Default)]
 pub struct lime_agent_options {
     pub(crate) config: AgentConfig,
+}
+
+impl Drop for lime_agent_options {
+    fn drop(&mut self) {
+        wipe(&mut self.config.agent_token);
+    }
 }
 
 /// A new set of options, with the defaults.
@@ -41,7 +47,9 @@ pub unsafe extern "C" fn lime_agent_options_set_agent_token(
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
-            options.config.agent_token = optional_text(agent_token, "agent_token")?.map(str::to_owned);
+            let given = optional_text(agent_token, "agent_token")?.map(str::to_owned);
+            wipe(&mut options.config.agent_token);
+            options.config.agent_token = given;
             Ok(())
         })
     }
@@ -291,6 +299,29 @@ pub unsafe extern "C" fn lime_agent_options_add_mcp_address(
             let address =
                 text(address, "address")?.parse().map_err(|_| invalid("address is no IP address"))?;
             options.config.mcp_addresses.push((text(hostname, "hostname")?.to_owned(), address));
+            Ok(())
+        })
+    }
+}
+
+/// Adds a public key that the platform's server may have. Once there is one, a server with another key is
+/// refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+/// LIME_TLS_PINS counts (several with commas between), and without that every key will do. MCP servers
+/// are not the platform's.
+///
+/// Parameters: `pin`: SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in front;
+/// copied, and checked when the client is made, which fails if there is a transport or if `base_url` is not `https://`.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_agent_options_add_tls_pin(
+    options: *mut lime_agent_options,
+    pin: *const c_char,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.tls_pins.push(text(pin, "pin")?.to_owned());
             Ok(())
         })
     }

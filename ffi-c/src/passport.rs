@@ -1,12 +1,12 @@
 //! Verified passports, and their verification without a client.
 
 use std::ffi::{CString, c_char, c_void};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lime_core::site::jwks::KeySet;
 use lime_core::site::passport::verify;
 use lime_core::{Passport, PassportCheck, Result};
-use serde_json::Value;
 
 use crate::error::lime_error;
 use crate::panic;
@@ -14,21 +14,36 @@ use crate::strings::{
     Out, borrow, bytes, c_optional, c_text, flag, get, give, invalid, optional_text, pointer, take, text,
 };
 
-/// A passport that was verified, with its claims.
+/// A passport that was verified, with its claims. A text for C is made when it is first asked for, by whichever
+/// thread, and stays where it is.
 pub struct lime_passport {
-    json: CString,
-    owner_id: Option<CString>,
-    texts: Vec<(String, CString)>,
+    passport: Passport,
+    json: OnceLock<CString>,
+    owner_id: OnceLock<Option<CString>>,
+    /// As many as there are claims, in their order.
+    texts: Box<[OnceLock<Option<CString>>]>,
 }
 
 impl From<Passport> for lime_passport {
     fn from(passport: Passport) -> Self {
-        let text = |(name, value): (&String, &Value)| Some((name.clone(), c_text(value.as_str()?)));
-        Self {
-            owner_id: c_optional(passport.owner_id()),
-            texts: passport.claims.iter().filter_map(text).collect(),
-            json: c_text(&Value::Object(passport.claims).to_string()),
-        }
+        let texts = passport.claims.iter().map(|_| OnceLock::new()).collect();
+        Self { passport, json: OnceLock::new(), owner_id: OnceLock::new(), texts }
+    }
+}
+
+impl lime_passport {
+    fn json(&self) -> &CString {
+        self.json.get_or_init(|| c_text(&serde_json::to_string(&self.passport.claims).unwrap_or_default()))
+    }
+
+    fn owner_id(&self) -> Option<&CString> {
+        self.owner_id.get_or_init(|| c_optional(self.passport.owner_id())).as_ref()
+    }
+
+    fn text_claim(&self, name: &str) -> Option<&CString> {
+        let mut claims = self.passport.claims.iter().zip(&self.texts);
+        let ((_, value), text) = claims.find(|((known, _), _)| *known == name)?;
+        text.get_or_init(|| c_optional(value.as_str())).as_ref()
     }
 }
 
@@ -93,7 +108,7 @@ pub unsafe extern "C" fn lime_passport_verify(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_passport_claims_json(passport: *const lime_passport) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
-    unsafe { get(passport, std::ptr::null(), |p| p.json.as_ptr()) }
+    unsafe { get(passport, std::ptr::null(), |p| p.json().as_ptr()) }
 }
 
 /// One claim that is a text, such as "agent_id", "owner_id" or "request_id".
@@ -112,8 +127,7 @@ pub unsafe extern "C" fn lime_passport_text_claim(
         let (Ok(passport), Ok(name)) = (unsafe { (borrow(passport, "passport"), text(name, "name")) }) else {
             return std::ptr::null();
         };
-        let found = passport.texts.iter().find(|(known, _)| known == name);
-        found.map_or(std::ptr::null(), |(_, value)| value.as_ptr())
+        pointer(passport.text_claim(name))
     })
 }
 
@@ -123,7 +137,7 @@ pub unsafe extern "C" fn lime_passport_text_claim(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lime_passport_owner_id(passport: *const lime_passport) -> *const c_char {
     // SAFETY: NULL or a live handle (the header's contract).
-    unsafe { get(passport, std::ptr::null(), |p| pointer(p.owner_id.as_ref())) }
+    unsafe { get(passport, std::ptr::null(), |p| pointer(p.owner_id())) }
 }
 
 /// Frees a passport. NULL is allowed.

@@ -8,7 +8,7 @@ use lime_core::SesameConfig;
 use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
 use crate::panic;
-use crate::strings::{give, invalid, optional_text, set, take};
+use crate::strings::{give, invalid, optional_text, set, take, text, wipe};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
@@ -16,6 +16,12 @@ use crate::userdata::{UserData, lime_drop_user_data};
 #[derive(Default)]
 pub struct lime_sesame_options {
     pub(crate) config: SesameConfig,
+}
+
+impl Drop for lime_sesame_options {
+    fn drop(&mut self) {
+        wipe(&mut self.config.api_key);
+    }
 }
 
 /// A new set of options, with the defaults.
@@ -39,7 +45,9 @@ pub unsafe extern "C" fn lime_sesame_options_set_api_key(
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
-            options.config.api_key = optional_text(api_key, "api_key")?.map(str::to_owned);
+            let given = optional_text(api_key, "api_key")?.map(str::to_owned);
+            wipe(&mut options.config.api_key);
+            options.config.api_key = given;
             Ok(())
         })
     }
@@ -127,6 +135,28 @@ pub unsafe extern "C" fn lime_sesame_options_set_poll_timeout_ms(
                 return Err(invalid("poll_timeout_ms is 0"));
             }
             options.config.poll_timeout = Duration::from_millis(poll_timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Adds a public key that the broker's server may have. Once there is one, a server with another key is
+/// refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+/// SESAME_TLS_PINS counts (several with commas between), and without that every key will do.
+///
+/// Parameters: `pin`: SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in front;
+/// copied, and checked when the client is made, which fails if there is a transport or if `base_url` is not `https://`.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_sesame_options_add_tls_pin(
+    options: *mut lime_sesame_options,
+    pin: *const c_char,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.tls_pins.push(text(pin, "pin")?.to_owned());
             Ok(())
         })
     }

@@ -8,7 +8,7 @@ use lime_core::{JwksForm, Platform, PostRetry, Result, SiteConfig};
 use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
 use crate::panic;
-use crate::strings::{flag, give, invalid, optional_text, set, take};
+use crate::strings::{flag, give, invalid, optional_text, set, take, text, wipe};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
@@ -58,6 +58,12 @@ pub struct lime_site_options {
     pub(crate) config: SiteConfig,
 }
 
+impl Drop for lime_site_options {
+    fn drop(&mut self) {
+        wipe(&mut self.config.site_token);
+    }
+}
+
 /// A new set of options, with the defaults.
 ///
 /// Returns: the options, to be freed with lime_site_options_free(); never NULL.
@@ -79,7 +85,9 @@ pub unsafe extern "C" fn lime_site_options_set_site_token(
     // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
     unsafe {
         set(options, |options| {
-            options.config.site_token = optional_text(site_token, "site_token")?.map(str::to_owned);
+            let given = optional_text(site_token, "site_token")?.map(str::to_owned);
+            wipe(&mut options.config.site_token);
+            options.config.site_token = given;
             Ok(())
         })
     }
@@ -284,6 +292,28 @@ pub unsafe extern "C" fn lime_site_options_set_post_retry(
     unsafe {
         set(options, |options| {
             options.config.platform.post_retry = checked_post_retry(post_retry)?;
+            Ok(())
+        })
+    }
+}
+
+/// Adds a public key that the platform's server may have. Once there is one, a server with another key is
+/// refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+/// LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+///
+/// Parameters: `pin`: SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in front;
+/// copied, and checked when the client is made, which fails if there is a transport or if `base_url` is not `https://`.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_site_options_add_tls_pin(
+    options: *mut lime_site_options,
+    pin: *const c_char,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.tls_pins.push(text(pin, "pin")?.to_owned());
             Ok(())
         })
     }

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
 use lime_core::{Error, ErrorKind, Result};
+use zeroize::Zeroize as _;
 
 use crate::panic;
 
@@ -182,10 +183,17 @@ pub(crate) unsafe fn set<T>(object: *mut T, change: impl FnOnce(&mut T) -> Resul
     })
 }
 
+/// Takes a secret away, and leaves nothing of it in memory.
+pub(crate) fn wipe(secret: &mut Option<String>) {
+    if let Some(mut secret) = secret.take() {
+        secret.zeroize();
+    }
+}
+
 /// A text for C. A NUL inside, which C cannot see past, becomes U+FFFD.
 pub(crate) fn c_text(text: &str) -> CString {
-    let text = if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() };
-    CString::new(text).unwrap_or_default()
+    // As it is, almost always: in one allocation.
+    CString::new(text).or_else(|_| CString::new(text.replace('\0', "\u{fffd}"))).unwrap_or_default()
 }
 
 /// A text for C, or none.

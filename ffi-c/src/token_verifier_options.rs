@@ -8,7 +8,7 @@ use lime_core::TokenVerifierConfig;
 use crate::clock::{lime_clock, system};
 use crate::log::{lime_log_callback, logger};
 use crate::panic;
-use crate::strings::{give, invalid, optional_text, set, take};
+use crate::strings::{give, invalid, optional_text, set, take, text};
 use crate::transport::lime_transport;
 use crate::userdata::{UserData, lime_drop_user_data};
 
@@ -185,6 +185,28 @@ pub unsafe extern "C" fn lime_token_verifier_options_set_timeout_ms(
                 return Err(invalid("timeout_ms is 0"));
             }
             options.config.timeout = Duration::from_millis(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// Adds a public key that the platform's server may have. Once there is one, a server with another key is
+/// refused, whatever its certificate. Name the next key before it comes. Without any, the environment variable
+/// LIME_TLS_PINS counts (several with commas between), and without that every key will do.
+///
+/// Parameters: `pin`: SHA-256 of the certificate's SubjectPublicKeyInfo in base64, with or without `sha256/` in front;
+/// copied, and checked when the client is made, which fails if there is a transport or if `base_url` is not `https://`.
+///
+/// Returns: LIME_OK, or LIME_ERROR_INVALID_ARGUMENT (options or pin NULL, text not UTF-8).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lime_token_verifier_options_add_tls_pin(
+    options: *mut lime_token_verifier_options,
+    pin: *const c_char,
+) -> i32 {
+    // SAFETY: NULL or a live object, as the header asks; texts are NULL or NUL-terminated.
+    unsafe {
+        set(options, |options| {
+            options.config.tls_pins.push(text(pin, "pin")?.to_owned());
             Ok(())
         })
     }

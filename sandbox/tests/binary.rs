@@ -169,3 +169,41 @@ fn real_looking_tokens_and_taken_ports_are_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!output.stderr.is_empty());
 }
+
+/// The addresses that a process listens on, as the kernel writes them.
+#[cfg(target_os = "linux")]
+fn listening(process: u32) -> Vec<String> {
+    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter_map(|to| Some(to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // The state of a TCP socket that listens, or of any UDP one.
+            if matches!(fields[3], "0A" | "07") && sockets.iter().any(|socket| socket == fields[9]) {
+                found.push(fields[1].to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn it_listens_on_this_machine_alone() {
+    let mut child = start(&["--json"]);
+    let info: serde_json::Value = serde_json::from_str(&first_line(&mut child)).unwrap();
+    let port: u16 = info["control_url"].as_str().unwrap().split([':', '/']).nth(4).unwrap().parse().unwrap();
+    assert_eq!(listening(child.0.id()), [format!("0100007F:{port:04X}")]);
+    // And cannot be told otherwise.
+    for arguments in [&["--host", "0.0.0.0"][..], &["--address", "0.0.0.0"], &["--bind", "::"], &["0.0.0.0"]]
+    {
+        let output = run(&[&["--json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -200,8 +200,12 @@ static void agents_and_tokens_of_today(void) {
     CHECK(lime_agent_options_set_max_retries(options, 0) == LIME_OK);
     CHECK(lime_agent_new(options, &agent, NULL) == LIME_OK);
     lime_agent_options_free(options);
+    lime_mcp_access_token *token = NULL;
+    at("revoke-mcp", "");
+    int32_t status = lime_agent_get_mcp_access_token(agent, "tools.example.com", 0, &token, NULL);
+    CHECK(status == LIME_ERROR_OAUTH_CAPABILITY && lime_status_parent(status) == LIME_ERROR_API && !token);
     at("suspend-user", "");
-    int32_t status = lime_agent_get_profile(agent, &profile, NULL);
+    status = lime_agent_get_profile(agent, &profile, NULL);
     CHECK(status == LIME_ERROR_AGENT_USER_SUSPENDED && lime_status_parent(status) == LIME_ERROR_AUTHENTICATION);
     at("deactivate", "");
     status = lime_agent_get_profile(agent, &profile, NULL);

@@ -328,27 +328,36 @@ static int32_t start_handling_states(void *site, struct scene *scene) {
 
 /* The clock of sites that miss an event: it runs fast, so that they soon give it up. */
 static lime_clock *hurry;
+static pthread_t hurrying;
+static struct probe hurried = PROBE;
 
 static void *run_fast(void *nothing) {
     struct timespec moment = {0, 1000000};
-    for (;;) {
+    int released = 0;
+    while (!released) {
         lime_clock_advance_ms(hurry, 1000);
         nanosleep(&moment, NULL);
+        pthread_mutex_lock(&hurried.lock);
+        released = hurried.released;
+        pthread_mutex_unlock(&hurried.lock);
     }
     return nothing;
 }
 
 static void start_to_hurry(void) {
-    pthread_t thread;
     hurry = lime_clock_new(0, 1);
-    CHECK(pthread_create(&thread, NULL, run_fast, NULL) == 0 && pthread_detach(thread) == 0);
+    CHECK(pthread_create(&hurrying, NULL, run_fast, NULL) == 0);
+}
+
+static void stop_to_hurry(void) {
+    add(&hurried, &hurried.released);
+    pthread_join(hurrying, NULL);
+    lime_clock_free(hurry);
 }
 
 static void *make_hurried_site(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     lime_site_options *options = lime_site_options_new();
     lime_site *site = NULL;
-    pthread_once(&once, start_to_hurry);
     CHECK(lime_site_options_set_clock(options, hurry) == LIME_OK);
     CHECK(lime_site_new(options, &site, NULL) == LIME_OK);
     lime_site_options_free(options);
@@ -708,6 +717,7 @@ int main(void) {
     lime_approval_free(approval);
     lime_approval_request_free(request);
     lime_sesame_free(sesame);
+    start_to_hurry();
     EACH(completes, ANY);
     EACH(blocking_inside, ANY);
     EACH(closing_inside, ANY);
@@ -722,6 +732,7 @@ int main(void) {
     EACH(forking_meanwhile, PENDING);
     ONCE(eight_threads);
     ONCE(nothing_is_lost_behind_a_handler_that_blocks);
+    stop_to_hurry();
     ONCE(no_threads_are_left);
     return check_failed ? 1 : 0;
 }

@@ -33,6 +33,7 @@ import serving
 from c_header import read
 from mcp_server import McpServer
 from tables import Vectors
+from tls_server import TlsServer
 
 import abi as interface
 
@@ -432,6 +433,16 @@ def resets(tests: Tests) -> None:
         serving.join()
 
 
+def tls(tests: Tests) -> None:
+    """A server with the right key, and one with another."""
+    program = tests.compile(HERE / "tls.c", "-std=c11")
+    for name, more in (("tls", {}), ("tls-refused", {"TLS_REFUSED": "1"})):
+        with TlsServer() as server:
+            tests.run(name, [str(program)], environment={**server.environment, **more})
+            asked = len(server.requests)
+        tests.result(f"{name}:requests", None if (asked == 0) == bool(more) else f"there were {asked}")
+
+
 def lifecycle(tests: Tests) -> None:
     """Every function that calls back, in every turn that it can take."""
     program = tests.compile(HERE / "lifecycle.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
@@ -668,6 +679,7 @@ PERSON = {
     "complete": completes,
     "lose-answer": loses_an_answer,
     "bare-keys-no-issuer": settings_are({"jwks_form": "bare", "issuer": False}),
+    "revoke-mcp": agent_is("revoke-mcp"),
     "suspend-user": agent_is("suspend-user"),
     "deactivate": agent_is("deactivate"),
     "no-auth": settings_are({"auth_unavailable": True}),
@@ -1029,6 +1041,7 @@ GROUPS = (
         bindings,
         sesame,
         mcp,
+        tls,
         token_verifier,
         examples,
     ),
@@ -1046,12 +1059,13 @@ SANITIZED = {
         bindings,
         sesame,
         mcp,
+        tls,
         token_verifier,
         examples,
         panics,
         faults,
     ),
-    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, mcp, panics, faults),
+    "thread": (boundary, calls, lifecycle, transport, login, bindings, sesame, mcp, tls, panics, faults),
 }
 
 

@@ -101,6 +101,12 @@ def mcp(tests: c.Tests) -> None:
         tests.run("mcp", [str(program)], environment={**sandbox.environment, **c.addressed(server)})
 
 
+def tls(tests: c.Tests) -> None:
+    program = compiled(tests, "tls", HERE / "tls.cpp", "g++", "c++17")
+    with c.TlsServer() as server:
+        tests.run("tls", [str(program)], environment=server.environment)
+
+
 def another_agent(sandbox: c.Sandbox) -> str:
     agent = {
         "display_name": "Ada",
@@ -227,10 +233,10 @@ PLACES = {
     "received": received,
 }
 
-GROUPS = (units, manual, vectors, boundary, host, story, mcp, examples)
+GROUPS = (units, manual, vectors, boundary, host, story, mcp, tls, examples)
 # What a sanitizer is for: the first looks at memory, the second at threads.
 SANITIZED = {
-    "address": (vectors, boundary, host, story, mcp, examples),
+    "address": (vectors, boundary, host, story, mcp, tls, examples),
     "thread": (boundary, host, story),
 }
 

@@ -224,6 +224,23 @@ def test_destdir_is_put_before_the_prefix(prefix: Path) -> None:
     assert {path.relative_to(stage) for path in stage.glob("*/*")} == {Path("opt/lime")}
 
 
+def sections(library: Path) -> set[str]:
+    listed = subprocess.run(["readelf", "-SW", str(library)], capture_output=True, text=True, check=True)
+    return set(re.findall(r"\] (\.\w+)", listed.stdout))
+
+
+def test_only_a_development_build_keeps_what_a_debugger_wants(prefix: Path, tmp_path: Path) -> None:
+    built = tmp_path / "release"
+    built.mkdir()
+    for name in ("liblime.so", "liblime.a"):
+        (built / name).symlink_to(ROOT / "target/debug" / name)
+    subprocess.run([str(ROOT / "packaging/install.sh"), str(tmp_path / "prefix"), str(built)], check=True)
+    kept, stripped = (sections(folder / "lib/liblime.so") for folder in (prefix, tmp_path / "prefix"))
+    assert {".symtab", ".debug_line"} <= kept
+    assert not {".symtab", ".debug_line"} & stripped
+    assert ".dynsym" in stripped
+
+
 def test_nothing_names_the_place_or_is_left_to_fill_in(prefix: Path) -> None:
     texts = [*prefix.rglob("*.pc"), *prefix.rglob("*.cmake"), *prefix.rglob("*.h*")]
     assert {path.name for path in texts} == {

@@ -17,7 +17,7 @@ from conftest import Sandbox
 
 import lime_agents
 import lime_sites
-from lime_agents import LimeAgent, OutcomeUnknownError
+from lime_agents import LimeAgent, LimeError, OutcomeUnknownError, SyncLimeAgent
 from lime_sites import LimeSite
 
 
@@ -153,6 +153,13 @@ def test_cancelling_an_awaited_call(sandbox: Sandbox, injected: bool) -> None:
             await client.aclose()
 
     asyncio.run(main())
+
+
+def test_a_platform_that_does_not_answer(sandbox: Sandbox) -> None:
+    sandbox.fault("profile", action="half_open", count=0)
+    with SyncLimeAgent(timeout=0.05, max_retries=1) as agent, pytest.raises(LimeError) as late:
+        agent.get_profile()
+    assert (late.value.kind, late.value.http_status) == ("transport_timeout", None)
 
 
 def test_five_hundred_loops_that_end_with_a_call_pending(

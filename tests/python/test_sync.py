@@ -197,8 +197,8 @@ def test_a_thread_that_has_ended_is_replaced(sandbox: Sandbox, site: SyncLimeSit
     again = listen(site)
     assert [again.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
     assert [events.get(timeout=30)[0] for _ in range(2)] == ["lr_0", "lr_1"]
-    sandbox.push_raw(frames(1))
-    assert again.get(timeout=30)[0] == "lr_0"
+    sandbox.push_raw(frames(3))  # two of which it has had
+    assert again.get(timeout=30)[0] == "lr_2"
     assert len(threads_of(site)) == 1
 
 

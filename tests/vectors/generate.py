@@ -361,6 +361,73 @@ def sign_rs256(keys: Keys, name: str, message: bytes) -> bytes:
     return own
 
 
+def sign_number(keys: Keys, name: str, number: int) -> bytes:
+    """What the key's owner makes of a number, whatever it means."""
+    n = keys.n(name)
+    return pow(number, int_b64u(keys.jwks[name]["d"]), n).to_bytes((n.bit_length() + 7) // 8, "big")
+
+
+def wrong_encodings(message: bytes, size: int) -> dict[str, bytes]:
+    """EMSA-PKCS1-v1_5 as it must not be, one thing at a time: what lenient verifiers were found to take."""
+    digest = hashlib.sha256(message).digest()
+    right = SHA256_INFO + digest
+
+    def padded(t: bytes, kind: int = 1, fill: bytes = b"\xff") -> bytes:
+        return bytes([0, kind]) + fill * (size - len(t) - 3) + b"\0" + t
+
+    good = padded(right)
+    assert good == emsa_pkcs1(message, size)
+    oid = bytes.fromhex("0609608648016503040201")
+    other_oid = {"sha1": "06052b0e03021a", "sha512": "0609608648016503040203"}
+    octets = b"\x04\x20" + digest
+
+    def info(algorithm: bytes) -> bytes:
+        return bytes([0x30, len(algorithm) + len(octets)]) + algorithm + octets
+
+    short = b"\0\1" + b"\xff" * 8 + b"\0" + right
+    wrong = {
+        "type-0": padded(right, 0, b"\0"),
+        "type-0-filled": padded(right, 0),
+        "type-2": padded(right, 2, b"\x17"),
+        "one-fill-byte-changed": good[:40] + b"\xfe" + good[41:],
+        "fill-begins-with-zero": b"\0\1\0" + good[3:],
+        "no-zero-before-the-digest": good.replace(b"\xff\0" + right, b"\xff\xff" + right),
+        "first-byte-not-zero": b"\1" + good[1:],
+        "garbage-after-the-digest": short + b"\xa5" * (size - len(short)),
+        "zeros-after-the-digest": short + b"\0" * (size - len(short)),
+        "garbage-before-the-digest": good[:11] + b"\0" + b"\xa5" * (size - 12 - len(right)) + right,
+        "no-digest-info": padded(digest),
+        "no-digest": padded(SHA256_INFO),
+        "digest-cut": padded(right[:-1]),
+        "digest-one-byte-longer": padded(right + b"\0"),
+        "no-null": padded(info(b"\x30" + bytes([len(oid)]) + oid)),
+        "null-of-another-form": padded(info(b"\x30" + bytes([len(oid) + 3]) + oid + b"\x05\x81\x00")),
+        "octets-for-null": padded(info(b"\x30" + bytes([len(oid) + 4]) + oid + b"\x04\x02\xa5\xa5")),
+        "long-form-of-the-length": padded(b"\x30\x81" + right[1:]),
+        "endless-form-of-the-length": padded(b"\x30\x80" + right[2:] + b"\0\0"),
+        **{
+            f"named-{name}": padded(info(bytes([0x30, len(text) // 2 + 2]) + bytes.fromhex(text) + b"\x05\0"))
+            for name, text in other_oid.items()
+        },
+    }
+    assert all(len(encoded) == size and encoded != good for encoded in wrong.values())
+    return wrong
+
+
+def cube_root_forgery(message: bytes, size: int) -> bytes:
+    """A "signature" for a key with e = 3 that nobody has signed: its cube begins as an encoded digest does, and is taken
+    by who does not look at what comes after the digest (Bleichenbacher, 2006)."""
+    head = b"\0\1\xff\xff\0" + SHA256_INFO + hashlib.sha256(message).digest()
+    rest = size - len(head)
+    target = int.from_bytes(head + b"\xff" * rest, "big")
+    low, high = 0, 1 << (8 * size // 3 + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**3 <= target else (low, middle)
+    assert (low**3).to_bytes(size, "big").startswith(head)
+    return low.to_bytes(size, "big")
+
+
 def sign_ps256(keys: Keys, name: str, message: bytes) -> bytes:
     """RSASSA-PSS with a fixed salt, so that the file stays the same."""
     n, d = keys.n(name), int_b64u(keys.jwks[name]["d"])
@@ -490,7 +557,8 @@ def verify_by_the_rules(case: dict, document: dict, kind: tuple[str, int] = LOGI
     exp, iat, now = claims.get("exp"), claims.get("iat"), case["now"]
     if not is_number(exp) or not is_number(iat):
         raise Refused(bad, "JWT missing exp or iat")
-    if exp <= now:
+    # A second that has begun is over, as PyJWT has it.
+    if int(exp) <= now:
         raise Refused("passport_expired", "JWT has expired")
     if exp - iat > longest_life:
         raise Refused(bad, "JWT TTL exceeds")
@@ -499,6 +567,9 @@ def verify_by_the_rules(case: dict, document: dict, kind: tuple[str, int] = LOGI
     if "nbf" in claims:
         if not is_number(claims["nbf"]) or claims["nbf"] > now + 30:
             raise Refused(bad, "nbf")
+    for name in ("sub", "jti"):
+        if not isinstance(claims.get(name, ""), str):
+            raise Refused(bad, f"JWT {name} claim must be a string")
     if "expected_request_id" in case:
         claim = claims.get("request_id")
         if not isinstance(claim, str) or claim != case["expected_request_id"]:
@@ -761,7 +832,7 @@ def make_passports() -> dict:
         ),
     )
     good("empty-strings-and-nulls-in-other-claims", claims_with(display_name="", note=None))
-    good("exp-half-a-second-ahead", claims_with(exp=NOW + 0.5))
+    good("exp-a-second-and-a-half-ahead", claims_with(exp=NOW + 1.5))
     good("exp-as-float", claims_with(exp=NOW + 60.25))
     good("iat-as-float", claims_with(iat=NOW - 0.75))
     good(
@@ -769,7 +840,7 @@ def make_passports() -> dict:
         f'{{"aud":"lime-site-login","exp":1.75000006e9,"iat":{NOW}}}',
         claims_with(iss=..., exp=1750000060.0),
     )
-    good("fractional-clock", claims_with(exp=NOW + 0.5), now=NOW + 0.25)
+    good("fractional-clock", claims_with(exp=NOW + 1), now=NOW + 0.75)
     good("ttl-exactly-120", claims_with(exp=NOW + 60, iat=NOW - 60))
     good("iat-30-s-ahead", claims_with(iat=NOW + 30))
     good("nbf-in-the-past", claims_with(nbf=NOW - 1000))
@@ -924,6 +995,11 @@ def make_passports() -> dict:
         "Unknown JWT kid",
     )
 
+    for alg in ("ES256", "ES256K", "EdDSA", "HS384", "HS512", "RSA-OAEP", "dir", "RS256\0"):
+        name = re.sub("[^a-z0-9]+", "-", alg.lower().replace("\0", "-nul"))
+        bad(f"alg-{name}", token(header={**head, "alg": alg}))
+    bad("alg-es256-with-an-ec-key", token(header={**head, "alg": "ES256"}), set_name="ec-only")
+
     # --- key set
     for name in ("keys-object", "keys-null", "keys-missing", "envelope-keys-missing", "envelope-keys-string"):
         bad(f"jwks-{name}", text, "keys array", name)
@@ -956,6 +1032,19 @@ def make_passports() -> dict:
         data[index] ^= 1
         return b64u(bytes(data))
 
+    for name in wrong_encodings(b"", 256):
+
+        def sign_wrong(k: Keys, key: str, message: bytes, wrong: str = name) -> bytes:
+            return sign_number(k, key, int.from_bytes(wrong_encodings(message, 256)[wrong], "big"))
+
+        # What is not smaller than the modulus cannot be signed as it is; it is another number then, and as wrong.
+        bad(f"encoding-{name}", token(sign=sign_wrong), "signature")
+    bad(
+        "encoding-forged-for-e-3", token(sign=lambda _k, _n, m: cube_root_forgery(m, 256)), "signature", "e-3"
+    )
+    n_main = keys.n("main")
+    for name, number in (("one", 1), ("two", 2), ("modulus", n_main), ("modulus-minus-one", n_main - 1)):
+        bad(f"signature-{name}", f"{h}.{p}.{b64u(number.to_bytes(256, 'big'))}", "signature")
     bad("signature-first-byte-flipped", f"{h}.{p}.{flip(s, 0)}", "signature")
     bad("signature-last-byte-flipped", f"{h}.{p}.{flip(s, -1)}", "signature")
     bad("signature-all-zero", f"{h}.{p}.{b64u(bytes(256))}", "signature")
@@ -1076,6 +1165,8 @@ def make_passports() -> dict:
     bad("exp-a-second-ago", token(claims_with(exp=NOW - 1, iat=NOW - 61)), **gone)
     bad("exp-now-fractional", token(claims_with(exp=NOW + 0.25)), now=NOW + 0.25, **gone)
     bad("exp-just-before-a-fractional-clock", token(claims_with(exp=NOW)), now=NOW + 0.5, **gone)
+    bad("exp-half-a-second-ahead", token(claims_with(exp=NOW + 0.5)), **gone)
+    bad("exp-ahead-within-the-second", token(claims_with(exp=NOW + 0.75)), now=NOW + 0.25, **gone)
     bad("exp-zero", token(claims_with(exp=0, iat=0)), **gone)
     bad("exp-negative", token(claims_with(exp=-5, iat=-60)), **gone)
     bad("ttl-120-and-a-half", token(claims_with(exp=NOW + 120.5)), "TTL")
@@ -1096,6 +1187,18 @@ def make_passports() -> dict:
     bad("nbf-30-and-a-half-s-ahead", token(claims_with(nbf=NOW + 30.5)), "nbf")
     for value, name in ((str(NOW), "string"), (True, "true"), ([NOW], "list")):
         bad(f"nbf-{name}", token(claims_with(nbf=value)), "nbf")
+
+    # --- texts
+    for claim in ("sub", "jti"):
+        for value, name in (
+            (5, "number"),
+            (None, "null"),
+            (["agt_1"], "list"),
+            ({}, "object"),
+            (True, "true"),
+        ):
+            bad(f"{claim}-{name}", token(claims_with(**{claim: value})), f"{claim} claim")
+    bad("sub-number-beside-agent-id", token(claims_with(sub=5, agent_id="agt_1")), "sub claim")
 
     # --- request_id
     for value, expected, name in (
@@ -1134,6 +1237,9 @@ def make_passports() -> dict:
     bad("order-ttl-before-nbf", token(claims_with(exp=NOW + 500, nbf=NOW + 99)), "TTL")
     bad("order-ttl-before-iat", token(claims_with(exp=NOW + 500, iat=NOW + 99)), "TTL")
     bad("order-iat-before-nbf", token(claims_with(iat=NOW + 40, nbf="x")), "iat")
+    bad("order-nbf-before-sub", token(claims_with(nbf=NOW + 99, sub=5)), "nbf")
+    bad("order-sub-before-jti", token(claims_with(sub=5, jti=5)), "sub")
+    bad("order-jti-before-request-id", token(claims_with(jti=5)), "jti", expected_request_id="a")
     bad(
         "order-nbf-before-request-id",
         token(claims_with(nbf=NOW + 99, request_id="b")),
@@ -1293,6 +1399,9 @@ def make_bindings() -> dict:
     bad("expired", token(with_claims(exp=NOW - 1, iat=NOW - 61)), **gone)
     bad("expired-this-moment", token(), now=NOW + 60, **gone)
     bad("expired-by-a-fraction", token(), now=NOW + 60.25, **gone)
+    bad("expired-within-the-second", token(with_claims(exp=NOW + 0.5)), **gone)
+    bad("sub-number", token(with_claims(sub=5)), "sub claim")
+    bad("jti-list", token(with_claims(jti=["5d1c"])), "jti claim")
     bad("life-of-61-seconds", token(with_claims(exp=NOW + 61)), "TTL")
     bad("life-of-a-fraction-too-long", token(with_claims(exp=NOW + 60.5)), "TTL")
     bad("life-of-a-login-passport", token(with_claims(exp=NOW + 120)), "TTL")
@@ -2333,6 +2442,9 @@ def make_timestamps() -> dict:
         ("negative-year", "-2026-08-01T12:00:00Z"),
         ("http-date", "Sat, 01 Aug 2026 12:00:00 GMT"),
         ("named-zone", "2026-08-01T12:00:00 UTC"),
+        ("zone-in-brackets", "2026-08-01T12:00:00+02:00[Europe/Berlin]"),
+        ("calendar-in-brackets", "2026-08-01T12:00:00Z[u-ca=hebrew]"),
+        ("nothing-in-brackets", "2026-08-01T12:00:00Z[x=y][!u-ca=iso8601]"),
         ("letters-for-digits", "2O26-08-01T12:00:00Z"),
     ):
         bad(f"refused-{case_id}", text)
@@ -3462,6 +3574,37 @@ def make_access_tokens() -> dict:
     bad("kid-other-case", "unknown_key", token(header={**head, "kid": KID.upper()}))
     bad("rsa-1024", "unknown_key", token(key="rsa1024"), "rsa-1024")
 
+    # --- another algorithm's signature, and what lenient verifiers take for one of this
+    def hs256(secret: bytes):
+        return lambda _keys, _name, message: hmac.new(secret, message, "sha256").digest()
+
+    public = {
+        "pem": keys.public_pem("main"),
+        "pkcs1": keys.public_pem("main", serialization.PublicFormat.PKCS1),
+        "der": keys.private("main")
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+        "modulus": int_b64u(keys.jwks["main"]["n"]).to_bytes(256, "big"),
+    }
+    for name, secret in public.items():
+        bad(
+            f"hs256-with-the-public-{name}",
+            "malformed",
+            token(header={**head, "alg": "HS256"}, sign=hs256(secret)),
+        )
+        bad(f"rs256-claimed-but-hmac-with-the-public-{name}", "bad_signature", token(sign=hs256(secret)))
+    for alg in ("ES256", "EdDSA", "HS512", "PS256", "RS512"):
+        bad(f"alg-{alg.lower()}", "malformed", token(header={**head, "alg": alg}))
+    for name in wrong_encodings(b"", 256):
+
+        def sign_wrong(k: Keys, key: str, message: bytes, wrong: str = name) -> bytes:
+            return sign_number(k, key, int.from_bytes(wrong_encodings(message, 256)[wrong], "big"))
+
+        bad(f"encoding-{name}", "bad_signature", token(sign=sign_wrong))
+    n_main = keys.n("main")
+    for name, number in (("one", 1), ("two", 2), ("modulus", n_main), ("modulus-minus-one", n_main - 1)):
+        bad(f"signature-{name}", "bad_signature", f"{header}.{payload}.{b64u(number.to_bytes(256, 'big'))}")
+
     # --- signature
     bad("signed-by-somebody-else", "bad_signature", token(key="attacker"))
     bad("signed-by-the-key-before", "bad_signature", token(), "other-key-same-kid")
@@ -3744,7 +3887,7 @@ def mcp_target_by_the_rules(target: str) -> dict:
     if colon and not re.fullmatch("[0-9]+", port):
         return error("hostname")
     labels = host.split(".")
-    if all(re.fullmatch("[0-9]+|0x[0-9a-f]+", label) for label in labels):
+    if all(re.fullmatch("[0-9]+|0x[0-9a-f]*", label) for label in labels):
         return error("address")
     if len(host) > 253 or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", one) for one in labels):
         return error("hostname")
@@ -3878,7 +4021,10 @@ def make_mcp_targets() -> dict:
     bad("address-of-six-without-brackets", "::1", "hostname")
     bad("address-of-six-without-brackets-long", "fe80::1:2", "hostname")
     bad("address-in-full-width-digits", "\uff11\uff12\uff17.0.0.1", "hostname")
-    good("hexadecimal-without-digits", "0x", "0x")
+    # To who reads URLs that is 0.0.0.0.
+    bad("hexadecimal-without-digits", "0x", "address")
+    bad("hexadecimal-without-digits-in-a-url", "https://0X:8000/mcp", "address")
+    bad("hexadecimal-without-digits-beside-a-number", "1.0x", "address")
     for name in MCP_RESERVED:
         bad(f"reserved-{name.replace('.', '-')}", name, "reserved")
     bad("reserved-in-capitals", "LocalHost", "reserved")

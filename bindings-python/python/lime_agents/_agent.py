@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import lime_agents  # its classes of results are loaded with the first client
 from lime_agents import _mcp
 from lime_agents._domain import checked
-from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken, token_from_native
 from lime_sdk import _native
-from lime_sdk._client import call, carrier_for
+from lime_sdk._client import call, carrier_for, load_results
 from lime_sdk._errors import McpError
-from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Any, Literal, Protocol, overload
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
         ServerCapabilities,
         Tool,
     )
+    from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken
     from lime_sdk._progress import LoginProgress
 
     LoggingLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
@@ -76,6 +76,7 @@ class LimeAgent:
         mcp_read_timeout: float = 300.0,
         serialize_mcp_per_url: bool = True,
         mcp_addresses: Mapping[str, str] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -101,11 +102,16 @@ class LimeAgent:
             mcp_addresses: IP addresses of MCP servers by their host names, in place of the name system; else
                 ``LIME_MCP_ADDRESSES`` (``tools.example.com=127.0.0.1,...``). For tests, and for networks with
                 names of their own.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. Not with an
+                ``http_client``. MCP servers are not the platform's.
 
         Raises:
             AuthenticationError: There is no agent token.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_agents._types")
         self._carrier = carrier_for(http_client)
         self._native = _native.Agent(
             agent_token=agent_token,
@@ -121,6 +127,7 @@ class LimeAgent:
             mcp_read_timeout=mcp_read_timeout,
             serialize_mcp_per_url=serialize_mcp_per_url,
             mcp_addresses=_mcp.addresses(mcp_addresses),
+            tls_pins=list(tls_pins),
             transport=self._carrier.native if self._carrier is not None else None,
         )
 
@@ -210,7 +217,9 @@ class LimeAgent:
         )
         if reporter is not None:
             reporter.done()
-        return ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
+        from lime_sdk._times import from_native
+
+        return lime_agents.ApprovalResult(found, site_id, status, from_native(expires_at), agent_id)
 
     async def get_profile(self) -> AgentProfile:
         """Read the agent's own profile.
@@ -219,7 +228,7 @@ class LimeAgent:
             AuthenticationError: The platform does not take the token.
             ApiError: Any other error that the platform reports.
         """
-        return AgentProfile.from_api(await call(self._carrier, self._native.get_profile))
+        return lime_agents.AgentProfile.from_api(await call(self._carrier, self._native.get_profile))
 
     async def get_mcp_access_token(self, target: str, *, force_refresh: bool = False) -> McpAccessToken:
         """Give a token for the MCP servers of a host name; the one that is held, as long as it lives.
@@ -240,6 +249,8 @@ class LimeAgent:
                 that is no token.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_agents._types import token_from_native
+
         answer = await call(
             self._carrier, self._native.get_mcp_access_token, checked(target), bool(force_refresh)
         )

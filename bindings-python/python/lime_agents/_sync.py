@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import lime_agents  # its classes of results are loaded with the first client
 from lime_agents import _mcp
 from lime_agents._domain import checked
-from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken, token_from_native
 from lime_sdk import _bridge, _native
+from lime_sdk._client import load_results
 from lime_sdk._errors import McpError
-from lime_sdk._times import from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Literal
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ServerCapabilities,
         Tool,
     )
+    from lime_agents._types import AgentProfile, ApprovalResult, McpAccessToken
     from lime_sdk._progress import LoginProgress
 
     LoggingLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
@@ -66,6 +67,7 @@ class SyncLimeAgent:
         mcp_read_timeout: float = 300.0,
         serialize_mcp_per_url: bool = True,
         mcp_addresses: Mapping[str, str] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -89,11 +91,16 @@ class SyncLimeAgent:
             mcp_addresses: IP addresses of MCP servers by their host names, in place of the name system; else
                 ``LIME_MCP_ADDRESSES`` (``tools.example.com=127.0.0.1,...``). For tests, and for networks with
                 names of their own.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. MCP
+                servers are not the platform's.
 
         Raises:
             AuthenticationError: There is no agent token.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_agents._types")
         self._native = _native.Agent(
             agent_token=agent_token,
             base_url=base_url,
@@ -108,6 +115,7 @@ class SyncLimeAgent:
             mcp_read_timeout=mcp_read_timeout,
             serialize_mcp_per_url=serialize_mcp_per_url,
             mcp_addresses=_mcp.addresses(mcp_addresses),
+            tls_pins=list(tls_pins),
             transport=None,
         )
 
@@ -189,7 +197,7 @@ class SyncLimeAgent:
             ApiError: Any other error that the platform reports.
         """
         _bridge.set_log_level()
-        return AgentProfile.from_api(self._native.get_profile_blocking())
+        return lime_agents.AgentProfile.from_api(self._native.get_profile_blocking())
 
     def get_mcp_access_token(self, target: str, *, force_refresh: bool = False) -> McpAccessToken:
         """Give a token for the MCP servers of a host name; the one that is held, as long as it lives.
@@ -210,6 +218,8 @@ class SyncLimeAgent:
                 that is no token.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_agents._types import token_from_native
+
         _bridge.set_log_level()
         return token_from_native(
             self._native.get_mcp_access_token_blocking(checked(target), bool(force_refresh))
@@ -410,5 +420,7 @@ class SyncLimeAgent:
 
 
 def _result(answer: tuple[str, str, str, tuple[int, int | None], str | None]) -> ApprovalResult:
+    from lime_sdk._times import from_native
+
     request_id, site_id, status, expires_at, agent_id = answer
-    return ApprovalResult(request_id, site_id, status, from_native(expires_at), agent_id)
+    return lime_agents.ApprovalResult(request_id, site_id, status, from_native(expires_at), agent_id)

@@ -9,7 +9,7 @@ from lime_sdk import _bridge, _native
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     import httpx
@@ -36,6 +36,7 @@ class JwksCache:
         config: LimeConfig,
         *,
         http_client: httpx.Client | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the cache; nothing is started or sent yet.
 
@@ -43,6 +44,10 @@ class JwksCache:
             config: Where the platform is, and how long keys are used.
             http_client: Your own client; every byte goes through it, on the thread that needs the keys, and it
                 stays yours to close.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. Not with an
+                ``http_client``.
 
         Raises:
             ValueError: A setting makes no sense.
@@ -59,6 +64,7 @@ class JwksCache:
             min_refresh=config.min_refresh_seconds,
             user_agent=config.user_agent,
             timeout=config.http_timeout,
+            tls_pins=list(tls_pins),
             transport=None if self._carrier is None else self._carrier.native,
         )
 

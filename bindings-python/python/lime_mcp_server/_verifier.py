@@ -246,7 +246,7 @@ class TokenVerifier:
 
 
 def _valid(claims: McpAccessTokenClaims) -> TokenValidationResult:
-    return TokenValidationResult(is_valid=True, claims=claims, error=None)
+    return TokenValidationResult(True, claims)
 
 
 def _refused(error: LimeError) -> TokenValidationResult:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class EventReceiver(Protocol):
         """A site, as its loop's bridge sees it."""
 
-        def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None: ...
+        def _on_events(self, batch: _native.EventBatch) -> None: ...
         def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None: ...
         def _on_gap(self, request_ids: list[str]) -> None: ...
 
@@ -51,7 +51,7 @@ def logger() -> logging.Logger:
 
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
-_DONE, _EVENT, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG, _GAP = range(8)
+_DONE, _EVENTS, _STATE, _HTTP_BEGIN, _HTTP_RESUME, _HTTP_ABORT, _LOG, _GAP = range(8)
 
 # The native one: itertools.count gives a number twice to two threads of a free-threaded 3.13.
 new_id = _native.new_id
@@ -148,9 +148,9 @@ class Bridge:
                 future.set_result(value)
             else:
                 future.set_exception(error)
-        elif kind == _EVENT:
+        elif kind == _EVENTS:
             if (site := self._sites.get(item[1])) is not None:
-                site._on_event(*item[2:])  # pyright: ignore[reportPrivateUsage]
+                site._on_events(item[2])  # pyright: ignore[reportPrivateUsage]
         elif kind == _LOG:
             self._logger.log(item[1], "%s", item[2])
         elif kind == _STATE:

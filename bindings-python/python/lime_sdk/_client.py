@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from lime_sdk._http import HttpxTransport
 
 
+def load_results(module: str) -> None:
+    """Load what a client makes its results of: when a client is made.
+
+    Not with the package: dataclasses and the like are most of what an import would cost. Not with the first result
+    either: a fork in that moment would leave the child with an import that never ends.
+    """
+    from importlib import import_module
+
+    import_module(module)
+
+
 def carrier_for(http_client: httpx.AsyncClient | None) -> HttpxTransport | None:
     """The transport over an injected client, if there is one."""
     if http_client is None:

@@ -22,6 +22,8 @@ _OF_TRANSPORT = ("transport", "transport_timeout", "outcome_unknown")
 # Ours to state: the rest of the headers is the injected client's.
 _EVENT_STREAM_SILENCE = 310.0
 _EVENT_STREAM_CONNECT = 30.0
+# Pieces of a body after which the event loop has a turn.
+_TURN = 16
 
 
 class HttpxTransport:
@@ -136,8 +138,13 @@ class HttpxTransport:
             response = await sending
             try:
                 native.head(exchange, response.status_code, response.headers.raw)
+                pieces = 0
                 async for chunk in response.aiter_bytes():
                     wants_more = native.chunk(exchange, chunk)
+                    pieces += 1
+                    if pieces % _TURN == 0:
+                        # A body that always has more at hand would leave the loop no turn, not even one to abort it in.
+                        await asyncio.sleep(0)
                     del chunk  # a passport may be in it
                     if not wants_more:
                         paused = asyncio.get_running_loop().create_future()

@@ -6,9 +6,9 @@ __all__ = [
     "ERROR_KINDS",
     "VERSION",
     "Agent",
+    "EventBatch",
     "EventParser",
     "HostTransport",
-    "Permit",
     "Progress",
     "Queue",
     "ReplayGuard",
@@ -48,7 +48,9 @@ class Queue:
     def take(self) -> list[tuple[Any, ...]]: ...
 
 @final
-class Permit: ...
+class EventBatch:
+    def __iter__(self) -> EventBatch: ...
+    def __next__(self) -> tuple[str, str | None]: ...
 
 @final
 class Progress:
@@ -79,6 +81,7 @@ class Site:
         require_issuer: bool | None,
         post_retry: str | None,
         jwks_form: str | None,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Site: ...
     def start_events(self, queue: Queue) -> None: ...
@@ -129,6 +132,7 @@ class Agent:
         mcp_read_timeout: float,
         serialize_mcp_per_url: bool,
         mcp_addresses: list[tuple[str, IPv4Address | IPv6Address]],
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Agent: ...
     def progress(self) -> Progress: ...
@@ -160,6 +164,7 @@ class Sesame:
         timeout: float,
         max_retries: int,
         poll_timeout: float,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> Sesame: ...
     def trigger(self, queue: Queue, token: int, request: _Request) -> int: ...
@@ -188,6 +193,7 @@ class TokenKeys:
         min_refresh: float | None,
         user_agent: str | None,
         timeout: float,
+        tls_pins: list[str],
         transport: HostTransport | None,
     ) -> TokenKeys: ...
     def refresh(self, queue: Queue, token: int, always: bool) -> int: ...

@@ -5,23 +5,16 @@ from __future__ import annotations
 import contextvars
 import os
 import weakref
-from collections import deque
 
+import lime_sites  # its classes of results are loaded with the first client
 from lime_sdk import _bridge, _native
-from lime_sdk._client import call, carrier_for
-from lime_sdk._times import from_native
-from lime_sites._types import (
-    BindingRequestResult,
-    LoginRequestResult,
-    LoginRequestStatus,
-    PassportVerificationResult,
-    StreamStatus,
-)
+from lime_sdk._client import call, carrier_for, load_results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections import deque
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Any, Literal, TypeVar
 
@@ -29,6 +22,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lime_sdk._progress import WaitProgress
+    from lime_sites._types import (
+        BindingRequestResult,
+        LoginRequestResult,
+        LoginRequestStatus,
+        PassportVerificationResult,
+        StreamStatus,
+    )
 
     LoginHandler = Callable[[str, str | None], Awaitable[None]]
     StateHandler = Callable[[StreamStatus], Awaitable[None] | None]
@@ -77,6 +77,7 @@ class LimeSite:
         require_issuer: bool | None = None,
         post_retry: Literal["auto", "seed", "today"] | None = None,
         jwks_form: Literal["auto", "envelope", "bare"] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client and start its event stream.
 
@@ -98,12 +99,16 @@ class LimeSite:
             post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
                 first releases did not have.
             jwks_form: Which key documents are taken.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. Not with an ``http_client``.
 
         Raises:
             AuthenticationError: There is no site token.
             RuntimeError: No event loop is running in this thread.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_sites._types")
         self._id = _bridge.new_id()
         self._carrier = carrier_for(http_client)
         self._native = _native.Site(
@@ -119,6 +124,7 @@ class LimeSite:
             require_issuer=require_issuer,
             post_retry=post_retry,
             jwks_form=jwks_form,
+            tls_pins=list(tls_pins),
             transport=self._carrier.native if self._carrier is not None else None,
         )
         try:
@@ -126,12 +132,13 @@ class LimeSite:
         except RuntimeError as error:
             raise RuntimeError(_LOOP_REQUIRED) from error
         import asyncio
+        from collections import deque
 
         loop = asyncio.get_running_loop()
-        self._handlers: list[LoginHandler] = []
+        self._handlers: tuple[LoginHandler, ...] = ()
         self._state_handlers: list[StateHandler] = []
         self._gap_handlers: list[GapHandler] = []
-        self._events: deque[tuple[str, str | None, _native.Permit]] = deque()
+        self._events: deque[_native.EventBatch] = deque()
         self._arrived: asyncio.Future[None] | None = None
         self._loop = loop
         self._context = contextvars.copy_context()
@@ -173,7 +180,7 @@ class LimeSite:
         Returns:
             The handler, so this can be used as a decorator.
         """
-        self._handlers.append(handler)
+        self._handlers = (*self._handlers, handler)
         return handler
 
     def on_state(self, handler: AnyStateHandler) -> AnyStateHandler:
@@ -231,8 +238,10 @@ class LimeSite:
             ApiError: Any other error that the platform reports.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_sdk._times import from_native
+
         request_id, status, expires_at = await self._call(self._native.create_login_request)
-        return LoginRequestResult(request_id, status, from_native(expires_at))
+        return lime_sites.LoginRequestResult(request_id, status, from_native(expires_at))
 
     async def read_login_request(self, request_id: str) -> LoginRequestStatus:
         """Read where a login request of this site stands.
@@ -243,8 +252,10 @@ class LimeSite:
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """
+        from lime_sdk._times import from_native
+
         found, status, expires_at = await self._call(self._native.read_login_request, request_id)
-        return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
+        return lime_sites.LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
     async def wait_for_login(
         self,
@@ -299,7 +310,7 @@ class LimeSite:
         claims = self._native.verify_passport_cached(jwt, expected_request_id)
         if claims is None:
             claims = await self._call(self._native.verify_passport, jwt, expected_request_id)
-        return PassportVerificationResult(valid=True, claims=claims)
+        return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     async def create_binding_request(self, *, redirect_uri: str) -> BindingRequestResult:
         """Ask for a binding: a person is to connect one of their agents with their account at this site.
@@ -329,10 +340,12 @@ class LimeSite:
             )
             account.agent_id = verified.claims["agent_id"]
         """
+        from lime_sdk._times import from_native
+
         binding_id, connect_url, status, expires_at = await self._call(
             self._native.create_binding_request, redirect_uri
         )
-        return BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
+        return lime_sites.BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
 
     async def exchange_binding_code(self, code: str) -> str:
         """Exchange the code that a person came back with for the binding passport, which counts once.
@@ -376,7 +389,7 @@ class LimeSite:
         claims = self._native.verify_binding_passport_cached(jwt, expected_binding_id)
         if claims is None:
             claims = await self._call(self._native.verify_binding_passport, jwt, expected_binding_id)
-        return PassportVerificationResult(valid=True, claims=claims)
+        return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     async def aclose(self) -> None:
         """End the event stream. A handler that is running is cancelled, unless it is the caller."""
@@ -414,40 +427,42 @@ class LimeSite:
                 raise RuntimeError("A LimeSite with an http_client works on the event loop it was made in")
         return await call(self._carrier, start, *args, report=report)
 
-    def _on_event(self, request_id: str, passport: str | None, permit: _native.Permit) -> None:
-        self._events.append((request_id, passport, permit))
+    def _on_events(self, batch: _native.EventBatch) -> None:
+        self._events.append(batch)
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
     async def _run_handlers(self) -> None:
+        import asyncio
+
         try:
             while not self._closed:
                 if not self._events:
                     self._arrived = self._loop.create_future()
                     await self._arrived
                     continue
-                # The permit, and with it the event's place in the queue, is held until all are done.
-                request_id, passport, _permit = self._events.popleft()
-                for handler in list(self._handlers):
-                    await self._run_handler(handler, request_id, passport)
-                del _permit
+                # An event has its place in the queue until the batch is asked for the next one.
+                for request_id, passport in self._events.popleft():
+                    for handler in self._handlers:
+                        try:
+                            await handler(request_id, passport)
+                        except Exception:
+                            _bridge.logger().exception(
+                                "on_login handler failed for request_id=%s", request_id
+                            )
+                        except asyncio.CancelledError:
+                            # Something that the handler waited for was cancelled, or this task was: a loop
+                            # that ends must not be held up.
+                            if self._closed or self._runner.cancelling():  # type: ignore[attr-defined]
+                                raise
+                            _bridge.logger().exception(
+                                "on_login handler was cancelled for request_id=%s", request_id
+                            )
+                    if self._closed:
+                        break
         finally:
             # Whoever cancels this (a loop that ends) ends the stream: nobody would handle its events.
             self._end()
-
-    async def _run_handler(self, handler: LoginHandler, request_id: str, passport: str | None) -> None:
-        import asyncio
-
-        try:
-            await handler(request_id, passport)
-        except asyncio.CancelledError:
-            # Something that the handler waited for was cancelled, or this task was: a loop that ends must
-            # not be held up.
-            if self._closed or self._runner.cancelling():  # type: ignore[attr-defined]
-                raise
-            _bridge.logger().exception("on_login handler was cancelled for request_id=%s", request_id)
-        except Exception:
-            _bridge.logger().exception("on_login handler failed for request_id=%s", request_id)
 
     def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None:
         for handler in list(self._state_handlers):
@@ -490,4 +505,4 @@ def _keep(name: str, awaitable: Awaitable[None]) -> None:
 
 
 def _stream_status(status: tuple[Any, Exception | None, int, int, int]) -> StreamStatus:
-    return StreamStatus(*status)
+    return lime_sites.StreamStatus(*status)

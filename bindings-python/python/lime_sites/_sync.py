@@ -6,19 +6,13 @@ import contextvars
 import inspect
 import os
 
+import lime_sites  # its classes of results are loaded with the first client
 from lime_sdk import _bridge, _native
-from lime_sdk._times import from_native
-from lime_sites._types import (
-    BindingRequestResult,
-    LoginRequestResult,
-    LoginRequestStatus,
-    PassportVerificationResult,
-    StreamStatus,
-)
+from lime_sdk._client import load_results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Any, Literal, TypeVar
 
@@ -26,6 +20,13 @@ if TYPE_CHECKING:
 
     from lime_sdk._progress import WaitProgress
     from lime_sites._thread import Call, HandlerThread
+    from lime_sites._types import (
+        BindingRequestResult,
+        LoginRequestResult,
+        LoginRequestStatus,
+        PassportVerificationResult,
+        StreamStatus,
+    )
 
     LoginHandler = Callable[[str, str | None], object]
     StateHandler = Callable[[StreamStatus], object]
@@ -69,6 +70,7 @@ class SyncLimeSite:
         require_issuer: bool | None = None,
         post_retry: Literal["auto", "seed", "today"] | None = None,
         jwks_form: Literal["auto", "envelope", "bare"] | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -88,11 +90,15 @@ class SyncLimeSite:
             post_retry: ``"today"`` never repeats a POST after 500, 502 or 504; ``"auto"`` never one that the
                 first releases did not have.
             jwks_form: Which key documents are taken.
+            tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``LIME_TLS_PINS``, with commas between. Name the next key before it comes.
 
         Raises:
             AuthenticationError: There is no site token.
             ValueError: A setting makes no sense.
         """
+        load_results("lime_sites._types")
         self._id = _bridge.new_id()
         self._native = _native.Site(
             id=self._id,
@@ -107,6 +113,7 @@ class SyncLimeSite:
             require_issuer=require_issuer,
             post_retry=post_retry,
             jwks_form=jwks_form,
+            tls_pins=list(tls_pins),
             transport=None,
         )
         self._handlers: list[LoginHandler] = []
@@ -219,7 +226,7 @@ class SyncLimeSite:
     @property
     def stream_status(self) -> StreamStatus:
         """Where the event stream stands."""
-        return StreamStatus(*self._native.stream_status())  # type: ignore[arg-type]
+        return lime_sites.StreamStatus(*self._native.stream_status())  # type: ignore[arg-type]
 
     def create_login_request(self) -> LoginRequestResult:
         """Create a login request, to be handed to the agent by its ``request_id``.
@@ -230,9 +237,11 @@ class SyncLimeSite:
             ApiError: Any other error that the platform reports.
             LimeError: The platform could not be reached or understood.
         """
+        from lime_sdk._times import from_native
+
         _bridge.set_log_level()
         request_id, status, expires_at = self._native.create_login_request_blocking()
-        return LoginRequestResult(request_id, status, from_native(expires_at))
+        return lime_sites.LoginRequestResult(request_id, status, from_native(expires_at))
 
     def read_login_request(self, request_id: str) -> LoginRequestStatus:
         """Read where a login request of this site stands.
@@ -243,9 +252,11 @@ class SyncLimeSite:
         Raises:
             ApiError: It is not a request of this site, or another error that the platform reports.
         """
+        from lime_sdk._times import from_native
+
         _bridge.set_log_level()
         found, status, expires_at = self._native.read_login_request_blocking(request_id)
-        return LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
+        return lime_sites.LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
     def wait_for_login(
         self,
@@ -300,7 +311,7 @@ class SyncLimeSite:
         if claims is None:
             _bridge.set_log_level()
             claims = self._native.verify_passport_blocking(jwt, expected_request_id)
-        return PassportVerificationResult(valid=True, claims=claims)
+        return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     def create_binding_request(self, *, redirect_uri: str) -> BindingRequestResult:
         """Ask for a binding: a person is to connect one of their agents with their account at this site.
@@ -330,11 +341,13 @@ class SyncLimeSite:
             )
             account.agent_id = verified.claims["agent_id"]
         """
+        from lime_sdk._times import from_native
+
         _bridge.set_log_level()
         binding_id, connect_url, status, expires_at = self._native.create_binding_request_blocking(
             redirect_uri
         )
-        return BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
+        return lime_sites.BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
 
     def exchange_binding_code(self, code: str) -> str:
         """Exchange the code that a person came back with for the binding passport, which counts once.
@@ -380,7 +393,7 @@ class SyncLimeSite:
         if claims is None:
             _bridge.set_log_level()
             claims = self._native.verify_binding_passport_blocking(jwt, expected_binding_id)
-        return PassportVerificationResult(valid=True, claims=claims)
+        return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     def close(self) -> None:
         """End the event stream and refuse further calls.
@@ -439,7 +452,7 @@ class SyncLimeSite:
     def _on_state(self, call: Call, number: int, status: tuple[Any, ...]) -> None:
         try:
             if (handler := self._state_handlers.get(number)) is not None:
-                call(handler, StreamStatus(*status))
+                call(handler, lime_sites.StreamStatus(*status))
         except BaseException:
             _bridge.logger().exception("on_state handler failed")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Call = Callable[..., None]
 
 # First member of the tuples that Queue.take gives; bindings-python/src/queue.rs has the same numbers.
-_EVENT, _STATE, _LOG, _GAP = 1, 2, 6, 7
+_EVENTS, _STATE, _LOG, _GAP = 1, 2, 6, 7
 
 _threads: weakref.WeakSet[HandlerThread] = weakref.WeakSet()
 
@@ -166,15 +166,21 @@ class HandlerThread:
                 self._hand_on(items.popleft())
 
     def _hand_on(self, item: tuple[Any, ...]) -> None:
+        if item[0] == _EVENTS:
+            for request_id, passport in item[2]:
+                self._guarded(self._on_event, self._call, request_id, passport)
+                if not self._goes_on:
+                    return
+        elif item[0] == _STATE:
+            self._guarded(self._on_state, self._call, item[1], item[2])
+        elif item[0] == _GAP:
+            self._guarded(self._on_gap, self._call, item[1], item[2])
+        elif item[0] == _LOG:
+            self._guarded(_bridge.write_records, [item[1:]])
+
+    def _guarded(self, work: Callable[..., None], *args: Any) -> None:
         try:
-            if item[0] == _EVENT:
-                self._on_event(self._call, item[2], item[3])
-            elif item[0] == _STATE:
-                self._on_state(self._call, item[1], item[2])
-            elif item[0] == _GAP:
-                self._on_gap(self._call, item[1], item[2])
-            elif item[0] == _LOG:
-                _bridge.write_records([item[1:]])
+            work(*args)
         except BaseException as error:
             # A logging filter of the host's, say: it must not cost what comes after it.
             thread = threading.current_thread()

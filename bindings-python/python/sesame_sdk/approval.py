@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 
-from lime_sdk._times import from_native
 from sesame_sdk.exceptions import ApprovalTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from lime_sdk._progress import WaitProgress, WaitReporter
     from sesame_sdk.approvals import Approvals, AsyncApprovals
@@ -60,6 +59,8 @@ class _Approval:
         return self.status in TERMINAL_STATUSES
 
     def _apply(self, state: State) -> None:
+        from lime_sdk._times import from_native
+
         _, self.status, expires_at, decided_at, self.requester_label, self.note = state
         # The answer to a trigger need not have it; what is known stays.
         if expires_at is not None:

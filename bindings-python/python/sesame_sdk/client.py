@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from lime_sdk import _native
-from lime_sdk._client import carrier_for
+from lime_sdk._client import carrier_for, load_results
 from sesame_sdk.approvals import Approvals, AsyncApprovals
 from sesame_sdk.exceptions import SesameAuthError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     import httpx
@@ -25,8 +26,10 @@ def _native_client(
     timeout: float | None,
     max_retries: int,
     poll_timeout: float,
+    tls_pins: Sequence[str],
     transport: _native.HostTransport | None = None,
 ) -> _native.Sesame:
+    load_results("lime_sdk._times")
     try:
         return _native.Sesame(
             api_key=api_key,
@@ -34,6 +37,7 @@ def _native_client(
             timeout=math.inf if timeout is None else timeout,
             max_retries=max_retries,
             poll_timeout=poll_timeout,
+            tls_pins=list(tls_pins),
             transport=transport,
         )
     except SesameAuthError as error:
@@ -62,6 +66,7 @@ class Sesame:
         *,
         max_retries: int = 3,
         poll_timeout: float = 40.0,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -73,11 +78,14 @@ class Sesame:
                 not count: they go on until their own time is up.
             poll_timeout: Seconds after which a poll that the broker holds counts as hung. The broker
                 holds one for up to 30 s.
+            tls_pins: Public keys that the broker's server may have, beside the usual checks: SHA-256 of its
+                certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
+                ``SESAME_TLS_PINS``, with commas between. Name the next key before it comes.
 
         Raises:
             ValueError: There is no API key, or a setting makes no sense.
         """
-        self._native = _native_client(api_key, base_url, timeout, max_retries, poll_timeout)
+        self._native = _native_client(api_key, base_url, timeout, max_retries, poll_timeout, tls_pins)
         self.approvals: Approvals = Approvals(self._native)
 
     def close(self) -> None:
@@ -111,6 +119,7 @@ class AsyncSesame:
         max_retries: int = 3,
         poll_timeout: float = 40.0,
         http_client: httpx.AsyncClient | None = None,
+        tls_pins: Sequence[str] = (),
     ) -> None:
         """Make the client; nothing is started or sent yet.
 
@@ -122,13 +131,16 @@ class AsyncSesame:
             poll_timeout: See :class:`Sesame`.
             http_client: Your own client; every byte goes through it, and it stays yours to close. With
                 one, use this client from one loop at a time.
+            tls_pins: See :class:`Sesame`. Not with an ``http_client``.
 
         Raises:
             ValueError: There is no API key, or a setting makes no sense.
         """
         self._carrier = carrier_for(http_client)
         transport = None if self._carrier is None else self._carrier.native
-        self._native = _native_client(api_key, base_url, timeout, max_retries, poll_timeout, transport)
+        self._native = _native_client(
+            api_key, base_url, timeout, max_retries, poll_timeout, tls_pins, transport
+        )
         self.approvals: AsyncApprovals = AsyncApprovals(self._native, self._carrier)
 
     async def aclose(self) -> None:

@@ -89,10 +89,11 @@ fn scheme(target: &str) -> Option<&str> {
         .find_map(|scheme| target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
-/// A label that resolvers of old read as a part of an address: decimal, octal or hexadecimal.
+/// A label that resolvers of old, and readers of URLs, take for a part of an address: decimal, octal or hexadecimal, where
+/// no digits are 0.
 fn is_number(label: &str) -> bool {
-    let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
-    digits(label, 10) || label.strip_prefix("0x").is_some_and(|rest| digits(rest, 16))
+    let digits = |text: &str, radix| text.chars().all(|c| c.is_digit(radix));
+    !label.is_empty() && digits(label, 10) || label.strip_prefix("0x").is_some_and(|rest| digits(rest, 16))
 }
 
 fn spells_an_address(host: &str) -> bool {
@@ -106,6 +107,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use url::{Host, Url};
+
+    /// To who reads URLs `0x` is 0, and `https://0x/` this very machine.
+    #[test]
+    fn a_hexadecimal_number_may_have_no_digits() {
+        for target in ["0x", "0X:8080", "https://0x/mcp", "http://0x.0x", "1.0x", "0x.1", "0x7f.1"] {
+            let refused = extract_and_normalize_domain(target).unwrap_err();
+            assert_eq!(refused.message(), ADDRESS, "{target}");
+        }
+    }
 
     proptest! {
         /// What is checked is what is asked: the URL's host is the one that the token is for, whatever is

@@ -10,6 +10,7 @@ mod progress;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -131,21 +132,30 @@ impl LimeAgent {
     /// setting makes no sense.
     pub fn new(config: AgentConfig) -> Result<Self> {
         let token = config::token(
-            config.agent_token.as_deref(),
+            config.agent_token,
             AGENT_TOKEN_VARIABLE,
             "Agent token is required. Pass agent_token= or set LIME_AGENT_TOKEN.",
         )?;
+        let base_url = config::base_url(config.base_url.as_deref())?;
+        let pins = config::tls_pins(
+            &config.tls_pins,
+            config::TLS_PINS_VARIABLE,
+            &base_url,
+            config.transport.as_ref(),
+        )?;
         Ok(Self(Arc::new(Inner {
             api: Api {
-                base_url: config::base_url(config.base_url.as_deref())?,
+                base_url,
                 token,
                 token_header: TOKEN_HEADER,
                 timeout: config::checked_timeout(config.timeout)?,
                 max_retries: config.max_retries,
                 post_retry: config.platform.post_retry,
                 transport: config.transport,
+                pins,
                 logger: config.logger,
                 clock: config.clock,
+                warned: AtomicBool::default(),
             },
             lease: Lease::default(),
             pow_timeout: config.pow_timeout,

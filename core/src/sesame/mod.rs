@@ -8,6 +8,7 @@ pub mod webhook;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
@@ -56,13 +57,20 @@ impl Sesame {
     /// setting makes no sense.
     pub fn new(config: SesameConfig) -> Result<Self> {
         let key = config::token(
-            config.api_key.as_deref(),
+            config.api_key,
             API_KEY_VARIABLE,
             "No Sesame API key provided. Pass api_key=... or set the SESAME_API_KEY environment variable.",
         )?;
+        let base_url = config::broker_url(config.base_url.as_deref())?;
+        let pins = config::tls_pins(
+            &config.tls_pins,
+            config::BROKER_TLS_PINS_VARIABLE,
+            &base_url,
+            config.transport.as_ref(),
+        )?;
         Ok(Self(Arc::new(Inner {
             api: Api {
-                base_url: config::broker_url(config.base_url.as_deref())?,
+                base_url,
                 token: key,
                 token_header: AUTHORIZATION,
                 timeout: config::checked_timeout(config.timeout)?,
@@ -70,8 +78,10 @@ impl Sesame {
                 // Every POST says for itself when it may be sent again.
                 post_retry: PostRetry::Today,
                 transport: config.transport,
+                pins,
                 logger: config.logger,
                 clock: config.clock,
+                warned: AtomicBool::default(),
             },
             lease: Lease::default(),
             poll_timeout: config::checked_timeout(config.poll_timeout)?,

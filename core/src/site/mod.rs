@@ -11,7 +11,7 @@ mod seen;
 pub mod sse;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -157,34 +157,43 @@ impl LimeSite {
     }
 
     /// Like [`new`](Self::new), but events go to `sink` alone, on the runtime thread, instead of to the
-    /// handlers on the dispatcher thread. For bindings whose language has a thread of its own for
-    /// them: `sink` must only hand the event on, and never block.
+    /// handlers on the dispatcher thread: those that have arrived together at once, in order. For bindings
+    /// whose language has a thread of its own for them: `sink` must only hand them on, and never block.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_event_sink(
         config: SiteConfig,
-        sink: impl Fn(Delivery) + Send + Sync + 'static,
+        sink: impl Fn(Vec<Delivery>) + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::build(config, Some(Box::new(move |batch| batch.into_iter().for_each(&sink))))
+        Self::build(config, Some(Box::new(sink)))
     }
 
     fn build(config: SiteConfig, sink: Option<events::Sink>) -> Result<Self> {
         let token = config::token(
-            config.site_token.as_deref(),
+            config.site_token,
             SITE_TOKEN_VARIABLE,
             "Site token is required. Pass site_token= or set LIME_SITE_TOKEN.",
         )?;
+        let base_url = config::base_url(config.base_url.as_deref())?;
+        let pins = config::tls_pins(
+            &config.tls_pins,
+            config::TLS_PINS_VARIABLE,
+            &base_url,
+            config.transport.as_ref(),
+        )?;
         let api = Arc::new(Api {
-            base_url: config::base_url(config.base_url.as_deref())?,
+            base_url,
             token,
             token_header: TOKEN_HEADER,
             timeout: config::checked_timeout(config.timeout)?,
             max_retries: config.max_retries,
             post_retry: config.platform.post_retry,
             transport: config.transport,
+            pins,
             logger: config.logger,
             clock: config.clock,
+            warned: AtomicBool::default(),
         });
         let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl, Duration::from_secs(300))?;
         let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));
@@ -255,7 +264,7 @@ impl LimeSite {
         let jwt = jwt.to_owned();
         self.0.lease.operation(&self.0, |site, runtime| async move {
             let token = Unverified::parse(&jwt)?;
-            let want = Want::Key(token.kid.clone());
+            let want = Want::Key(token.kid().to_owned());
             let keys = site.keys.lookup_for_all(&site.api, &runtime, want).await?;
             site.check(&token, &keys, &check)
         })
@@ -269,7 +278,7 @@ impl LimeSite {
             Ok(token) => token,
             Err(error) => return Some(Err(error)),
         };
-        let keys = self.0.keys.fresh(&token.kid, self.0.api.clock.monotonic())?;
+        let keys = self.0.keys.fresh(token.kid(), self.0.api.clock.monotonic())?;
         Some(self.0.check(&token, &keys, check))
     }
 

@@ -5,8 +5,10 @@
 //! (an exact audience, no leeway for `exp`, a longest life, an issuer by origin) are the protocol's own,
 //! and a library's defaults differ from them in both directions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -163,22 +165,27 @@ pub(crate) struct Unverified<'a> {
     signed: &'a str,
     payload: &'a str,
     signature: Vec<u8>,
-    pub(crate) kid: String,
+    header: Arc<Header>,
 }
 
-impl<'a> Unverified<'a> {
-    pub(crate) fn parse(jwt: &'a str) -> Result<Self> {
-        if jwt.len() > LONGEST_TOKEN {
-            return Err(invalid("JWT is too long"));
+/// A header that is one of ours, as it stands in the token and what is used of it.
+struct Header {
+    encoded: String,
+    kid: String,
+}
+
+/// The last one. A platform signs with the same key for weeks, so that a token has the header of the one before.
+static LAST_HEADER: ArcSwapOption<Header> = ArcSwapOption::const_empty();
+
+impl Header {
+    fn parse(encoded: &str) -> Result<Arc<Self>> {
+        if let Some(last) = &*LAST_HEADER.load()
+            && last.encoded == encoded
+        {
+            return Ok(Arc::clone(last));
         }
-        let malformed = || invalid("JWT is not three base64url segments");
-        let (signed, signature) = jwt.rsplit_once('.').ok_or_else(malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or_else(malformed)?;
-        if payload.contains('.') {
-            return Err(malformed());
-        }
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
-        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed())?;
+        let header =
+            URL_SAFE_NO_PAD.decode(encoded).map_err(|_| invalid("JWT is not three base64url segments"))?;
         let header = json::strict_object(&header).ok_or_else(|| invalid("JWT header is invalid"))?;
         // The algorithm is ours to choose; a header that names another one is not for us. Keys that
         // the header offers (jwk, jku, x5u) are not looked at.
@@ -194,7 +201,30 @@ impl<'a> Unverified<'a> {
         }
         let kid = header.get("kid").and_then(Value::as_str).filter(|kid| !kid.is_empty());
         let kid = kid.ok_or_else(|| invalid("JWT header missing kid"))?.to_owned();
-        Ok(Self { signed, payload, signature, kid })
+        let header = Arc::new(Self { encoded: encoded.to_owned(), kid });
+        LAST_HEADER.store(Some(Arc::clone(&header)));
+        Ok(header)
+    }
+}
+
+impl<'a> Unverified<'a> {
+    pub(crate) fn parse(jwt: &'a str) -> Result<Self> {
+        if jwt.len() > LONGEST_TOKEN {
+            return Err(invalid("JWT is too long"));
+        }
+        let malformed = || invalid("JWT is not three base64url segments");
+        let (signed, signature) = jwt.rsplit_once('.').ok_or_else(malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or_else(malformed)?;
+        if payload.contains('.') {
+            return Err(malformed());
+        }
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
+        Ok(Self { signed, payload, signature, header: Header::parse(header)? })
+    }
+
+    /// Which key it claims to be signed with.
+    pub(crate) fn kid(&self) -> &str {
+        &self.header.kid
     }
 
     /// Checks the signature, then the claims. `now` is Unix time; `api_root` gives the issuer, which
@@ -208,8 +238,8 @@ impl<'a> Unverified<'a> {
         now: Duration,
     ) -> Result<Passport> {
         let key = keys
-            .get(&self.kid)
-            .ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(&self.kid))))?;
+            .get(self.kid())
+            .ok_or_else(|| invalid(format!("Unknown JWT kid: {}", printable(self.kid()))))?;
         self.verify_signature(key)?;
         let claims = self.claims()?;
         check_claims(&claims, api_root, check, require_issuer, now.as_secs_f64())?;
@@ -279,7 +309,8 @@ fn check_claims(
     let (Some(exp), Some(iat)) = (number("exp"), number("iat")) else {
         return Err(invalid("JWT missing exp or iat"));
     };
-    if exp <= now {
+    // A second that has begun is over, as PyJWT has it.
+    if exp.trunc() <= now {
         return Err(Error::new(ErrorKind::PassportExpired, "JWT has expired"));
     }
     let longest = check.longest_life_seconds();
@@ -294,6 +325,12 @@ fn check_claims(
         if nbf > now + SKEW_SECONDS {
             return Err(invalid("JWT is not yet valid (nbf in the future)"));
         }
+    }
+    // What RFC 7519 has as texts; another type is not the platform's.
+    if let Some(name) =
+        ["sub", "jti"].into_iter().find(|name| claims.get(*name).is_some_and(|value| !value.is_string()))
+    {
+        return Err(invalid(format!("JWT {name} claim must be a string")));
     }
     check.check_own_claims(claims)
 }
@@ -331,9 +368,7 @@ fn begins(api_root: &str, issuer: &str) -> bool {
 
 /// The published packages call the subject by what it is.
 fn renamed(mut claims: Map<String, Value>) -> Map<String, Value> {
-    if let Some(sub) = claims.shift_remove("sub")
-        && !sub.is_null()
-    {
+    if let Some(sub) = claims.shift_remove("sub") {
         claims.entry("agent_id").or_insert(sub);
     }
     claims

@@ -112,7 +112,7 @@ impl Parser {
                 return Err(TooLong);
             }
             if self.line.is_empty() {
-                if rest.starts_with(b"\n\n") && self.whole_event(head, &mut each) {
+                if rest.starts_with(b"\n\n") && self.whole_event(head, &mut each)? {
                     chunk = &rest[2..];
                     continue;
                 }
@@ -140,12 +140,16 @@ impl Parser {
 
     /// Almost every event is one line of data and arrives whole: it is handed over from where it is. False when this
     /// line is something else, and nothing was done.
-    fn whole_event(&mut self, line: &[u8], each: &mut impl FnMut(Event<'_>)) -> bool {
+    fn whole_event(&mut self, line: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<bool, TooLong> {
         let plain = self.started && self.data.is_empty() && self.event.is_empty() && self.id == self.next_id;
-        let Some(value) = line.strip_prefix(b"data:").filter(|_| plain) else { return false };
+        let Some(value) = line.strip_prefix(b"data:").filter(|_| plain) else { return Ok(false) };
         let data = text(value.strip_prefix(b" ").unwrap_or(value));
+        // Longer than the line where that is no UTF-8.
+        if data.len() > self.limit {
+            return Err(TooLong);
+        }
         each(Event { event: "message", data: &data, id: &self.id });
-        true
+        Ok(true)
     }
 
     fn end_of_line(&mut self, mut line: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<(), TooLong> {
@@ -251,6 +255,18 @@ mod tests {
         let chunk = vec![b'x'; 64 * 1024];
         let fed = (0..100).take_while(|_| parser.feed(&chunk, |_| ()).is_ok()).count();
         assert_eq!(fed, EVENT_LIMIT / chunk.len());
+    }
+
+    #[test]
+    fn what_is_too_long_does_not_depend_on_the_cut() {
+        // Of a byte that is no UTF-8 three are made: the data is longer than its line.
+        let stream = b"\ndata: \xff\xff\xff\xff\n\n";
+        for size in [1, 2, stream.len()] {
+            let mut parser = Parser::with_limit(11);
+            let mut events = 0;
+            let fed = stream.chunks(size).try_for_each(|chunk| parser.feed(chunk, |_| events += 1));
+            assert_eq!((fed, events), (Err(TooLong), 0), "in chunks of {size}");
+        }
     }
 
     #[test]

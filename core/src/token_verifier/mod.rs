@@ -21,6 +21,7 @@ pub mod token;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -74,8 +75,15 @@ impl TokenKeys {
             failed_cool_down: min_refresh,
             stale: STALE,
         };
+        let base_url = config::origin(config.base_url.as_deref())?;
+        let pins = config::tls_pins(
+            &config.tls_pins,
+            config::TLS_PINS_VARIABLE,
+            &base_url,
+            config.transport.as_ref(),
+        )?;
         let api = Api {
-            base_url: config::origin(config.base_url.as_deref())?,
+            base_url,
             // Every call is public, and there is nothing that it could carry.
             token: Secret::new(String::new()),
             token_header: AUTHORIZATION,
@@ -83,8 +91,10 @@ impl TokenKeys {
             max_retries: 1,
             post_retry: PostRetry::default(),
             transport: config.transport.clone(),
+            pins,
             logger: config.logger.clone(),
             clock: Arc::clone(&config.clock),
+            warned: AtomicBool::default(),
         };
         Ok(Self(Arc::new(Inner {
             api: Arc::new(api),
@@ -213,7 +223,7 @@ impl TokenVerifier {
         let (token, check) = (token.to_owned(), Arc::clone(&self.check));
         self.keys.0.lease.operation(&self.keys.0, |inner, runtime| async move {
             let parsed = token::parse(&token)?;
-            let want = Want::Key(parsed.kid.clone());
+            let want = Want::Key(parsed.kid().to_owned());
             let authority = inner.cache.lookup_for_all(&inner.api, &runtime, want).await?;
             verify(&parsed, &authority, &check, inner.api.clock.unix())
         })
@@ -229,7 +239,7 @@ impl TokenVerifier {
             Err(error) => return Some(Err(error)),
         };
         let clock = self.keys.clock();
-        let authority = self.keys.0.cache.fresh(&parsed.kid, clock.monotonic())?;
+        let authority = self.keys.0.cache.fresh(parsed.kid(), clock.monotonic())?;
         Some(verify(&parsed, &authority, &self.check, clock.unix()))
     }
 

@@ -120,6 +120,8 @@ impl VerifiedToken {
 pub struct TokenCheck {
     pub(crate) issuer: String,
     pub(crate) expected_domain: String,
+    /// Whether that is in canonical form, as it has to be.
+    expects_canonical: bool,
     pub(crate) audience: String,
     pub(crate) leeway: Duration,
 }
@@ -128,9 +130,11 @@ impl TokenCheck {
     /// The token must be this issuer's, letter by letter, and for this host name in canonical form
     /// ([`normalize_mcp_domain`](super::domain::normalize_mcp_domain)).
     pub fn new(issuer: impl Into<String>, expected_domain: impl Into<String>) -> Self {
+        let expected_domain = expected_domain.into();
         Self {
             issuer: issuer.into(),
-            expected_domain: expected_domain.into(),
+            expects_canonical: domain::is_canonical(&expected_domain),
+            expected_domain,
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway: DEFAULT_LEEWAY,
         }
@@ -172,14 +176,14 @@ pub(crate) fn verify_parsed(
     check: &TokenCheck,
     now: Duration,
 ) -> Result<VerifiedToken> {
-    let Some(key) = keys.get(&token.kid) else {
-        return Err(Reason::UnknownKey.error(format!("no jwks key for kid='{}'", printable(&token.kid))));
+    let Some(key) = keys.get(token.kid()) else {
+        return Err(Reason::UnknownKey.error(format!("no jwks key for kid='{}'", printable(token.kid()))));
     };
     token.verify_signature(key).map_err(|error| Reason::BadSignature.error(error.message()))?;
     let claims = token.claims().map_err(malformed)?;
     check_times(&claims, check.leeway.as_secs_f64(), now.as_secs_f64())?;
     check_parties(&claims, issuer, &check.audience)?;
-    check_binding(&claims, &check.expected_domain)?;
+    check_binding(&claims, check)?;
     Ok(VerifiedToken { claims })
 }
 
@@ -241,7 +245,7 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-fn check_binding(claims: &Map<String, Value>, expected_domain: &str) -> Result<()> {
+fn check_binding(claims: &Map<String, Value>, check: &TokenCheck) -> Result<()> {
     for name in ["sub", "jti"] {
         if claims.get(name).is_some_and(|value| !value.is_string()) {
             return Err(Reason::InvalidClaim.error(format!("The {name} claim must be a string")));
@@ -257,12 +261,12 @@ fn check_binding(claims: &Map<String, Value>, expected_domain: &str) -> Result<(
     }
     match text("domain") {
         None => Err(Reason::MissingDomain.error("Missing domain claim")),
+        Some(named) if check.expects_canonical && named == check.expected_domain => Ok(()),
         // The platform writes canonical names only; another spelling is somebody else's.
         Some(named) if !domain::is_canonical(named) => {
             Err(Reason::InvalidDomain.error("Invalid domain claim"))
         }
-        Some(named) if named != expected_domain => Err(Reason::WrongDomain.error("Domain mismatch")),
-        Some(_) => Ok(()),
+        Some(_) => Err(Reason::WrongDomain.error("Domain mismatch")),
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use rustls_platform_verifier::Verifier;
 
+use super::pins::{PinnedVerifier, Pins};
 use super::{BODY_LIMIT, Request, Response, StreamResponse, Transport, TransportError};
 
 /// Shared by all clients of the process.
@@ -33,37 +36,65 @@ impl HttpTransport {
     /// A client that connects to these addresses where these host names are asked for. Ports are the URL's, and
     /// certificates are checked against the names.
     pub(crate) fn with_addresses(kind: Kind, addresses: &[(String, IpAddr)]) -> Result<Self, String> {
-        // The system's roots, or those that SSL_CERT_FILE and SSL_CERT_DIR name; and a bundled copy
-        // of Mozilla's, since a slim container has none and could not even build a client.
-        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok());
-        let named = std::env::var_os("SSL_CERT_FILE").is_some() || std::env::var_os("SSL_CERT_DIR").is_some();
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("lime-sdk/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .connect_timeout(Duration::from_secs(30))
-            // Under the keep-alive of the usual servers, so that a pooled connection is rarely a dead one.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(60))
-            .tls_version_min(reqwest::tls::Version::TLS_1_2);
-        let builder = match (kind.tls, named) {
+        let builder = addresses.iter().fold(usual(kind), |builder, (name, address)| {
+            builder.resolve(name, SocketAddr::new(*address, 0))
+        });
+        Self::build(match (kind.tls, roots_are_named()) {
             (false, _) => builder.tls_certs_only([]),
             // A company that names its own roots does not want the public ones beside them.
             (true, true) => builder,
-            (true, false) => builder.tls_certs_merge(bundled),
-        };
-        let builder = if kind.proxies { builder } else { builder.no_proxy() };
-        let builder = addresses
-            .iter()
-            .fold(builder, |builder, (name, address)| builder.resolve(name, SocketAddr::new(*address, 0)));
-        let client = builder.build().map_err(|error| describe(&error))?;
-        Ok(Self { client })
+            (true, false) => builder.tls_certs_merge(
+                webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                    .iter()
+                    .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok()),
+            ),
+        })
     }
+
+    /// A client that talks to servers with these public keys only.
+    pub(crate) fn pinned(kind: Kind, pins: Pins) -> Result<Self, String> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let roots = if roots_are_named() { &[] } else { webpki_root_certs::TLS_SERVER_ROOT_CERTS };
+        let config =
+            Verifier::new_with_extra_roots(roots.iter().cloned(), Arc::clone(&provider)).and_then(|usual| {
+                let verifier = PinnedVerifier { usual: Arc::new(usual), pins };
+                Ok(rustls::ClientConfig::builder_with_provider(provider)
+                    .with_protocol_versions(rustls::ALL_VERSIONS)?
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(verifier))
+                    .with_no_client_auth())
+            });
+        let mut config = config.map_err(|error| format!("TLS could not be set up: {error}"))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::build(usual(kind).tls_backend_preconfigured(config))
+    }
+
+    fn build(builder: reqwest::ClientBuilder) -> Result<Self, String> {
+        builder.build().map(|client| Self { client }).map_err(|error| describe(&error))
+    }
+}
+
+/// What all clients have in common.
+fn usual(kind: Kind) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("lime-sdk/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .connect_timeout(Duration::from_secs(30))
+        // Under the keep-alive of the usual servers, so that a pooled connection is rarely a dead one.
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(60))
+        .tls_version_min(reqwest::tls::Version::TLS_1_2);
+    if kind.proxies { builder } else { builder.no_proxy() }
+}
+
+/// Whether the environment says which roots count. Otherwise the system's do, and a bundled copy of Mozilla's, since
+/// a slim container has none and could not even build a client.
+fn roots_are_named() -> bool {
+    std::env::var_os("SSL_CERT_FILE").is_some() || std::env::var_os("SSL_CERT_DIR").is_some()
 }
 
 impl Transport for HttpTransport {

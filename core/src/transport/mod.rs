@@ -2,6 +2,7 @@
 
 pub mod host;
 pub(crate) mod http;
+pub(crate) mod pins;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -18,8 +18,9 @@ PROFILE ?= release
 NATIVE := bindings-python/python/lime_sdk/_native.abi3.so
 
 ROW ?=
+SEEDS ?= 1-200
 
-.PHONY: help setup browser go typing build node demo test sanitize fuzz bench bench-smoke check tools coverage reproducible format header abi \
+.PHONY: help setup browser go typing build node demo test sanitize fuzz chaos soak bench bench-smoke check tools coverage reproducible format header abi \
         docs wheel npm install sandbox clean
 
 help: ## Show this list
@@ -57,6 +58,13 @@ sanitize: build ## Run the C tests under address and thread sanitizers
 
 fuzz: setup ## Run the fuzz targets, each for MINUTES; TARGET=name for one
 	@fuzz/run.sh $(MINUTES) $(TARGET)
+
+# A failing seed says how to repeat it; its story, from the plan to what was told, is in build/chaos.
+chaos: build ## Run random faults against sites, agents and gates: SEEDS=1-1000, or SEED=n for one
+	@$(VENV)/python tools/chaos.py campaign $(if $(SEED),$(SEED) --lanes 1 --verbose,$(SEEDS))
+
+soak: build ## Keep 100 sites going for MINUTES, with 1 % faults; their memory must stay flat
+	@$(VENV)/python tools/chaos.py soak --minutes $(MINUTES)
 
 bench: setup ## Measure beside the published packages, into bench/RESULTS.md; ROW=name for one row
 	@$(VENV)/python bench/run.py $(ROW)

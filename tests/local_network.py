@@ -120,7 +120,7 @@ class Certificates:
     """A CA of this test's own and a certificate by it for this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self.ca, self._server = folder / "ca.pem", folder / "server.pem"
+        self.ca, self.server = folder / "ca.pem", folder / "server.pem"
         now = datetime.datetime.now(datetime.timezone.utc)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "corporate CA")])
         signing, serving = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -155,12 +155,12 @@ class Certificates:
         pem = serialization.Encoding.PEM
         self.ca.write_bytes(authority.public_bytes(pem))
         private = serving.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self._server.write_bytes(private + server.public_bytes(pem))
+        self.server.write_bytes(private + server.public_bytes(pem))
 
     def front(self, port: int) -> Server:
         """TLS in front of a port of this machine."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._server)
+        context.load_cert_chain(self.server)
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await relay((reader, writer), await asyncio.open_connection("127.0.0.1", port))

@@ -72,6 +72,7 @@ fn start() -> State {
     let flag = Arc::clone(&busy);
     let spawned = thread::Builder::new().name("lime-dispatcher".into()).spawn(move || {
         crate::runtime::claim_thread();
+        crate::signals::restore_broken_pipes();
         for job in queue {
             flag.store(true, Ordering::SeqCst);
             run(job);

@@ -53,6 +53,7 @@ mod retry;
 mod runtime;
 mod secret;
 pub mod sesame;
+mod signals;
 pub mod site;
 pub mod timestamp;
 pub mod token_verifier;

@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 use crate::dispatcher::Dispatcher;
 use crate::transport::http::{self, HttpTransport};
 use crate::transport::pins::Pins;
-use crate::{Error, Result, fault};
+use crate::{Error, Result, fault, signals};
 
 /// A lease: the runtime lives while there is one.
 #[derive(Clone)]
@@ -226,6 +226,7 @@ fn start() -> std::io::Result<Arc<Inner>> {
     let (ready, is_ready) = mpsc::channel::<()>();
     let thread = thread::Builder::new().name("lime-runtime".into()).spawn(move || {
         claim_thread();
+        signals::block_broken_pipes();
         // The first random number of a thread must not be made while the process is ending: aws-lc locks the
         // state that it makes then and aborts when it reads from it. From here on such a thread waits instead.
         let _ = aws_lc_rs::rand::fill(&mut [0]);

@@ -7,6 +7,7 @@ Needs liblime.so and lime-sandbox in the target folder. Writes to build/c and bu
 """
 
 import argparse
+import contextlib
 import http.server
 import json
 import os
@@ -14,6 +15,9 @@ import queue
 import re
 import resource
 import shutil
+import socket
+import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -394,6 +398,39 @@ def mcp(tests: Tests) -> None:
     program = tests.compile(HERE / "mcp.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
     with Sandbox(tests.sandbox) as sandbox, McpServer(environment=sandbox.environment) as server:
         tests.run("mcp", [str(program)], environment={**sandbox.environment, **addressed(server)})
+
+
+def resets(tests: Tests) -> None:
+    """A platform that resets its connections. The program leaves SIGPIPE as it is: not ignored, unlike Python's."""
+    from local_network import Certificates  # needs what nothing else here does
+
+    program = tests.compile(HERE / "resets.c", "-std=c11", "-D_POSIX_C_SOURCE=200809L")
+    certificates = Certificates(BUILD)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+                    tls.recv(1)
+                    tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        environment = {
+            "LIME_API_BASE": f"https://127.0.0.1:{listener.getsockname()[1]}/api/v1",
+            "LIME_AGENT_TOKEN": "at_example",
+            "SSL_CERT_FILE": str(certificates.ca),
+        }
+        expected = ["resets:a-host-outlives-them", "resets:callbacks-have-the-signal"]
+        tests.run("resets", [str(program)], expected, environment=environment)
+        listener.shutdown(socket.SHUT_RDWR)
+        serving.join()
 
 
 def tls(tests: Tests) -> None:
@@ -997,6 +1034,7 @@ GROUPS = (
         boundary,
         calls,
         lifecycle,
+        resets,
         guest,
         transport,
         login,

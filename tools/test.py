@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,11 +25,15 @@ SEEDS = ["1-14", "21", "36", "38"]
 passed: Counter[str] = Counter()
 failed: Counter[str] = Counter()
 broken: list[str] = []
+telling = threading.Lock()
 
 
 def stage(name: str, command: list[str], language: str | None = None, **environment: str) -> str:
     """Run one stage, echoing what it prints; count its tests where it has some."""
-    print(f"\n━━ {name}", flush=True)
+    # One of several that run side by side is silent until it has ended.
+    alone = threading.current_thread() is threading.main_thread()
+    if alone:
+        print(f"\n━━ {name}", flush=True)
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -42,16 +48,26 @@ def stage(name: str, command: list[str], language: str | None = None, **environm
     lines = []
     for line in process.stdout:
         lines.append(line)
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        if alone:
+            sys.stdout.write(line)
+            sys.stdout.flush()
     status = process.wait()
     output = "".join(lines)
-    if language is not None:
-        count(language, output)
-    if status != 0:
-        broken.append(name)
-    print(f"   {'ok' if status == 0 else 'FAILED'} in {time.perf_counter() - started:.1f} s", flush=True)
+    end = f"   {'ok' if status == 0 else 'FAILED'} in {time.perf_counter() - started:.1f} s"
+    with telling:
+        if language is not None:
+            count(language, output)
+        if status != 0:
+            broken.append(name)
+        print(end if alone else f"\n━━ {name}\n{output}{end}", flush=True)
     return output
+
+
+def side_by_side(*lanes: Callable[[], object]) -> None:
+    """Run some of the stages while others run: much of what tests do is wait."""
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for lane in [pool.submit(lane) for lane in lanes]:
+            lane.result()
 
 
 def count(language: str, output: str) -> None:
@@ -146,6 +162,24 @@ def parity(pythons: list[str]) -> None:
                 print(f"   differs: {sorted(found ^ wanted)[:5]} …")
 
 
+def c_family() -> None:
+    """C, also as a sanitizer sees it, and C++."""
+    stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
+    # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
+    stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
+    stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
+
+
+def go_and_node() -> None:
+    """Go and Node."""
+    stage("Go", [sys.executable, "tests/go/run.py"], "Go")
+    # Every file in a process of its own, one after the other: some count what the process has open.
+    # One that hangs is a failure: no file takes nearly as many milliseconds.
+    node = ["node", "--test", "--test-concurrency=1", "--test-timeout=600000"]
+    node.append("--test-reporter=./tests/node/reporter.mjs")
+    stage("Node", [*node, *sorted(map(str, ROOT.glob("tests/node/*.test.mjs")))], "Node")
+
+
 def main() -> None:
     """Run all stages; the exit status says whether all is well."""
     started = time.perf_counter()
@@ -158,16 +192,7 @@ def main() -> None:
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     # The corpora, and what is made of them at random; `make fuzz` is what looks for more.
     stage("fuzz", ["target/debug/lime-fuzz"], "fuzz")
-    stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
-    # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
-    stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
-    stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
-    stage("Go", [sys.executable, "tests/go/run.py"], "Go")
-    # Every file in a process of its own, one after the other: some count what the process has open.
-    # One that hangs is a failure: no file takes nearly as many milliseconds.
-    node = ["node", "--test", "--test-concurrency=1", "--test-timeout=600000"]
-    node.append("--test-reporter=./tests/node/reporter.mjs")
-    stage("Node", [*node, *sorted(map(str, ROOT.glob("tests/node/*.test.mjs")))], "Node")
+    side_by_side(c_family, go_and_node)
     pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     pythons = python_from_the_wheel()
     stage("seed documents", [*pytest, "tests/seeds"], "documents")

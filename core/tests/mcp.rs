@@ -518,6 +518,24 @@ fn a_protocol_that_nobody_knows_is_refused() {
 }
 
 #[test]
+fn capabilities_are_an_object_like_every_result() {
+    for (written, wanted) in [
+        (r#""all""#, None),
+        ("[1]", None),
+        ("7", None),
+        ("null", Some(json!({}))),
+        (r#"{"a":1}"#, Some(json!({"a": 1}))),
+    ] {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":0,"result":{{"protocolVersion":"2025-06-18","capabilities":{written}}}}}"#
+        );
+        let (agent, _) = server([Reply::Begin(200, "application/json", text.leak())]);
+        let found = call(&agent, McpCall::server_capabilities());
+        assert_eq!(found.map_err(|error| error.kind()), wanted.ok_or(ErrorKind::BadResponse), "{written}");
+    }
+}
+
+#[test]
 fn lists_are_of_all_pages_or_of_one() {
     let pages = || {
         [

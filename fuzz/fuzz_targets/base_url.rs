@@ -165,10 +165,10 @@ fn verifier(root: &str) {
         transport: Some(network.clone()),
         ..TokenVerifierConfig::default()
     };
+    let root = root.trim().trim_end_matches('/');
+    let root = root.strip_suffix("/api/v1").unwrap_or(root).trim();
     if let Some(verifier) = made(TokenVerifier::new(config), root) {
         assert!(verifier.warm_up().wait().is_err());
-        let root = root.trim().trim_end_matches('/');
-        let root = root.strip_suffix("/api/v1").unwrap_or(root);
         let path = "/api/v1/modules/oauth/.well-known/oauth-authorization-server";
         assert_sent(&network.seen(), root, "x", &[path]);
     }

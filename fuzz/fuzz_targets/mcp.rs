@@ -66,6 +66,8 @@ enum Script {
     Good,
     /// A result of this JSON for the question.
     Result(String),
+    /// As a good server does, with capabilities that are this JSON.
+    Capabilities(String),
     Status(Status, String),
     /// Bytes of this type.
     Raw {
@@ -248,6 +250,10 @@ fn answer(state: &mut State, request: &Request) -> Answer {
         Script::Good if id.is_null() => (202, "", Vec::new()),
         Script::Good => (200, "application/json", vec![Ok(message(&good).into_bytes())]),
         Script::Result(result) => (200, "application/json", vec![Ok(message(&result).into_bytes())]),
+        Script::Capabilities(text) => {
+            let result = format!(r#"{{"protocolVersion":"2025-06-18","capabilities":{text}}}"#);
+            (200, "application/json", vec![Ok(message(&result).into_bytes())])
+        }
         Script::Status(status, text) => (status.number(), "application/json", vec![Ok(text.into_bytes())]),
         Script::Raw { stream, pieces } => {
             let kind = if stream { "text/event-stream" } else { "Application/JSON; charset=utf-8" };
@@ -285,7 +291,7 @@ fn a_token(state: &mut State) -> Answer {
     let good =
         json!({"access_token": format!("h.{}.s", state.issued), "token_type": "Bearer", "expires_in": 300});
     let (status, body) = match state.tokens.pop_front().unwrap_or(Script::Good) {
-        Script::Result(text) | Script::Error(text) => (200, text.into_bytes()),
+        Script::Result(text) | Script::Capabilities(text) | Script::Error(text) => (200, text.into_bytes()),
         Script::Status(status, text) => (status.number(), text.into_bytes()),
         Script::Raw { pieces, .. } => (200, pieces.concat()),
         Script::Lost => return Err(TransportError::maybe_sent("Connection reset")),

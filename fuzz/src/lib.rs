@@ -57,7 +57,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jwks", run: jwks::run, short_runs: 40_000, words: jwks::WORDS },
     Target { name: "mcp", run: mcp::run, short_runs: 20_000, words: mcp::WORDS },
     Target { name: "passport", run: passport::run, short_runs: 8_000, words: passport::WORDS },
-    Target { name: "pow", run: pow::run, short_runs: 8_000, words: &[] },
+    Target { name: "pow", run: pow::run, short_runs: 4_000, words: &[] },
     Target { name: "sse", run: sse::run, short_runs: 60_000, words: sse::WORDS },
     Target { name: "timestamp", run: timestamp::run, short_runs: 150_000, words: timestamp::WORDS },
     Target { name: "token", run: token::run, short_runs: 20_000, words: token::WORDS },

@@ -153,12 +153,17 @@ impl Session {
                 bad(format!("Unsupported protocol version from the MCP server: {}", said.version)).into()
             );
         }
+        // They are handed on as a result, which is an object.
+        let capabilities = said.capabilities.map_or("{}", RawValue::get);
+        if !capabilities.starts_with('{') {
+            return Err(bad("The MCP server's capabilities are no object".to_owned()).into());
+        }
         let session = Self {
             url: url.to_owned(),
             id,
             version: HeaderValue::from_str(&said.version)
                 .map_err(|_| bad("No protocol version".to_owned()))?,
-            capabilities: said.capabilities.map_or_else(|| "{}".to_owned(), |raw| raw.get().to_owned()),
+            capabilities: capabilities.to_owned(),
             next_id: AtomicI64::new(1),
         };
         session.tell(wire, token, text(None, "notifications/initialized", None::<()>)?).await?;

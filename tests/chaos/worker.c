@@ -1,6 +1,9 @@
 /* The program of C: see src/worker.rs for what it is told and tells. Calls of an agent block a thread each, gates are
    started; handlers run on the dispatcher thread. */
 #include <lime.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -192,6 +195,9 @@ static void close_clients(void) {
     lime_agent_free(agent);
     lime_sesame_free(sesame);
     site_count = 0, agent = NULL, sesame = NULL;
+#ifdef __GLIBC__
+    malloc_trim(0); /* What is free is not kept. */
+#endif
     tell("closed");
 }
 

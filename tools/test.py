@@ -18,6 +18,7 @@ import interpreters
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+PYTEST = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
 PARITY = ROOT / "build/parity"
 # Of the fault campaign.
 SEEDS = ["1-14", "21", "36", "38"]
@@ -180,6 +181,21 @@ def go_and_node() -> None:
     stage("Node", [*node, *sorted(map(str, ROOT.glob("tests/node/*.test.mjs")))], "Node")
 
 
+def documents_and_others() -> None:
+    """The documents that the Python surfaces come from, the published packages, and the sandbox's page."""
+    stage("seed documents", [*PYTEST, "tests/seeds"], "documents")
+    stage("published packages", [*PYTEST, "tests/published"], "published")
+    # With a picture of the page, which is how the README's was made.
+    screenshot = ROOT / "build/sandbox.png"
+    stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))
+
+
+def packages() -> None:
+    """What people install, and an Express site, a worker and a receiver at once."""
+    stage("packaging", [*PYTEST, "tests/packaging"], "packaging")
+    stage("together", [*PYTEST, "tests/together"], "together")
+
+
 def main() -> None:
     """Run all stages; the exit status says whether all is well."""
     started = time.perf_counter()
@@ -193,16 +209,9 @@ def main() -> None:
     # The corpora, and what is made of them at random; `make fuzz` is what looks for more.
     stage("fuzz", ["target/debug/lime-fuzz"], "fuzz")
     side_by_side(c_family, go_and_node)
-    pytest = [str(BIN / "pytest"), "-q", "--timeout", "300", "-p", "no:cacheprovider"]
     pythons = python_from_the_wheel()
-    stage("seed documents", [*pytest, "tests/seeds"], "documents")
-    stage("published packages", [*pytest, "tests/published"], "published")
+    side_by_side(documents_and_others, packages)
     stage("speed", ["make", "bench-smoke"])
-    # With a picture of the page, which is how the README's was made.
-    screenshot = ROOT / "build/sandbox.png"
-    stage("browser", ["node", "--test", "tests/browser/"], "browser", LIME_SCREENSHOT=str(screenshot))
-    stage("packaging", [*pytest, "tests/packaging"], "packaging")
-    stage("together", [*pytest, "tests/together"], "together")
     stage("scenarios", [sys.executable, "tests/scenarios/run.py"], "scenarios")
     # Those that failed once, and some more: a thousand are `make chaos SEEDS=1-1000`.
     stage("chaos", [sys.executable, "tools/chaos.py", "campaign", *SEEDS], "chaos")

@@ -93,7 +93,7 @@ impl Site {
         let watch = move |status: &_| {
             queue.push(Kind::State, &[number.into(), convert::stream_status(status)]);
         };
-        self.client.on_state(watch).map_err(error::thrown)
+        self.client.on_state_undispatched(watch).map_err(error::thrown)
     }
 
     /// Sends the login requests whose events are lost to the queue.

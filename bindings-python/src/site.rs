@@ -87,7 +87,7 @@ impl Site {
     fn watch_state(&self, py: Python<'_>, queue: &Queue, handler: u64) -> PyResult<()> {
         let queue = Arc::clone(&queue.0);
         let watch = move || {
-            self.client.on_state(move |status| {
+            self.client.on_state_undispatched(move |status| {
                 queue.push(Item::State { handler, status: status.clone() });
             })
         };

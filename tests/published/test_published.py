@@ -315,6 +315,7 @@ OTHER_VERDICTS = {
     "iat-31-seconds-ahead": "taken: iat is not compared with the time",
     "key-too-short": "taken: keys of 1024 bits are",
     "duplicate-binding-id": "taken: the last of two names counts",
+    "expired-within-the-second": "taken: a fraction of exp counts",
 }
 
 

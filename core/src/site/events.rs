@@ -103,6 +103,8 @@ pub(crate) type Sink = Box<dyn Fn(Vec<Delivery>) + Send + Sync>;
 pub(crate) struct Events {
     status: PerProcess<watch::Sender<StreamStatus>>,
     sink: Sink,
+    /// Called after each change of the state but closing, before anything else happens because of it.
+    changed: Box<dyn Fn() + Send + Sync>,
     queue: PerProcess<Arc<Semaphore>>,
     waiting: PerProcess<Mutex<Waiting>>,
     /// Told when somebody may be due to be asked for earlier than it seemed.
@@ -123,10 +125,17 @@ struct Waiting {
 type Waiter = oneshot::Sender<crate::Result<LoginEvent>>;
 
 impl Events {
-    pub(crate) fn new(queue_limit: usize, sink: Sink, clock: Arc<dyn Clock>, logger: Logger) -> Self {
+    pub(crate) fn new(
+        queue_limit: usize,
+        sink: Sink,
+        changed: Box<dyn Fn() + Send + Sync>,
+        clock: Arc<dyn Clock>,
+        logger: Logger,
+    ) -> Self {
         Self {
             status: PerProcess::new(|| watch::Sender::new(StreamStatus::IDLE)),
             sink,
+            changed,
             queue: PerProcess::new(move || {
                 Arc::new(Semaphore::new(queue_limit.clamp(1, Semaphore::MAX_PERMITS)))
             }),
@@ -295,7 +304,7 @@ impl Events {
     }
 
     pub(crate) fn set_state(&self, state: StreamState, error: Option<Error>) {
-        self.status.get().send_if_modified(|status| {
+        let changed = self.status.get().send_if_modified(|status| {
             if status.state == StreamState::Closed {
                 return false; // for good
             }
@@ -316,6 +325,9 @@ impl Events {
             }
             false
         });
+        if changed && state != StreamState::Closed {
+            (self.changed)();
+        }
     }
 
     /// Hands on what has arrived together: as much at a time as there are places in the queue.

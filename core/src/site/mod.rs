@@ -11,7 +11,7 @@ mod seen;
 pub mod sse;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -105,6 +105,7 @@ impl fmt::Debug for LoginEvent {
 
 type Handler = Arc<dyn Fn(&Arc<Delivery>) + Send + Sync>;
 type StateHandler = Arc<dyn Fn(&StreamStatus) + Send + Sync>;
+type DirectStateHandler = Arc<dyn Fn() + Send + Sync>;
 type GapHandler = Arc<dyn Fn(&Gap) + Send + Sync>;
 
 /// The client of a site's backend. Cheap to clone; make one per site token and process.
@@ -124,9 +125,9 @@ struct Inner {
     events: Arc<Events>,
     handlers: Arc<ArcSwap<Vec<Handler>>>,
     state_handlers: Arc<ArcSwap<Vec<StateHandler>>>,
+    /// Those that are told at once, and look for themselves.
+    direct_state_handlers: ArcSwap<Vec<DirectStateHandler>>,
     gap_handlers: ArcSwap<Vec<GapHandler>>,
-    /// The process in which a task tells the state handlers of changes; 0 is none.
-    watched_by: AtomicU32,
     /// The tasks of the stream, while it runs.
     stream: PerProcess<Mutex<Option<Stream>>>,
     /// Held while a handler runs, so that closing can wait for it.
@@ -202,8 +203,14 @@ impl LimeSite {
                 let inner = inner.clone();
                 Box::new(move |batch| dispatch(&inner, batch))
             });
+            let this = inner.clone();
+            let changed = Box::new(move || {
+                if let Some(inner) = this.upgrade() {
+                    inner.state_changed(&this);
+                }
+            });
             let (clock, logger) = (Arc::clone(&api.clock), api.logger.clone());
-            let events = Events::new(config.event_queue_limit, sink, clock, logger);
+            let events = Events::new(config.event_queue_limit, sink, changed, clock, logger);
             Inner {
                 api,
                 lease: Lease::default(),
@@ -216,8 +223,8 @@ impl LimeSite {
                 events: Arc::new(events),
                 handlers,
                 state_handlers: Arc::default(),
+                direct_state_handlers: ArcSwap::default(),
                 gap_handlers: ArcSwap::default(),
-                watched_by: AtomicU32::new(0),
                 stream: PerProcess::default(),
                 running: PerProcess::default(),
             }
@@ -354,8 +361,38 @@ impl LimeSite {
             handlers.push(Arc::clone(&handler));
             handlers
         });
-        self.watch_states(&runtime);
         announce(&runtime, &Arc::downgrade(&self.0));
+        Ok(())
+    }
+
+    /// Like [`on_state`](Self::on_state), but on whichever thread changes the state, and before the events of a
+    /// connection that has come about. For bindings that hand events on by themselves: `handler` must only hand the
+    /// status on, and never block.
+    ///
+    /// # Errors
+    /// As [`on_state`](Self::on_state).
+    pub fn on_state_undispatched(
+        &self,
+        handler: impl Fn(&StreamStatus) + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.0.lease.runtime()?;
+        let (events, told) =
+            (Arc::clone(&self.0.events), PerProcess::<Mutex<Option<StreamState>>>::default());
+        let handler: DirectStateHandler = Arc::new(move || {
+            let told = told.get();
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            // Looked at under the lock: no older state comes after a newer one.
+            let status = events.status();
+            if status.state != StreamState::Closed && told.replace(status.state) != Some(status.state) {
+                handler(&status);
+            }
+        });
+        self.0.direct_state_handlers.rcu(|handlers| {
+            let mut handlers = Vec::clone(handlers);
+            handlers.push(Arc::clone(&handler));
+            handlers
+        });
+        handler();
         Ok(())
     }
 
@@ -376,23 +413,6 @@ impl LimeSite {
         Ok(())
     }
 
-    /// Sees to it that the state handlers, if there are any, are told of changes in this process.
-    fn watch_states(&self, runtime: &Runtime) {
-        let process = std::process::id();
-        if self.0.state_handlers.load().is_empty()
-            || self.0.watched_by.swap(process, Ordering::AcqRel) == process
-        {
-            return;
-        }
-        let (mut status, site) = (self.0.events.subscribe(), Arc::downgrade(&self.0));
-        runtime.spawn(async move {
-            while status.changed().await.is_ok() {
-                let Some(runtime) = Runtime::current() else { return };
-                announce(&runtime, &site);
-            }
-        });
-    }
-
     /// Starts the event stream; does nothing when it is running.
     ///
     /// # Errors
@@ -407,7 +427,6 @@ impl LimeSite {
         let (api, events) = (Arc::clone(&self.0.api), Arc::clone(&self.0.events));
         // At once, since a forked child would otherwise go on seeing the state of its parent's stream.
         events.set_state(StreamState::Connecting, None);
-        self.watch_states(&runtime);
         let site = Arc::downgrade(&self.0);
         let report = move |gap| tell_of_gap(&site, gap);
         let asking = catch_up::run(Arc::clone(&api), runtime.downgrade(), Arc::clone(&events), report);
@@ -455,6 +474,18 @@ impl fmt::Debug for LimeSite {
 }
 
 impl Inner {
+    /// The state of the stream has changed, in this very moment and on this thread.
+    fn state_changed(&self, this: &Weak<Self>) {
+        for handler in self.direct_state_handlers.load().iter() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler()));
+        }
+        if !self.state_handlers.load().is_empty()
+            && let Some(runtime) = Runtime::current()
+        {
+            announce(&runtime, this);
+        }
+    }
+
     /// Runs the handlers of one event.
     fn handle(&self, running: &Mutex<()>, delivery: &Arc<Delivery>) {
         for handler in self.handlers.load().iter() {

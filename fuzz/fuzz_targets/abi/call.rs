@@ -363,6 +363,7 @@ callbacks! {
     @ host::completed_without => (i32, *mut lime_error);
     [T: Handle + 'static] @ host::handed_over::<T> => (*mut T);
     @ host::state_changed => (i32, *const lime_error);
+    @ host::lost => (*const *const c_char, usize);
     @ host::logged => (i32, *const c_char);
     @ host::signed_in => (*const c_char, *const c_char);
     @ host::notice => (u64);

@@ -226,6 +226,13 @@ pub(super) unsafe extern "C" fn state_changed(user: *mut c_void, state: i32, las
     read(unsafe { lime_error_message(last_error) });
 }
 
+pub(super) unsafe extern "C" fn lost(user: *mut c_void, request_ids: *const *const c_char, count: usize) {
+    called(user);
+    assert!(count > 0);
+    // SAFETY: as many texts as it says, lent for the call.
+    unsafe { std::slice::from_raw_parts(request_ids, count) }.iter().copied().for_each(read);
+}
+
 pub(super) unsafe extern "C" fn logged(user: *mut c_void, level: i32, message: *const c_char) {
     called(user);
     assert!(matches!(level, 10 | 20 | 30 | 40));

@@ -170,6 +170,10 @@ table! {
         lime_site_options_set_jwks_form
         lime_site_options_set_platform
         lime_site_options_set_post_retry
+        lime_site_options_add_tls_pin
+        lime_agent_options_add_tls_pin
+        lime_sesame_options_add_tls_pin
+        lime_token_verifier_options_add_tls_pin
         lime_site_options_set_transport
         lime_site_options_set_clock
         lime_site_start_events
@@ -260,6 +264,7 @@ table! {
         lime_site_on_login
         lime_site_on_login_event
         lime_site_on_state
+        lime_site_on_gap
         lime_agent_login_with_progress
         lime_agent_get_mcp_access_token
         lime_sesame_get

@@ -191,9 +191,14 @@ fn without_an_id(root: &str) {
     }
 }
 
+/// Without what is cut off: white space around it, slashes at its end, and what URL parsers cut off before those.
+fn bare(root: &str) -> &str {
+    root.trim().trim_end_matches('/').trim_end_matches(' ')
+}
+
 /// A client, unless the root is refused, which it must be if it is none.
 fn made<T>(client: lime_core::Result<T>, root: &str) -> Option<T> {
-    let url = Url::parse(root.trim());
+    let url = Url::parse(bare(root));
     let plain = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
@@ -218,7 +223,7 @@ fn made<T>(client: lime_core::Result<T>, root: &str) -> Option<T> {
 
 /// What was sent went to these paths below the root, one after the other.
 fn assert_sent(seen: &[Request], root: &str, id: &str, paths: &[&str]) {
-    let base = Url::parse(root.trim()).unwrap();
+    let base = Url::parse(bare(root)).unwrap();
     let above = |url: &Url| -> Vec<String> { url.path_segments().unwrap().map(str::to_owned).collect() };
     let mut prefix = above(&base);
     while prefix.last().is_some_and(String::is_empty) {

@@ -26,7 +26,7 @@ pub struct FaultState {
 
 /// What an event stream goes through: at most one of each.
 #[derive(Debug, Clone, Default)]
-#[allow(clippy::struct_excessive_bools)] // switches, each for itself
+#[allow(clippy::struct_excessive_bools)] // each a fault of its own
 pub(crate) struct StreamFaults {
     pub(crate) half_open: bool,
     pub(crate) cut: Option<Cut>,

@@ -661,7 +661,7 @@ mod tests {
                 break;
             }
             let next = outstanding.next_due().unwrap();
-            waits.push((next - now).as_secs());
+            waits.push(next.saturating_sub(now).as_secs());
             now = next;
         }
         assert_eq!(waits, [2, 4, 8, 16, 30, 30, 30]);

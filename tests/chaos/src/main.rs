@@ -42,7 +42,7 @@ enum What {
         /// Where the stories of the seeds that failed are written to.
         #[arg(long)]
         stories: PathBuf,
-        /// A certificate for 127.0.0.1 and its key, in one file; SSL_CERT_FILE names who has signed it.
+        /// A certificate for 127.0.0.1 and its key, in one file; `SSL_CERT_FILE` names who has signed it.
         #[arg(long)]
         certificate: PathBuf,
         /// Print each seed's story.

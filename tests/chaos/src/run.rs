@@ -128,11 +128,12 @@ enum Due {
     Expiry(usize, usize),
 }
 
+/// The ids of a program's accounts.
 struct Account {
-    site_id: String,
-    agent_id: String,
-    other_agent_id: String,
-    key_id: String,
+    site: String,
+    agent: String,
+    other_agent: String,
+    key: String,
 }
 
 struct Run<'a> {
@@ -193,18 +194,18 @@ impl<'a> Run<'a> {
                 &site.site_token,
             ]);
             accounts.push(Account {
-                site_id: site.site_id,
-                agent_id: agent.agent_id,
-                other_agent_id: sandbox.add_agent(NewAgent::default()).agent_id,
-                key_id: key.key_id,
+                site: site.site_id,
+                agent: agent.agent_id,
+                other_agent: sandbox.add_agent(NewAgent::default()).agent_id,
+                key: key.key_id,
             });
         }
         for fault in &plan.server {
             for account in &accounts {
                 let fault = match whose(&fault.route) {
-                    Whose::Site => fault.clone().for_site(&account.site_id),
-                    Whose::Agent => fault.clone().for_agent(&account.agent_id),
-                    Whose::Key => fault.clone().for_key(&account.key_id),
+                    Whose::Site => fault.clone().for_site(&account.site),
+                    Whose::Agent => fault.clone().for_agent(&account.agent),
+                    Whose::Key => fault.clone().for_key(&account.key),
                     Whose::Everybodys => Fault { count: fault.count * 3, ..fault.clone() },
                 };
                 sandbox.add_fault(fault.clone()).unwrap();
@@ -401,7 +402,7 @@ impl<'a> Run<'a> {
                 let done = if matches!(due, Due::Expiry(..)) {
                     self.sandbox.expire(id).err()
                 } else {
-                    self.sandbox.approve(id, Some(&self.accounts[number].other_agent_id)).err()
+                    self.sandbox.approve(id, Some(&self.accounts[number].other_agent)).err()
                 };
                 login.ended = true;
                 if let Some(error) = done {
@@ -460,7 +461,7 @@ impl<'a> Run<'a> {
             let id = format!("{MARK}{}", self.marks);
             self.marks += 1;
             let frame = format!("data: {{\"type\":\"expired\",\"login_request_id\":\"{id}\"}}\n\n");
-            self.sandbox.push_raw(Some(&self.accounts[number].site_id), frame);
+            self.sandbox.push_raw(Some(&self.accounts[number].site), frame);
         }
         facts.undelivered == 0 && marked && handled
     }
@@ -477,11 +478,11 @@ impl<'a> Run<'a> {
     fn facts(&self, number: usize) -> Facts {
         let account = &self.accounts[number];
         let mut logins = self.sandbox.login_requests();
-        logins.retain(|request| request.site_id == account.site_id);
+        logins.retain(|request| request.site_id == account.site);
         let mut approvals = self.sandbox.approvals();
-        approvals.retain(|approval| approval.key_id == account.key_id);
+        approvals.retain(|approval| approval.key_id == account.key);
         let streams = self.sandbox.streams().sites;
-        let site = streams.iter().find(|site| site.site_id == account.site_id);
+        let site = streams.iter().find(|site| site.site_id == account.site);
         Facts {
             logins,
             approvals,

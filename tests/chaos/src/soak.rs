@@ -59,6 +59,9 @@ struct Pending {
     gate_ran: bool,
 }
 
+/// Something that a program has.
+type Quantity = fn(&Usage) -> f64;
+
 struct Sample {
     at: Duration,
     usage: Usage,
@@ -269,10 +272,9 @@ impl Soak {
             // What meets a stream meets one that is open.
             let fault = match whose(&fault.route) {
                 Whose::Site if fault.route == "events" => fault.for_site(site),
-                Whose::Site => fault,
+                Whose::Site | Whose::Everybodys => fault,
                 Whose::Agent => fault.for_agent(&program.agent_id),
                 Whose::Key => fault.for_key(&program.key_id),
-                Whose::Everybodys => fault,
             };
             *self.counts.entry("faults of the platform".to_owned()).or_default() += 1;
             if let Err(error) = self.sandbox.add_fault(fault) {
@@ -472,11 +474,10 @@ impl Program {
         };
         // So much work from one sample to the next.
         let work = (last.begun - first.begun) as f64 / (samples.len() - 1).max(1) as f64;
-        let trend = |of: fn(&Usage) -> f64| {
-            Trend::of(&samples.iter().map(|sample| of(&sample.usage)).collect::<Vec<_>>())
-        };
+        let trend =
+            |of: Quantity| Trend::of(&samples.iter().map(|sample| of(&sample.usage)).collect::<Vec<_>>());
         let mut findings = Vec::new();
-        let rows: [(&str, fn(&Usage) -> f64, f64); 3] = [
+        let rows: [(&str, Quantity, f64); 3] = [
             ("bytes", |usage| usage.resident_kib as f64 * 1024.0, KEPT_BYTES * work),
             ("threads", |usage| usage.threads as f64, work / 1000.0),
             ("descriptors", |usage| usage.descriptors as f64, work / 1000.0),

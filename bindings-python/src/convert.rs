@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use lime_core::Timestamp;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Map, Value};
 
 pub(crate) fn value(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
@@ -36,9 +37,25 @@ pub(crate) fn value(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
 pub(crate) fn dict<'py>(py: Python<'py>, map: &Map<String, Value>) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (key, item) in map {
-        dict.set_item(key, value(py, item)?)?;
+        dict.set_item(name(py, key), value(py, item)?)?;
     }
     Ok(dict)
+}
+
+/// A member's name. Those of a token's claims, which come with each, are there already.
+fn name<'py>(py: Python<'py>, key: &str) -> Bound<'py, PyString> {
+    macro_rules! known {
+        ($($name:literal)*) => {
+            match key {
+                $($name => intern!(py, $name).clone(),)*
+                _ => PyString::new(py, key),
+            }
+        };
+    }
+    known! {
+        "iss" "sub" "aud" "exp" "nbf" "iat" "jti" "scope" "domain" "agent_id" "owner_id" "user_id" "request_id"
+        "binding_id" "passport_version"
+    }
 }
 
 /// Microseconds since the epoch and the offset in seconds (`None`: not written).

@@ -59,6 +59,8 @@ def require_rs256(allowed_algorithms: tuple[str, ...]) -> None:
 
 def text_of(token: object) -> str:
     """The token as a text; what is none is a token that must not be trusted."""
+    if type(token) is str and token.isascii():  # as it always is
+        return token
     if isinstance(token, (bytes, bytearray)):
         token = bytes(token).decode("utf-8", "replace")
     # Half of a surrogate pair cannot be handed over, and is in no token.

@@ -108,4 +108,7 @@ def test_help_reads_well() -> None:
         assert said in text
     # Nothing that is not meant for people: no private names beside Python's own.
     assert not re.findall(r"^ \|  (?:async )?(_[a-z]\w*)\(", text, re.M)
-    assert max(map(len, text.splitlines())) < 540  # the constructor's signature, in one line
+    # All is prose of a width that can be read, but for signatures, which pydoc writes in one line; the constructor's
+    # has every setting.
+    lines = [line for line in text.splitlines() if not re.match(r" \|  (?:async )?\w+\(", line)]
+    assert max(map(len, lines)) < 125

@@ -387,6 +387,13 @@ fn a_wait_for_what_was_handed_on_long_ago_ends_and_is_no_gap() {
 }
 
 #[test]
+fn a_state_handler_that_fails_is_told_of() {
+    let scene = Scene::new();
+    scene.site.on_state(|_| panic!("a handler of the host's fails")).unwrap();
+    while !scene.errors.recv_timeout(LONG).unwrap().contains("on_state handler failed") {}
+}
+
+#[test]
 fn gap_handlers_that_fail_or_close_the_site() {
     let scene = Scene::new();
     let (sender, closed) = mpsc::channel();

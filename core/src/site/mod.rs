@@ -328,11 +328,7 @@ impl LimeSite {
     pub fn on_delivery(&self, handler: impl Fn(&Arc<Delivery>) + Send + Sync + 'static) -> Result<()> {
         self.0.lease.runtime()?;
         let handler: Handler = Arc::new(handler);
-        self.0.handlers.rcu(|handlers| {
-            let mut handlers = Vec::clone(handlers);
-            handlers.push(Arc::clone(&handler));
-            handlers
-        });
+        add(&self.0.handlers, &handler);
         self.start_events().inspect_err(|_| {
             // Closed by another thread meanwhile: the handler is given back.
             self.0.handlers.rcu(|handlers| {
@@ -356,11 +352,7 @@ impl LimeSite {
                 handler(status);
             }
         });
-        self.0.state_handlers.rcu(|handlers| {
-            let mut handlers = Vec::clone(handlers);
-            handlers.push(Arc::clone(&handler));
-            handlers
-        });
+        add(&self.0.state_handlers, &handler);
         announce(&runtime, &Arc::downgrade(&self.0));
         Ok(())
     }
@@ -387,11 +379,7 @@ impl LimeSite {
                 handler(&status);
             }
         });
-        self.0.direct_state_handlers.rcu(|handlers| {
-            let mut handlers = Vec::clone(handlers);
-            handlers.push(Arc::clone(&handler));
-            handlers
-        });
+        add(&self.0.direct_state_handlers, &handler);
         handler();
         Ok(())
     }
@@ -405,11 +393,7 @@ impl LimeSite {
     pub fn on_gap(&self, handler: impl Fn(&Gap) + Send + Sync + 'static) -> Result<()> {
         self.0.lease.runtime()?;
         let handler: GapHandler = Arc::new(handler);
-        self.0.gap_handlers.rcu(|handlers| {
-            let mut handlers = Vec::clone(handlers);
-            handlers.push(Arc::clone(&handler));
-            handlers
-        });
+        add(&self.0.gap_handlers, &handler);
         Ok(())
     }
 
@@ -474,10 +458,17 @@ impl fmt::Debug for LimeSite {
 }
 
 impl Inner {
+    /// Calls a handler; one that panics is logged.
+    fn tried(&self, name: &str, call: impl FnOnce()) {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
+            log::error!(self.api.logger, "{name} handler failed");
+        }
+    }
+
     /// The state of the stream has changed, in this very moment and on this thread.
     fn state_changed(&self, this: &Weak<Self>) {
         for handler in self.direct_state_handlers.load().iter() {
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler()));
+            self.tried("on_state", || handler());
         }
         if !self.state_handlers.load().is_empty()
             && let Some(runtime) = Runtime::current()
@@ -577,6 +568,15 @@ impl Drop for Unwatch<'_> {
     }
 }
 
+/// Adds a handler behind those that are there.
+fn add<T: Clone>(handlers: &ArcSwap<Vec<T>>, handler: &T) {
+    handlers.rcu(|handlers| {
+        let mut handlers = Vec::clone(handlers);
+        handlers.push(handler.clone());
+        handlers
+    });
+}
+
 /// Queues the handlers of events on the dispatcher thread. The events that have arrived together wake it once.
 fn dispatch(site: &Weak<Inner>, batch: Vec<Delivery>) {
     let Some(inner) = site.upgrade() else { return };
@@ -601,12 +601,7 @@ fn tell_of_gap(site: &Weak<Inner>, gap: Gap) {
     runtime.dispatcher().post(move || {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.gap_handlers.load().iter() {
-            inner.guarded(&inner.running.get(), || {
-                let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&gap)));
-                if called.is_err() {
-                    log::error!(inner.api.logger, "on_gap handler failed");
-                }
-            });
+            inner.guarded(&inner.running.get(), || inner.tried("on_gap", || handler(&gap)));
         }
     });
 }
@@ -619,9 +614,7 @@ fn announce(runtime: &Runtime, site: &Weak<Inner>) {
         let Some(inner) = site.upgrade() else { return };
         for handler in inner.state_handlers.load().iter() {
             let status = inner.events.status();
-            inner.guarded(&inner.running.get(), || {
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&status)));
-            });
+            inner.guarded(&inner.running.get(), || inner.tried("on_state", || handler(&status)));
         }
     });
 }

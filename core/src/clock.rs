@@ -201,3 +201,28 @@ impl Clock for ManualClock {
         self.lock().jitter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_sleeps_sees_them_or_gives_up() {
+        let clock = ManualClock::default();
+        assert!(!clock.wait_for_sleeps_within(1, Duration::ZERO));
+        drop(clock.sleep(Duration::from_secs(7)));
+        assert!(clock.wait_for_sleeps_within(1, Duration::ZERO));
+        assert_eq!(clock.wait_for_sleeps(1), [Duration::from_secs(7)]);
+        assert!(!clock.wait_for_sleeps_within(2, Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn an_alarm_for_a_moment_that_has_been_rings() {
+        let clock = ManualClock::default();
+        clock.advance(Duration::from_secs(60));
+        clock.alarm(clock.monotonic()).await;
+        let later = clock.alarm(clock.monotonic() + Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1));
+        later.await;
+    }
+}

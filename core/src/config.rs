@@ -577,6 +577,51 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_one_word() {
+        let resolve = |text: &str| token(Some(text.to_owned()), "LIME_NO_SUCH_VARIABLE", "missing");
+        assert_eq!(resolve(" st_1\n").unwrap().expose(), "st_1");
+        for empty in ["", " \t"] {
+            assert_eq!(resolve(empty).unwrap_err().kind(), ErrorKind::Authentication);
+        }
+        for bad in ["st_1 st_2", "st_1\nx-other: 1", "st_ü", "st_\u{7f}"] {
+            let error = resolve(bad).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(!error.message().contains("st_"), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_mcp_servers_are_written_as_name_and_address() {
+        let read = |text| parse_mcp_addresses(text).map_err(|error| error.kind());
+        let address = |name: &str, address: &str| (name.to_owned(), address.parse().unwrap());
+        assert_eq!(
+            read(" tools.example.com = 127.0.0.1 ,, other.example.com=::1,"),
+            Ok(vec![address("tools.example.com", "127.0.0.1"), address("other.example.com", "::1")])
+        );
+        assert_eq!(read(""), Ok(Vec::new()));
+        for bad in ["tools.example.com", "tools.example.com=", "tools.example.com=localhost", "a=1.2.3.4:80"]
+        {
+            assert_eq!(read(bad), Err(ErrorKind::InvalidArgument), "{bad}");
+        }
+        assert!(
+            mcp_addresses(vec![address("localhost", "127.0.0.1")]).is_err(),
+            "no name that a token is for"
+        );
+    }
+
+    #[test]
+    fn times_have_ends() {
+        let day = Duration::from_secs(86_400);
+        let resolve = |time| up_to_a_day(Some(time), "LIME_NO_SUCH_VARIABLE", Duration::ZERO).unwrap();
+        assert_eq!(resolve(Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(resolve(day * 2), day);
+        assert_eq!(resolve(Duration::MAX), day);
+        assert_eq!(up_to_a_day(None, "LIME_NO_SUCH_VARIABLE", day * 2).unwrap(), day * 2);
+        assert_eq!(checked_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert!(checked_timeout(Duration::from_nanos(1)).is_ok());
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let secret = || Some("secret-token".to_owned());
         let shown = format!(

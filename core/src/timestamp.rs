@@ -52,3 +52,31 @@ impl Timestamp {
         self.unix_micros as f64 / 1e6
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_the_fraction() {
+        assert!((Timestamp::parse("1970-01-01T00:00:01.25Z").unwrap().unix_seconds() - 1.25).abs() < 1e-9);
+        assert!((Timestamp::parse("1969-12-31T23:59:59.5Z").unwrap().unix_seconds() + 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_not_every_language_can_show_is_refused() {
+        assert!(Timestamp::parse("0001-01-01T00:00:00Z").is_ok());
+        assert!(Timestamp::parse("9999-12-31T23:59:59.999999Z").is_ok());
+        assert_eq!(Timestamp::parse("2026-01-01T00:00:00-23:59").unwrap().offset_seconds, Some(-86_340));
+        for bad in [
+            "0000-12-31T23:59:59Z",
+            "-000001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00-25:00",
+        ] {
+            assert_eq!(Timestamp::parse(bad).unwrap_err().kind(), ErrorKind::BadResponse, "{bad}");
+        }
+    }
+}

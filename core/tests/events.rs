@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use common::*;
 use lime_core::clock::ManualClock;
+use lime_core::log::{Level, Logger};
 use lime_core::{ErrorKind, LimeSite, SiteConfig, StreamState};
 use lime_sandbox::Fault;
 
@@ -260,4 +261,68 @@ fn waits_that_make_no_sense_do_not_end_the_stream() {
         clock.wait_for_sleeps(2);
         sandbox.remove_fault(fault).unwrap();
     }
+}
+
+/// What a binding takes its events by.
+#[test]
+fn a_sink_has_the_events_and_handlers_have_none() {
+    let sandbox = sandbox();
+    let (sender, deliveries) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let site = LimeSite::with_event_sink(site_config(&sandbox), move |arrived| {
+        let on_runtime = std::thread::current().name() == Some("lime-runtime");
+        sender.lock().unwrap().send((on_runtime, arrived)).unwrap();
+    })
+    .unwrap();
+    site.on_login(|_| unreachable!("they go to the sink alone")).unwrap();
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    let ids = [approved(&sandbox, &site), approved(&sandbox, &site)];
+    let mut arrived = Vec::new();
+    while arrived.len() < ids.len() {
+        let (on_runtime, deliveries) = deliveries.recv_timeout(LONG).unwrap();
+        assert!(on_runtime);
+        let shown = format!("{deliveries:?}");
+        assert!(shown.contains("LoginEvent") && !shown.contains("eyJ"), "the passport is not shown: {shown}");
+        arrived.extend(deliveries.iter().map(|delivery| delivery.event.request_id.clone()));
+    }
+    assert_eq!(arrived, ids);
+}
+
+#[test]
+fn a_state_is_told_once_where_it_changes_and_closing_is_not() {
+    let sandbox = sandbox();
+    let site = site(&sandbox);
+    let (sender, states) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    site.on_state_undispatched(move |status| sender.lock().unwrap().send(status.state).unwrap()).unwrap();
+    assert_eq!(states.try_recv(), Ok(StreamState::Idle), "before the call returned");
+    let events = events(&site);
+    approved(&sandbox, &site);
+    events.recv_timeout(LONG).unwrap();
+    assert_eq!([states.try_recv(), states.try_recv()], [Ok(StreamState::Connecting), Ok(StreamState::Open)]);
+    site.close_and_wait();
+    assert!(states.try_recv().is_err());
+    assert_eq!(site.on_state_undispatched(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(site.on_state(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(site.on_login(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// The platform's own faults are told, and what they say is made fit for a log.
+#[test]
+fn an_error_of_the_platform_is_logged_and_the_stream_goes_on() {
+    let sandbox = sandbox();
+    let (sender, records) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let logger =
+        Logger::new(Level::Error, move |_, text| sender.lock().unwrap().send(text.to_owned()).unwrap());
+    let site = LimeSite::new(SiteConfig { logger, ..site_config(&sandbox) }).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    sandbox.push_raw(None, "data: {\"type\":\"error\",\"code\":\"X\\u001b[31m\",\"message\":\"a\\nb\"}\n\n");
+    let id = approved(&sandbox, &site);
+    assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+    let record = records.recv_timeout(LONG).unwrap();
+    assert!(record.contains("SSE error frame") && record.contains('X'), "{record}");
+    assert!(!record.contains('\u{1b}') && !record.contains('\n'), "{record:?}");
+    assert_eq!(site.stream_status().connections, 1);
 }

@@ -7,6 +7,7 @@ mod common;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use common::LONG;
 use lime_core::transport::host::{ExchangeId, HostClient, HostTransport};
 use lime_core::transport::{Request, TransportError};
@@ -92,6 +93,37 @@ fn failures_and_missing_answers() {
         transport.fail(begun(&asked).0, failure);
         assert_eq!(results.recv_timeout(LONG).unwrap().unwrap_err().kind(), kind);
     }
+    assert_eq!(format!("{transport:?}"), "HostTransport");
+}
+
+/// What a host hands over is looked at like what comes over a socket.
+#[test]
+fn answers_that_make_no_sense() {
+    let (site, transport, asked) = hosted();
+    let ends = |answer: fn(&HostTransport, ExchangeId)| {
+        let (sender, results) = mpsc::channel();
+        site.create_login_request().start(move |result| sender.send(result).unwrap());
+        answer(&transport, begun(&asked).0);
+        results.recv_timeout(LONG).unwrap().unwrap_err()
+    };
+    // Below 100 there is no status; whether the platform has acted is not known.
+    let error = ends(|host, id| host.head(id, 99, []));
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    assert!(error.message().contains("99"), "{error}");
+    let broken_off = ends(|host, id| {
+        host.head(id, 200, []);
+        host.chunk(id, Bytes::from_static(b"{"));
+        host.fail(id, TransportError::maybe_sent("cut"));
+    });
+    assert_eq!(broken_off.kind(), ErrorKind::Transport);
+    let too_large = ends(|host, id| {
+        host.head(id, 200, []);
+        for _ in 0..3 {
+            host.chunk(id, Bytes::from(vec![b'x'; 1 << 20]));
+        }
+        host.end(id);
+    });
+    assert_eq!(too_large.kind(), ErrorKind::BadResponse);
 }
 
 #[derive(Debug)]

@@ -253,3 +253,22 @@ fn an_api_root_that_answers_anything_finds_the_keys_too() {
     assert_ne!(error, Ok(()), "the sandbox has no keys at its root");
     assert_eq!(sandbox.received().iter().filter(|entry| entry.path.ends_with("jwks.json")).count(), 2);
 }
+
+#[test]
+fn what_is_cached_is_answered_at_once_and_only_while_the_site_is_open() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    let jwt = fresh(&sandbox, &site, &events);
+    let check = PassportCheck::default();
+    assert!(site.verify_passport_cached(&jwt, &check).is_none(), "there are no keys yet");
+    let error = site.verify_passport_cached("no passport", &check).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidPassport, "no key is needed to see that");
+    let verified = site.verify_passport(&jwt, check.clone()).wait().unwrap();
+    assert_eq!(site.verify_passport_cached(&jwt, &check).unwrap().unwrap(), verified);
+    site.close();
+    for text in [&*jwt, "no passport"] {
+        let error = site.verify_passport_cached(text, &check).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+    assert_eq!(site.wait_for_login("lr_1", LONG).wait().unwrap_err().kind(), ErrorKind::Closed);
+}

@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use lime_core::agent::pow;
 use lime_core::{ErrorKind, LimeAgent, LimeSite, PassportCheck, PowChoice, PowDigest};
 use lime_sandbox::{Fault, Platform, Sandbox};
 
@@ -143,6 +144,26 @@ fn cancelling_stops_the_proof_of_work() {
     }
 }
 
+/// The proof of work by itself, for hosts that speak to the platform on their own.
+#[test]
+fn a_search_ends_with_the_smallest_nonce_or_when_nobody_wants_it() {
+    let options = pow::Options { digest: PowDigest::Seed, timeout: LONG * 100, threads: 2 };
+    let alone = pow::Options { threads: 1, ..options };
+    let found = pow::search("challenge", 12, options).wait().unwrap();
+    assert_eq!(pow::search("challenge", 12, alone).wait().unwrap(), found);
+    assert!(found.parse::<u64>().is_ok());
+    let short = pow::Options { timeout: std::time::Duration::from_millis(1), ..options };
+    assert_eq!(pow::search("challenge", 200, short).wait().unwrap_err().kind(), ErrorKind::PowTimeout);
+    // As many as there are places for: they give them up when they are cancelled.
+    for _ in 0..8 {
+        let (sender, ended) = std::sync::mpsc::channel();
+        let id = pow::search("challenge", 200, options).start(move |result| sender.send(result).unwrap());
+        assert!(lime_core::cancel_operation(id));
+        assert_eq!(ended.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+    assert_eq!(pow::search("challenge", 12, options).wait().unwrap(), found);
+}
+
 fn hard_sandbox() -> Sandbox {
     let sandbox = sandbox();
     sandbox.update_settings(|settings| settings.pow_difficulty = 200).unwrap();
@@ -152,4 +173,26 @@ fn hard_sandbox() -> Sandbox {
 fn sandbox_with_easy_request(sandbox: &Sandbox) -> String {
     sandbox.update_settings(|settings| settings.pow_difficulty = 4).unwrap();
     site(sandbox).create_login_request().wait().unwrap().request_id
+}
+
+/// As published platforms have written it; what cannot be read is an answer that makes no sense.
+#[test]
+fn the_difficulty_may_be_written_as_a_text() {
+    let sandbox = sandbox();
+    let challenge = |difficulty: serde_json::Value| {
+        let request = site(&sandbox).create_login_request().wait().unwrap();
+        let mut data = serde_json::json!({
+            "status": "PENDING", "pow_challenge": "0123456789abcdef0123456789abcdef", "nonce": "n", "pow_difficulty": difficulty,
+        });
+        if difficulty.is_null() {
+            data.as_object_mut().unwrap().remove("pow_difficulty");
+        }
+        let body = serde_json::json!({"ok": true, "data": data});
+        sandbox.add_fault(Fault::on("challenge").status(200).body(body)).unwrap();
+        agent(&sandbox).login(&request.request_id).wait().unwrap_err()
+    };
+    assert_eq!(challenge(" 200 ".into()).kind(), ErrorKind::PowTimeout, "it was tried");
+    for bad in [serde_json::Value::Null, "many".into(), true.into()] {
+        assert_eq!(challenge(bad).kind(), ErrorKind::BadResponse);
+    }
 }

@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use lime_core::clock::ManualClock;
+use lime_core::log::{Level, Logger};
 use lime_core::transport::{Request, Response, StreamResponse, Transport, TransportError};
 use lime_core::{AgentConfig, Error, ErrorKind, LimeAgent, McpCall, McpResult};
 use serde_json::{Value, json};
@@ -26,6 +29,8 @@ enum Reply {
     Raw(u16, &'static str, &'static str),
     /// The same, to the beginning of a session.
     Begin(u16, &'static str, &'static str),
+    /// Pieces of one body.
+    Pieces(&'static str, Vec<String>),
     /// Pieces of an event stream; then it ends, or breaks off.
     Events(Vec<String>, bool),
     /// No answer, and it may have arrived.
@@ -115,6 +120,8 @@ impl Transport for Fake {
             }
             answer
         };
+        let number = id.to_string();
+        let with_id = move |piece: String| Ok(Bytes::from(piece.replace("ID", &number)));
         let whole = |text: String| stream::iter([Ok(Bytes::from(text))]).boxed();
         let reply = match reply {
             Reply::Json(result) => {
@@ -125,10 +132,12 @@ impl Transport for Fake {
             Reply::Raw(status, kind, text) | Reply::Begin(status, kind, text) => {
                 Ok(answer(status, kind).body(whole(text.to_owned())).unwrap())
             }
+            Reply::Pieces(kind, pieces) => {
+                let pieces = stream::iter(pieces.into_iter().map(with_id));
+                Ok(answer(200, kind).body(pieces.boxed()).unwrap())
+            }
             Reply::Events(pieces, breaks) => {
-                let pieces = pieces
-                    .into_iter()
-                    .map(move |piece| Ok(Bytes::from(piece.replace("ID", &id.to_string()))));
+                let pieces = pieces.into_iter().map(with_id);
                 let end = breaks.then(|| Err(TransportError::maybe_sent("cut")));
                 Ok(answer(200, "text/event-stream").body(stream::iter(pieces.chain(end)).boxed()).unwrap())
             }
@@ -346,6 +355,29 @@ fn a_message_may_be_larger_than_other_answers() {
     let (agent, _) = server([Reply::Json(result.clone()), Reply::Events(vec![answer(&result)], false)]);
     assert_eq!(call(&agent, echo()).unwrap(), result);
     assert_eq!(call(&agent, echo()).unwrap(), result);
+}
+
+/// Nor is it without end: 64 MiB.
+#[test]
+fn a_message_may_not_be_of_any_size() {
+    let piece = "x".repeat(16 << 20);
+    let whole = Reply::Pieces("application/json", vec![piece.clone(); 5]);
+    let mut pieces = vec!["data: ".to_owned()];
+    pieces.extend(vec![piece; 5]);
+    let (agent, _) = server([whole, Reply::Events(pieces, false)]);
+    for _ in 0..2 {
+        let error = call(&agent, McpCall::list_tools()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadResponse, "{error}");
+        assert!(error.message().contains("larger than"), "{error}");
+    }
+}
+
+#[test]
+fn an_answer_may_come_in_pieces() {
+    let pieces = ["{\"jsonrpc\":\"2.0\",", "\"id\":ID,\"result\"", ":{\"tools\":[]}", "}"];
+    let (agent, _) = server([Reply::Pieces("application/json", pieces.map(str::to_owned).into())]);
+    let result = agent.mcp(URL, McpCall::list_tools()).wait().unwrap();
+    assert_eq!(result.into_json(), r#"{"tools":[]}"#);
 }
 
 #[test]
@@ -636,4 +668,80 @@ fn nothing_shows_a_token_or_arguments() {
     assert!(shown.contains("tools/call") && !shown.contains("secret"), "{shown}");
     let (agent, _) = server([Reply::Lost]);
     assert!(!format!("{:?}", call(&agent, echo()).unwrap_err()).contains("h.1.s"));
+}
+
+/// Over sockets: a server on this machine, found by its public name.
+#[test]
+fn a_server_at_a_named_address_is_talked_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, heads) = mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let start = head.len();
+                if connection.read_line(&mut head).unwrap_or(0) <= 2 {
+                    break;
+                }
+                if let Some(value) = head[start..].to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            connection.read_exact(&mut body).unwrap();
+            let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let result = match asked["method"].as_str() {
+                Some("initialize") => {
+                    json!({"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}})
+                }
+                _ => json!({"tools": []}),
+            };
+            let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string();
+            let status = if asked["id"].is_null() { "202 Accepted" } else { "200 OK" };
+            let answer = if asked["id"].is_null() { String::new() } else { answer };
+            let kind = "Content-Type: application/json\r\nConnection: close";
+            let told =
+                format!("HTTP/1.1 {status}\r\n{kind}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
+            connection.get_mut().write_all(told.as_bytes()).unwrap();
+            if sender.send(head).is_err() {
+                return;
+            }
+        }
+    });
+    let sandbox = lime_sandbox::Sandbox::start_blocking(lime_sandbox::Options::new()).unwrap();
+    let agent = LimeAgent::new(AgentConfig {
+        agent_token: Some(sandbox.agent_token().to_owned()),
+        base_url: Some(sandbox.lime_api_base().to_owned()),
+        mcp_addresses: vec![("tools.example.com".into(), "127.0.0.1".parse().unwrap())],
+        ..AgentConfig::default()
+    })
+    .unwrap();
+    let url = format!("http://tools.example.com:{port}/mcp");
+    let result = agent.mcp(&url, McpCall::list_tools()).wait().unwrap();
+    assert_eq!(result.json(), r#"{"tools":[]}"#);
+    let head = heads.recv_timeout(LONG).unwrap().to_lowercase();
+    assert!(head.starts_with("post /mcp http/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("host: tools.example.com:{port}")), "{head}");
+    assert!(head.contains("authorization: bearer eyj"), "{head}");
+    assert!(!head.contains(&sandbox.agent_token().to_lowercase()), "{head}");
+}
+
+/// Without TLS and not on this machine, that is said, once for a server; the token goes there all the same, as with
+/// the published package.
+#[test]
+fn a_server_without_tls_is_warned_of_once() {
+    let (sender, records) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let logger =
+        Logger::new(Level::Warning, move |_, text| sender.lock().unwrap().send(text.to_owned()).unwrap());
+    let (agent, _) = server_with([], AgentConfig { logger, ..AgentConfig::default() });
+    for _ in 0..2 {
+        agent.mcp("http://tools.example.com/mcp", McpCall::list_tools()).wait().unwrap();
+    }
+    agent.mcp(URL, McpCall::list_tools()).wait().unwrap();
+    let told: Vec<String> = records.try_iter().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("tools.example.com is talked to without TLS"), "{told:?}");
 }

@@ -124,13 +124,17 @@ fn a_configuration_that_makes_no_sense_is_refused() {
         with(|config| config.expected_domain = Some("https://Tools.Example.com/mcp".into())).unwrap(),
         DOMAIN
     );
-    let changes: [fn(&mut TokenVerifierConfig); 6] = [
+    let changes: [fn(&mut TokenVerifierConfig); 9] = [
         |config| config.expected_domain = None,
         |config| config.expected_domain = Some(" ".into()),
         |config| config.expected_domain = Some("localhost".into()),
         |config| config.expected_domain = Some("tools.example.com:8443".into()),
         |config| config.base_url = Some("lime".into()),
         |config| config.user_agent = Some("a\nb".into()),
+        |config| config.timeout = Duration::ZERO,
+        |config| config.tls_pins = vec!["no pin".into()],
+        // It is not encrypted: there is no key to look at.
+        |config| config.tls_pins = vec!["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into()],
     ];
     for change in changes {
         assert_eq!(with(change).unwrap_err().kind(), ErrorKind::InvalidArgument);
@@ -227,7 +231,12 @@ fn warming_up_twice_fetches_once_and_a_failure_is_told() {
     clock.advance(Duration::from_secs(60));
     sandbox.add_fault(Fault::on("jwks").status(500)).unwrap();
     assert_eq!(verifier.warm_up().wait().unwrap_err().kind(), ErrorKind::Api);
-    assert!(verifier.keys().held().is_some());
+    let held = verifier.keys().held().unwrap();
+    assert!(format!("{:?}", held.keys()).contains("sandbox-"), "their names: {:?}", held.keys());
+    // Asked for in so many words, they are fetched again, fresh or not.
+    clock.advance(Duration::from_secs(60));
+    verifier.keys().fetch().wait().unwrap();
+    assert_eq!(verifier.keys().fetches(), 2);
     verifier.keys().forget();
     assert!(verifier.keys().held().is_none());
     clock.advance(Duration::from_secs(5));
@@ -316,6 +325,10 @@ fn verifiers_share_keys_and_close_together() {
     let found = keys.find(None).wait().unwrap();
     assert_eq!(found.issuer, sandbox.origin());
     assert_eq!(keys.fetches(), 1);
+    assert_eq!(first.audience(), "mcp");
+    for shown in [format!("{keys:?}"), format!("{first:?}")] {
+        assert!(shown.contains(sandbox.origin()), "{shown}");
+    }
     first.close();
     assert_eq!(fails(&second, &for_second), ErrorKind::Closed);
 }

@@ -613,5 +613,38 @@ mod tests {
     fn debug_shows_no_secret() {
         let verifier = WebhookVerifier::new(["whsec_1"]);
         assert!(!format!("{verifier:?}").contains("whsec_1"));
+        let guard = ReplayGuard::new(Duration::from_secs(60), 2);
+        assert_eq!(deliver(&guard, &body(7, NOW), NOW), Ok(()));
+        let shown = format!("{guard:?}");
+        assert!(shown.contains("60s") && !shown.contains("ap_7"), "{shown}");
+    }
+
+    #[test]
+    fn a_webhook_says_what_was_decided() {
+        let read = |body: &[u8]| {
+            let signed = sign(body, b"new", NOW).unwrap();
+            let clock = Arc::new(ManualClock::at(Duration::from_secs(NOW)));
+            // While a secret is being replaced, either may have signed.
+            WebhookVerifier::new(["old"]).secret("new").clock(clock).verify(signed.headers(), body).unwrap()
+        };
+        let webhook = read(&body(7, NOW));
+        assert_eq!((webhook.approval_id(), webhook.status()), (Some("ap_7"), Some("approved")));
+        assert_eq!(webhook.decided_at().unwrap().unix_micros, i64::try_from(NOW).unwrap() * 1_000_000);
+        assert_eq!(webhook.timestamp, NOW);
+        let webhook = read(br#"{"approval_id":7,"decided_at":"soon"}"#);
+        assert_eq!((webhook.approval_id(), webhook.status(), webhook.decided_at()), (None, None, None));
+    }
+
+    #[test]
+    fn two_headers_concern_a_verifier_in_any_spelling() {
+        for name in [SIGNATURE_HEADER, TIMESTAMP_HEADER] {
+            let cgi = format!("HTTP_{}", name.to_uppercase().replace('-', "_"));
+            for spelled in [name.to_owned(), name.to_uppercase(), name.to_lowercase(), cgi] {
+                assert!(concerns(spelled.as_bytes()), "{spelled}");
+            }
+        }
+        for name in ["content-type", "", "x-sesame", "HTTP_X_SESAME", "x_sesame_signature_"] {
+            assert!(!concerns(name.as_bytes()), "{name}");
+        }
     }
 }

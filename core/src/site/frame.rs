@@ -158,3 +158,46 @@ impl Frame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_other_types_are_read_past_or_refused() {
+        for other in ["null", "true", "[1, {}]", r#"{"a": [1.5]}"#] {
+            let parsed = Frame::parse(&format!(r#"{{"type": {other}, "login_request_id": "lr_1"}}"#));
+            assert_eq!(parsed, Frame::Ignored, "{other}");
+            let parsed = Frame::parse(&format!(r#"{{"type": "expired", "login_request_id": {other}}}"#));
+            assert_eq!(parsed, Frame::Ignored, "{other}");
+            let parsed =
+                Frame::parse(&format!(r#"{{"type": "error", "code": {other}, "message": {other}}}"#));
+            let Frame::Error { code, message } = parsed else { panic!("{parsed:?}") };
+            assert_eq!((&*code, &*message), ("SSE_ERROR", "SSE error frame"), "{other}");
+        }
+        for other in ["null", "true", "-1", "7", "1.5", "[]", "{}", r#"" ""#] {
+            let data = format!(
+                r#"{{"type": "approved", "login_request_id": "lr_1", "agent_passport_jwt": {other}}}"#
+            );
+            let reason = "approved event without agent_passport_jwt";
+            assert_eq!(Frame::parse(&data), Frame::Malformed(reason), "{other}");
+        }
+        // What is broken inside of a member is broken.
+        for broken in ["[1,", r#"{"a"}"#, "nul", "1.5.5"] {
+            let parsed = Frame::parse(&format!(r#"{{"type": "expired", "login_request_id": {broken}}}"#));
+            assert_eq!(parsed, Frame::Malformed("Event is not valid JSON"), "{broken}");
+        }
+    }
+
+    /// As the published packages read fields: a number is its decimal.
+    #[test]
+    fn a_number_will_do_as_an_id_and_as_a_code() {
+        for number in ["7", "-7", "1.5"] {
+            let parsed = Frame::parse(&format!(r#"{{"type": "expired", "login_request_id": {number}}}"#));
+            assert_eq!(parsed, Frame::Expired { request_id: number.to_owned() });
+            let parsed =
+                Frame::parse(&format!(r#"{{"type": "error", "code": {number}, "message": "\u0041"}}"#));
+            assert_eq!(parsed, Frame::Error { code: number.to_owned(), message: "A".to_owned() });
+        }
+    }
+}

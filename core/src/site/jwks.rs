@@ -386,3 +386,19 @@ fn key_set(reply: &Reply, form: JwksForm) -> Result<KeySet> {
         _ => KeySet::parse(&reply.data()?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_of_bytes_is_an_object_with_keys() {
+        let empty = KeySet::from_json(br#"{"keys": []}"#).unwrap();
+        assert_eq!(format!("{empty:?}"), "{}");
+        for bad in ["", "[]", r#""keys""#, "{", "{}", r#"{"keys": {}}"#, r#"{"data": {"keys": 1}}"#] {
+            let error = KeySet::from_json(bad.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidPassport, "{bad}");
+            assert!(error.message().starts_with("JWKS response missing keys array"), "{bad}");
+        }
+    }
+}

@@ -60,6 +60,7 @@ def test_a_login_that_was_lost_is_reported_to_a_site_that_blocks(
 ) -> None:
     with SyncLimeSite(sse_backoff_base=0.01) as site:
         opened = threading.Event()
+        site.on_login(lambda request_id, passport: None)
         site.on_state(lambda status: opened.set() if status.state == "open" else None)
         assert opened.wait(30)
         gaps: queue.Queue[Any] = queue.Queue()

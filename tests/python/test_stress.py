@@ -211,6 +211,7 @@ def test_multiprocessing(sandbox: Sandbox, tmp_path: Path, method: str) -> None:
                 with SyncLimeSite() as site, SyncLimeAgent() as agent:
                     # Else the platform may deliver to the other worker's stream alone.
                     opened = threading.Event()
+                    site.on_login(lambda request_id, passport: None)
                     site.on_state(lambda status: opened.set() if status.state == "open" else None)
                     assert opened.wait(30)
                     request = site.create_login_request()

@@ -46,7 +46,9 @@ def listen(site: SyncLimeSite) -> queue.Queue[Any]:
 
 
 def open_stream(site: SyncLimeSite) -> None:
+    """Return when it is open, which a handler for its events, perhaps the first one, has begun."""
     opened = threading.Event()
+    site.on_login(lambda request_id, passport: None)
     site.on_state(lambda status: opened.set() if status.state == "open" else None)
     assert opened.wait(30)
 
@@ -176,6 +178,19 @@ def test_a_failing_handler_is_logged_and_the_next_event_still_comes(
     assert [record.name for record in failed] == ["lime", "lime"]
     assert failed[0].exc_info is not None
     assert any("on_state handler failed" in record.message for record in caplog.records)
+
+
+def test_no_event_comes_before_there_is_a_handler_for_it(sandbox: Sandbox, site: SyncLimeSite) -> None:
+    states: queue.Queue[str] = queue.Queue()
+    site.on_state(lambda status: states.put(status.state))
+    site.on_gap(lambda request_ids: None)
+    assert site.stream_status.state == "idle", "events would come, and be nobody's"
+    assert states.get(timeout=30) == "idle"
+    request = site.create_login_request()
+    sandbox.approve(request.request_id)
+    events = listen(site)
+    assert events.get(timeout=30)[0] == request.request_id
+    assert [states.get(timeout=30) for _ in range(2)] == ["connecting", "open"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

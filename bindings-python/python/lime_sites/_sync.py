@@ -170,7 +170,7 @@ class SyncLimeSite:
         return handler
 
     def on_state(self, handler: AnyStateHandler) -> AnyStateHandler:
-        """Register a handler for every change of the event stream's state; starts the stream.
+        """Register a handler for every change of the event stream's state, which it does not start.
 
         It is first called with the state as it is, on the thread of :meth:`on_login`'s handlers.
 
@@ -185,7 +185,7 @@ class SyncLimeSite:
             LimeError: The site is closed.
         """
         _refuse_coroutines(handler)
-        queue = self._listen()
+        queue = self._handlers_queue()
         number = _bridge.new_id()
         self._state_handlers[number] = handler
         try:
@@ -196,7 +196,7 @@ class SyncLimeSite:
         return handler
 
     def on_gap(self, handler: AnyGapHandler) -> AnyGapHandler:
-        """Register a handler for login requests whose events are lost; starts the stream.
+        """Register a handler for login requests whose events are lost. It does not start the stream.
 
         The platform says of them that they have ended, and neither the stream nor the platform tells how; a
         passport that there was is lost. Each is named once. Should such an event come all the same, it is
@@ -213,7 +213,7 @@ class SyncLimeSite:
             LimeError: The site is closed.
         """
         _refuse_coroutines(handler)
-        queue = self._listen()
+        queue = self._handlers_queue()
         number = _bridge.new_id()
         self._gap_handlers[number] = handler
         try:
@@ -409,15 +409,25 @@ class SyncLimeSite:
         if thread is not None:
             thread.end()
 
-    def _listen(self) -> _native.Queue:
+    def _listen(self) -> None:
         """Start the event stream of this process and the thread for its handlers, once."""
+        queue = self._handlers_queue()
+        try:
+            self._native.start_events(queue)
+        except BaseException:
+            if self._closed and (thread := self._threads.get(os.getpid())) is not None:
+                thread.end()  # by another thread, which may not have seen this one
+            raise
+
+    def _handlers_queue(self) -> _native.Queue:
+        """Start this process's thread for handlers, once; answers what it takes from.
+
+        Not the stream: an event that comes before there is a handler for it would be nobody's.
+        """
         _bridge.set_log_level()
         process = os.getpid()
         if self._closed:
-            # Without a thread; the native client says that it is closed.
-            queue = _native.Queue()
-            self._native.start_events(queue)
-            return queue
+            return _native.Queue()  # without a thread; the native client says that it is closed
         if (thread := self._threads.get(process)) is None:
             from lime_sites._thread import HandlerThread
 
@@ -427,20 +437,19 @@ class SyncLimeSite:
             # One step, which only one of several threads wins: no lock, which a fork could leave held.
             thread = self._threads.setdefault(process, made)
         try:
-            thread.start(self._begin)
+            thread.start(self._watch_again)
         except BaseException:
             if self._closed:
-                thread.end()  # by another thread, which may not have seen this one
+                thread.end()
             raise
         return thread.queue
 
-    def _begin(self, queue: _native.Queue) -> None:
-        # The parent's, which told its own thread.
+    def _watch_again(self, queue: _native.Queue) -> None:
+        # The parent's handlers, which told the parent's thread.
         for number in list(self._state_handlers):
             self._native.watch_state(queue, number)
         for number in list(self._gap_handlers):
             self._native.watch_gaps(queue, number)
-        self._native.start_events(queue)
 
     def _on_event(self, call: Call, request_id: str, passport: str | None) -> None:
         for handler in list(self._handlers):

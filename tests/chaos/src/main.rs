@@ -18,6 +18,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -57,6 +58,9 @@ enum What {
         minutes: f64,
         #[arg(long, default_value_t = 100)]
         sites: usize,
+        /// A program begins something this often.
+        #[arg(long, default_value_t = 700)]
+        pace_ms: u64,
         /// Where the samples are written to.
         #[arg(long)]
         samples: PathBuf,
@@ -96,8 +100,9 @@ fn main() -> ExitCode {
             let options = campaign::Options { lanes, certificate, stories, verbose };
             programs.commands().and_then(|commands| campaign::run(&commands, &seeds, &options))
         }
-        What::Soak { programs, minutes, sites, samples } => {
-            programs.commands().and_then(|commands| soak::run(&commands, minutes, sites, &samples))
+        What::Soak { programs, minutes, sites, pace_ms, samples } => {
+            let options = soak::Options { minutes, sites, pace: Duration::from_millis(pace_ms), samples };
+            programs.commands().and_then(|commands| soak::run(&commands, &options))
         }
     };
     match done {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
 use fastrand::Rng;
-use lime_sandbox::{Fault, LoginStatus, NewAgent, Options, Rule, Sandbox, Settings};
+use lime_sandbox::{Fault, LoginStatus, NewAgent, Rule, Sandbox, Settings};
 use tokio::time::{Instant, timeout_at};
 
 use crate::plan::{Plan, Whose, network_fault, server_fault, whose};
@@ -17,8 +17,6 @@ use crate::usage::{Trend, Usage};
 use crate::verdict::FAILURES;
 use crate::worker::Worker;
 
-/// A program begins something this often.
-const PACE: Duration = Duration::from_millis(700);
 /// Every so many logins there is a gate.
 const GATES: u64 = 4;
 /// How many beginnings come with a fault: each makes three to four requests, so about one in a hundred of those
@@ -35,6 +33,16 @@ const HANGS: Duration = Duration::from_secs(60);
 /// What nothing may keep of each thing that was begun, once the first quarter is over, in bytes: less than the id
 /// of a request, an event or an error takes.
 const KEPT_BYTES: f64 = 100.0;
+
+/// What to do, and how much of it.
+pub struct Options {
+    pub minutes: f64,
+    pub sites: usize,
+    /// A program begins something this often.
+    pub pace: Duration,
+    /// Where the samples are written to.
+    pub samples: PathBuf,
+}
 
 struct Program {
     worker: Worker,
@@ -78,20 +86,20 @@ struct Soak {
 }
 
 /// Goes on for so long; whether all is well.
-pub fn run(commands: &Commands, minutes: f64, sites: usize, samples: &Path) -> io::Result<bool> {
+pub fn run(commands: &Commands, options: &Options) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut soak = Soak::start(commands, sites).await?;
-        soak.go_on(Duration::from_secs_f64(minutes * 60.0), samples).await?;
+        let mut soak = Soak::start(commands, options.sites).await?;
+        soak.go_on(options).await?;
         soak.end().await;
-        soak.write(samples)?;
+        soak.write(&options.samples)?;
         Ok(soak.report())
     })
 }
 
 impl Soak {
     async fn start(commands: &Commands, sites: usize) -> io::Result<Self> {
-        let sandbox = Sandbox::start(Options::new().difficulty(4)).await?;
+        let sandbox = Sandbox::start(lime_sandbox::Options::new().difficulty(4)).await?;
         let mut settings = Settings::of(Plan::calm(0, 0).platform);
         settings.pow_difficulty = 4;
         settings.issuer = false;
@@ -118,14 +126,14 @@ impl Soak {
         Ok(soak)
     }
 
-    async fn go_on(&mut self, time: Duration, samples: &Path) -> io::Result<()> {
-        let end = self.began + time;
+    async fn go_on(&mut self, options: &Options) -> io::Result<()> {
+        let end = self.began + Duration::from_secs_f64(options.minutes * 60.0);
         let (mut work, mut sample, mut said) = (Instant::now(), Instant::now(), self.began);
         while Instant::now() < end && self.findings.is_empty() {
             self.listen(work.min(sample).min(end)).await;
             let now = Instant::now();
             if now >= work {
-                work = now + PACE;
+                work = now + options.pace;
                 (0..self.programs.len()).for_each(|number| self.begin(number));
                 self.set_weather();
                 self.look_for_hangs();
@@ -136,7 +144,7 @@ impl Soak {
             }
             if now >= said + Duration::from_secs(60) {
                 said = now;
-                self.write(samples)?;
+                self.write(&options.samples)?;
             }
         }
         Ok(())

@@ -13,8 +13,6 @@ from rows import Bench, Line
 
 HERE = ROOT / "bench"
 MARKS = {True: "✓", False: "✗", None: " "}
-# Those that run on the oldest Python that this works with: pip is told not to look at that (tools/throwaway.py).
-CHARTS_NEED = ("matplotlib==3.10.7", "contourpy==1.3.2", "numpy==2.2.6")
 
 
 def short(value: float) -> str:
@@ -120,5 +118,5 @@ def write(bench: Bench, seconds: float) -> None:
     (HERE / "RESULTS.md").write_text(markdown(bench, seconds))
     import throwaway
 
-    python = throwaway.environment("bench-charts", *CHARTS_NEED)
+    python = throwaway.environment("bench-charts", *throwaway.CHARTS_NEED)
     subprocess.run([str(python), str(HERE / "charts.py"), str(results), str(HERE / "charts")], check=True)

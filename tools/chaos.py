@@ -23,7 +23,6 @@ TARGET = ROOT / "target/debug"
 BUILD = ROOT / "build/chaos"
 HERE = ROOT / "tests/chaos"
 FLAGS = ("-std=c11", "-D_DEFAULT_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-CHART_NEEDS = ("matplotlib==3.10.7",)
 
 
 def c_worker() -> Path:
@@ -60,7 +59,7 @@ def main() -> None:
     command = [str(TARGET / "lime-chaos"), what, *programs, *place, *arguments]
     done = subprocess.run(command, env=environment)
     if what == "soak" and samples.exists():
-        python = throwaway.environment("bench-charts", *CHART_NEEDS)
+        python = throwaway.environment("bench-charts", *throwaway.CHARTS_NEED)
         chart = [str(python), str(HERE / "chart.py"), str(samples), str(BUILD / "soak.svg")]
         subprocess.run(chart, check=True)
         print(f"chart: {BUILD / 'soak.svg'}")

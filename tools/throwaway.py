@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "build/published"
+# What draws charts, of versions that run on the oldest Python that this works with.
+CHARTS_NEED = ("matplotlib==3.10.7", "contourpy==1.3.2", "numpy==2.2.6")
 
 
 def environment(name: str, *requirements: str) -> Path:

@@ -118,6 +118,13 @@ fn the_last_event_id_is_handed_back() {
     sandbox.disconnect_streams(None, false);
     assert!(sandbox.wait_for_received_blocking("events", 2, LONG));
     assert_eq!(sandbox.received_on("events")[1].headers["last-event-id"], "41");
+    // A connection without an id of its own changes nothing.
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    sandbox.push_raw(None, "data: {\"type\":\"expired\",\"login_request_id\":\"lr_2\"}\n\n");
+    events.recv_timeout(LONG).unwrap();
+    sandbox.disconnect_streams(None, false);
+    assert!(sandbox.wait_for_received_blocking("events", 3, LONG));
+    assert_eq!(sandbox.received_on("events")[2].headers["last-event-id"], "41");
 }
 
 #[test]

@@ -269,6 +269,57 @@ mod tests {
         }
     }
 
+    /// What comes of a stream in pieces of each size: how it ended, and the data of its events.
+    fn limited(limit: usize, stream: &[u8]) -> (Result<(), TooLong>, Vec<String>) {
+        let read = |size: usize| {
+            let (mut parser, mut data) = (Parser::with_limit(limit), Vec::new());
+            let mut chunks = stream.chunks(size);
+            let fed =
+                chunks.try_for_each(|chunk| parser.feed(chunk, |event| data.push(event.data.to_owned())));
+            (fed, data)
+        };
+        let whole = read(stream.len());
+        for size in 1..stream.len() {
+            assert_eq!(read(size), whole, "in chunks of {size}");
+        }
+        whole
+    }
+
+    #[test]
+    fn a_line_and_the_data_of_an_event_may_have_just_the_limit() {
+        // The first line of a stream is not taken for a whole event.
+        for start in ["", "\n"] {
+            let line = format!("{start}data: 12345\n\n");
+            assert_eq!(limited(11, line.as_bytes()), (Ok(()), vec!["12345".to_owned()]));
+            assert_eq!(limited(10, line.as_bytes()), (Err(TooLong), vec![]));
+        }
+        let comment = b"\n:234567890\n\n";
+        assert_eq!(limited(10, comment).0, Ok(()));
+        assert_eq!(limited(9, comment).0, Err(TooLong));
+        assert_eq!(limited(3, b"\n:12").0, Ok(()), "no end of a line");
+        assert_eq!(limited(2, b"\n:12").0, Err(TooLong));
+        // Four bytes and a line feed, then what the limit leaves of the twelve.
+        let lines = |second: &str| format!("\ndata:1234\ndata:{second}\n\n");
+        assert_eq!(limited(12, lines("6789012").as_bytes()), (Ok(()), vec!["1234\n6789012".to_owned()]));
+        assert_eq!(limited(12, lines("67890123").as_bytes()), (Err(TooLong), vec![]));
+        // Data of just the limit, whose line is shorter: it is no UTF-8.
+        assert_eq!(limited(12, b"\ndata: \xff\xff\xff\xff\n\n"), (Ok(()), vec!["\u{fffd}".repeat(4)]));
+        assert_eq!(limited(12, b"\ndata:1\ndata:\xff\xff\xff1\n\n").0, Ok(()));
+        assert_eq!(limited(12, b"\ndata:1\ndata:\xff\xff\xff12\n\n").0, Err(TooLong));
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_on_with_keeps_its_id_until_there_is_another() {
+        let mut parser = Parser::resumed("41");
+        let mut ids = Vec::new();
+        assert_eq!((parser.last_event_id(), parser.retry_millis()), ("41", None));
+        for stream in ["data: 1\n\n", "id: 42\n", "data: 2\n\n", "id\nretry: 7\ndata: 3\n\n"] {
+            parser.feed(stream.as_bytes(), |event| ids.push(event.id.to_owned())).unwrap();
+        }
+        assert_eq!(ids, ["41", "42", ""]);
+        assert_eq!((parser.last_event_id(), parser.retry_millis()), ("", Some(7)));
+    }
+
     #[test]
     fn an_endless_event_is_given_up() {
         let mut parser = Parser::new();

@@ -59,7 +59,7 @@ enum What {
         #[arg(long, default_value_t = 100)]
         sites: usize,
         /// A program begins something this often.
-        #[arg(long, default_value_t = 700)]
+        #[arg(long, default_value_t = 100)]
         pace_ms: u64,
         /// Where the samples are written to.
         #[arg(long)]

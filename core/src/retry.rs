@@ -107,6 +107,32 @@ mod tests {
     }
 
     #[test]
+    fn a_server_can_ask_for_longer_waits_and_not_for_shorter_ones() {
+        let clock = ManualClock::at(seconds(0));
+        clock.set_jitter(1.0);
+        let mut backoff = Backoff::new(seconds(2), seconds(16));
+        let mut wait = |base: u64, lived: u64| {
+            backoff.set_base(seconds(base));
+            backoff.wait_after(seconds(lived), &clock).as_secs()
+        };
+        assert_eq!([wait(1, 0), wait(1, 0)], [2, 4], "not below its own");
+        assert_eq!([wait(3, 0), wait(3, 60)], [8, 3], "the waits had come further; then they start there");
+        assert_eq!([wait(10, 0), wait(3, 60)], [10, 10], "it may only slow us down");
+        assert_eq!([wait(1000, 0), wait(1000, 60)], [16, 16], "to the longest that there is");
+    }
+
+    #[test]
+    fn attempts_double_their_distance_and_jitter_adds_to_it() {
+        let clock = ManualClock::at(seconds(0));
+        let waits = |jitter: f64| {
+            clock.set_jitter(jitter);
+            [0, 1, 2, 16, 17, u32::MAX].map(|attempt| delay(attempt, &clock).as_millis())
+        };
+        assert_eq!(waits(0.0), [250, 500, 1000, 16_384_000, 16_384_000, 16_384_000]);
+        assert_eq!(waits(0.5), [300, 550, 1050, 16_384_050, 16_384_050, 16_384_050]);
+    }
+
+    #[test]
     fn a_thousand_clients_spread_out() {
         let clock = crate::clock::SystemClock::default();
         let mut windows = [0_u32; 10];

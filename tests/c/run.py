@@ -1054,6 +1054,7 @@ SANITIZED = {
         boundary,
         calls,
         lifecycle,
+        resets,
         transport,
         login,
         bindings,

@@ -382,3 +382,20 @@ pub(crate) fn printable(text: &str) -> String {
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidPassport, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_goes_by_the_seeds_name_or_by_todays() {
+        let owner = |claims: Value| {
+            let Value::Object(claims) = claims else { unreachable!() };
+            Passport { claims }.owner_id().map(str::to_owned)
+        };
+        assert_eq!(owner(serde_json::json!({"owner_id": "u_1"})).as_deref(), Some("u_1"));
+        assert_eq!(owner(serde_json::json!({"user_id": "u_2"})).as_deref(), Some("u_2"));
+        assert_eq!(owner(serde_json::json!({"owner_id": "u_1", "user_id": "u_2"})).as_deref(), Some("u_1"));
+        assert_eq!(owner(serde_json::json!({"owner_id": 1, "user_id": null, "sub": "a_1"})), None);
+    }
+}

@@ -612,7 +612,8 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let verifier = WebhookVerifier::new(["whsec_1"]);
-        assert!(!format!("{verifier:?}").contains("whsec_1"));
+        let shown = format!("{verifier:?}");
+        assert!(shown.starts_with("WebhookVerifier { secrets: 1, ") && !shown.contains("whsec_1"), "{shown}");
         let guard = ReplayGuard::new(Duration::from_secs(60), 2);
         assert_eq!(deliver(&guard, &body(7, NOW), NOW), Ok(()));
         let shown = format!("{guard:?}");
@@ -633,6 +634,20 @@ mod tests {
         assert_eq!(webhook.timestamp, NOW);
         let webhook = read(br#"{"approval_id":7,"decided_at":"soon"}"#);
         assert_eq!((webhook.approval_id(), webhook.status(), webhook.decided_at()), (None, None, None));
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_body_is_not() {
+        for (body, code, what) in [
+            (&b"[]"[..], "not_an_object", "is not a JSON object"),
+            (b"{", "not_json", "is not valid JSON"),
+        ] {
+            let guard = ReplayGuard::default();
+            let signed = sign(body, b"secret", NOW).unwrap();
+            let error = verifier(&guard, NOW).verify(signed.headers(), body).unwrap_err();
+            assert_eq!(error.code(), Some(code));
+            assert!(error.message().contains(what), "{error}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ browser:
 # once for each set of features.
 build: setup
 	@cargo build --quiet --workspace --lib --bins --examples --locked
-	@cmp -s target/debug/lib_native.so $(NATIVE) || cp target/debug/lib_native.so $(NATIVE)
+	@cmp -s target/debug/lib_native.so $(NATIVE) \
+	  || { install -m 755 target/debug/lib_native.so $(NATIVE).new && mv $(NATIVE).new $(NATIVE); }
 
 # The npm package as it is used in the checkout: JavaScript in bindings-node/dist, the binary beside it.
 node: build

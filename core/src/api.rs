@@ -420,3 +420,33 @@ pub(crate) fn failed(error: TransportError) -> Error {
     };
     Error::new(kind, error.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_a_post_was_done_is_open_after_some_answers() {
+        let (refused, done) =
+            (br#"{"ok":false,"error":{"code":"X","message":"x"}}"#, br#"{"ok":true,"data":{}}"#);
+        for (status, body, doubt) in [
+            (500, &refused[..], Doubt::Faulty),
+            (500, b"", Doubt::Lost),
+            (500, b"<html>", Doubt::Lost),
+            (502, refused, Doubt::Lost),
+            (504, refused, Doubt::Lost),
+            (504, b"", Doubt::Lost),
+            (200, done, Doubt::None),
+            (201, done, Doubt::None),
+            (201, b"{", Doubt::Lost),
+            (204, b"", Doubt::Lost),
+            (302, b"", Doubt::None),
+            (400, refused, Doubt::None),
+            (409, b"", Doubt::None),
+            (429, b"", Doubt::None),
+            (503, b"", Doubt::None),
+        ] {
+            assert_eq!(doubt_of(status, body), doubt, "{status} {}", String::from_utf8_lossy(body));
+        }
+    }
+}

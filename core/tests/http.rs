@@ -80,6 +80,30 @@ fn waits_grow_as_in_the_seed() {
 }
 
 #[test]
+fn a_wait_that_is_asked_for_may_be_as_long_as_an_attempt() {
+    let sandbox = sandbox();
+    for (asked, waits) in [("7", vec![7000]), ("8", vec![])] {
+        let clock = Arc::new(ManualClock::default().skipping_sleeps());
+        let timeout = Duration::from_secs(7);
+        let config = SiteConfig { clock: Arc::clone(&clock) as _, timeout, ..site_config(&sandbox) };
+        let site = LimeSite::new(config).unwrap();
+        let fault = Fault::on("create_request").status(429).header("Retry-After", asked);
+        sandbox.add_fault(fault).unwrap();
+        let created = site.create_login_request().wait();
+        assert_eq!(clock.slept().iter().map(Duration::as_millis).collect::<Vec<_>>(), waits, "{asked}");
+        match created {
+            Ok(_) => assert_eq!(asked, "7"),
+            Err(error) => {
+                assert_eq!(
+                    (error.kind(), error.retry_after()),
+                    (ErrorKind::RateLimit, Some(Duration::from_secs(8)))
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_redirect_is_refused_and_its_target_sees_nothing() {
     let (sandbox, elsewhere) = (sandbox(), sandbox());
     let target = format!("{}/modules/agent-login/requests", elsewhere.lime_api_base());

@@ -638,10 +638,9 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_the_body_is_not() {
-        for (body, code, what) in [
-            (&b"[]"[..], "not_an_object", "is not a JSON object"),
-            (b"{", "not_json", "is not valid JSON"),
-        ] {
+        for (body, code, what) in
+            [(&b"[]"[..], "not_an_object", "is not a JSON object"), (b"{", "not_json", "is not valid JSON")]
+        {
             let guard = ReplayGuard::default();
             let signed = sign(body, b"secret", NOW).unwrap();
             let error = verifier(&guard, NOW).verify(signed.headers(), body).unwrap_err();

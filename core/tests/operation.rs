@@ -171,7 +171,7 @@ fn begun(site: &LimeSite, asked: &mpsc::Receiver<Asked>) -> (Operation<LoginRequ
     assert!(poll_once(&mut operation).is_pending());
     match asked.recv_timeout(LONG).unwrap() {
         Asked::Begin(exchange) => (operation, exchange),
-        other => panic!("{other:?}"),
+        other @ Asked::Abort(_) => panic!("{other:?}"),
     }
 }
 

@@ -28,6 +28,7 @@ CHECKS = {
         *("--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"),
     ],
     "every kind of error is tested": [str(BIN / "python"), "tools/kinds.py"],
+    "no panic gets out": [str(BIN / "python"), "tools/guards.py"],
     "rust-version": [str(BIN / "python"), "tools/msrv.py"],
     "rustdoc": ["cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "lime-core", "-p", "lime-sandbox"],
     # As `make build` has built it: cargo run would build it anew, with the features of this package alone.

@@ -41,8 +41,6 @@ PYTHON = {
 NEVER = {
     ("Go", "would_deadlock"): "what the library calls runs on goroutines",
     ("Python", "would_deadlock"): "no thread of the library runs Python",
-    ("Python", "internal"): "it takes a panic, which only the library of the C tests can be made to have",
-    ("Node", "internal"): "the same",
 }
 
 

@@ -62,6 +62,11 @@ impl HostClient for Client {
 }
 
 impl HostTransport {
+    #[cfg(debug_assertions)]
+    pub(crate) fn over(client: impl HostClient + 'static) -> Self {
+        Self { transport: CoreTransport::new(client) }
+    }
+
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
         Arc::new(self.transport.clone())
     }

@@ -17,6 +17,7 @@
 mod agent;
 mod convert;
 mod error;
+mod fault;
 mod host;
 mod mcp_target;
 mod pow;

@@ -18,7 +18,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, 
 use napi_derive::napi;
 use serde_json::{Value, json};
 
-use crate::error;
+use crate::{error, fault};
 
 /// Weak: what keeps the process alive is decided by TypeScript, see [`Queue::keep_alive`].
 type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, true, 0>;
@@ -132,7 +132,7 @@ impl Shared {
     ) -> i64 {
         self.lock().calls.insert(call, 0);
         let queue = Arc::clone(self);
-        let number = operation.start_undispatched(move |result| queue.done(call, result.map(value)));
+        let number = operation.start_undispatched(move |result| queue.done(call, fault::made(result, value)));
         let mut items = self.lock();
         if let Some(slot) = items.calls.get_mut(&call) {
             *slot = number; // it has not ended yet

@@ -160,7 +160,7 @@ class Bridge {
   #drain(): void {
     let items: unknown[][];
     try {
-      items = JSON.parse(this.queue.take()) as unknown[][];
+      items = JSON.parse(guarded(() => this.queue.take())) as unknown[][];
     } catch (error) {
       warn(error);
       return;

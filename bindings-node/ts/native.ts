@@ -93,6 +93,8 @@ export interface Native {
   /** `[API root, broker]`: where clients go that were told nothing, as JSON. */
   defaultAddresses(): string;
   errorKinds(): string;
+  /** The error of a panic that was caught on this thread just now, as JSON; null, if there was none. */
+  caughtFault(): string | null;
   cancel(operation: number): boolean;
   extractAndNormalizeDomain(target: string): string;
   resolveMcpHttpUrl(target: string): string;

@@ -33,6 +33,7 @@ import {
   WebhookVerificationError,
   WouldDeadlockError,
 } from './errors.js';
+import { native } from './native.js';
 
 /** The class of each kind. A test compares it with the core's own table. */
 export const CLASSES: Readonly<Record<ErrorKind, typeof LimeError>> = {
@@ -118,7 +119,10 @@ export function fromThrown(error: unknown): unknown {
     return fromRaw({ ...raw, message: raw.message.replace(/\b([a-z_]+)=(?:\.\.\.)?(?= or )/g, camel) });
   }
   if (typeof code !== 'string' || error instanceof LimeError) return error;
-  // Of napi itself: an argument of the wrong type, or a panic that was caught.
+  // Of napi itself: an argument of the wrong type, or a panic that was caught. Its text may be a secret: not even the
+  // cause is told.
   if (ARGUMENT_CODES.test(code)) return new InvalidArgumentError(error.message, { cause: error });
+  const fault = native().caughtFault();
+  if (fault !== null) return fromRaw(JSON.parse(fault) as RawError);
   return new InternalError(`A fault of lime-sdk: ${error.message}`, { cause: error });
 }

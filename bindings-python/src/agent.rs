@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use guarded::guarded;
 use lime_core::agent::pow::PowDigest;
 use lime_core::{AgentConfig, LimeAgent, McpCall, Operation, PowChoice};
 use pyo3::exceptions::PyValueError;
@@ -24,6 +25,7 @@ pub(crate) struct Agent {
     transport: Option<Py<HostTransport>>,
 }
 
+#[guarded]
 #[pymethods]
 impl Agent {
     #[new]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use guarded::guarded;
 use lime_core::OperationId;
 use lime_core::process::PerProcess;
 use lime_core::transport::host::{ExchangeId, HostClient, HostTransport as CoreTransport};
@@ -81,12 +82,18 @@ impl HostTransport {
         Arc::new(self.transport.clone())
     }
 
+    #[cfg(debug_assertions)]
+    pub(crate) fn over(client: impl HostClient + 'static) -> Self {
+        Self { transport: CoreTransport::new(client), home: Home::default() }
+    }
+
     /// Carries requests on this queue's loop from now on.
     pub(crate) fn work_for(&self, queue: &Arc<Shared>) {
         self.home.store(Some(Arc::clone(queue)));
     }
 }
 
+#[guarded]
 #[pymethods]
 impl HostTransport {
     #[new]

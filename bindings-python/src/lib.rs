@@ -13,6 +13,7 @@ mod agent;
 mod blocking;
 mod convert;
 mod error;
+mod fault;
 mod host;
 mod logging;
 mod mcp_target;
@@ -48,6 +49,7 @@ fn refuse_a_second_interpreter(py: Python<'_>) -> PyResult<()> {
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_a_second_interpreter(module.py())?;
+    lime_core::fault::keep_quiet();
     module.add("VERSION", lime_core::VERSION)?;
     module.add("ERROR_KINDS", error::kinds())?;
     module.add_class::<queue::Queue>()?;
@@ -78,5 +80,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(token_verifier::token_refusal, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::verify_webhook, module)?)?;
     module.add_function(wrap_pyfunction!(webhook::sign_webhook, module)?)?;
+    #[cfg(debug_assertions)]
+    fault::on_purpose::add_to(module)?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use arc_swap::ArcSwapOption;
+use guarded::guarded;
 use lime_core::log::{Level, Logger};
 use pyo3::prelude::*;
 
@@ -15,6 +16,7 @@ use crate::queue::{Item, Shared};
 /// The level of Python's logger "lime", as of the last call; records below it are not even made.
 static LEVEL: AtomicI32 = AtomicI32::new(Level::Warning as i32);
 
+#[guarded]
 #[pyfunction]
 pub(crate) fn set_log_level(level: i32) {
     LEVEL.store(level, Ordering::Relaxed);

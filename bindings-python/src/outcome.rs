@@ -28,6 +28,9 @@ pub(crate) enum Outcome {
     VerifiedToken(Result<VerifiedToken, Error>),
     TokenKeys(Result<Arc<Authority>, Error>),
     Nothing(Result<(), Error>),
+    /// One that cannot be made.
+    #[cfg(debug_assertions)]
+    Panicking,
 }
 
 /// A value, or the exception to raise.
@@ -75,6 +78,8 @@ impl Outcome {
             Self::Nothing(result) => lime(py, result, |()| Ok(py.None().into_bound(py))),
             Self::SesameApproval(Ok(approval)) => Ok(Ok(sesame::approval(py, approval)?.into_any())),
             Self::SesameApproval(Err(error)) => Ok(Err(error::sesame_exception(py, &error)?)),
+            #[cfg(debug_assertions)]
+            Self::Panicking => panic!("on purpose"),
         }
     }
 }

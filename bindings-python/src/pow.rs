@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use guarded::guarded;
 use lime_core::agent::pow::{self, Options};
 use pyo3::prelude::*;
 
@@ -9,6 +10,7 @@ use crate::agent::digest;
 use crate::{convert, error};
 
 /// The smallest nonce as decimal text. Blocks the calling thread; other threads go on.
+#[guarded]
 #[pyfunction]
 pub(crate) fn solve_pow(
     py: Python<'_>,

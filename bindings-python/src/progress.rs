@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use guarded::guarded;
 use lime_core::{LoginProgress, LoginStage};
 use pyo3::prelude::*;
 
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Progress(pub(crate) Arc<LoginProgress>);
 
+#[guarded]
 #[pymethods]
 impl Progress {
     /// `(stage, hashes, difficulty, seconds elapsed, seconds left)`.

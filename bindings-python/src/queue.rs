@@ -10,12 +10,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use guarded::guarded;
 use lime_core::transport::{Request, TimeLimit};
 use lime_core::{Delivery, StreamStatus};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::outcome::Outcome;
+use crate::{error, fault};
 
 /// Something for the loop to do. The first number of its tuple is its kind, see `lime_sdk._bridge`.
 pub(crate) enum Item {
@@ -152,6 +154,7 @@ struct Left {
     handled: Option<Delivery>,
 }
 
+#[guarded]
 #[pymethods]
 impl EventBatch {
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -192,6 +195,7 @@ impl Drop for EventBatch {
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct Queue(pub(crate) Arc<Shared>);
 
+#[guarded]
 #[pymethods]
 impl Queue {
     #[new]
@@ -217,7 +221,7 @@ impl Queue {
         let list = PyList::empty(py);
         for item in self.0.take() {
             let token = if let Item::Done { token, .. } = &item { Some(*token) } else { None };
-            match (tuple(py, item), token) {
+            match (fault::guard(error::raise, || tuple(py, item)), token) {
                 (Ok(tuple), _) => list.append(tuple)?,
                 // What cannot be told must not take the others along.
                 (Err(error), Some(token)) => list.append((0, token, (py.None(), error.into_value(py))))?,
@@ -261,6 +265,7 @@ fn tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
 }
 
 /// A number that was not given before in this process, whichever threads ask.
+#[guarded]
 #[pyfunction]
 pub(crate) fn new_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -268,6 +273,7 @@ pub(crate) fn new_id() -> u64 {
 }
 
 /// Cancels a call by its number; it completes as cancelled unless it is complete already.
+#[guarded]
 #[pyfunction]
 pub(crate) fn cancel(operation: u64) -> bool {
     lime_core::cancel_operation(operation)

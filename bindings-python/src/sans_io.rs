@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use guarded::guarded;
 use lime_core::site::frame::Frame;
 use lime_core::site::jwks::KeySet;
 use lime_core::site::{passport, sse};
@@ -12,6 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::{convert, error};
 
 /// The `data` of an envelope.
+#[guarded]
 #[pyfunction]
 pub(crate) fn open_envelope<'py>(
     py: Python<'py>,
@@ -23,12 +25,14 @@ pub(crate) fn open_envelope<'py>(
 }
 
 /// `(unix_micros, offset_seconds)` of an ISO 8601 text.
+#[guarded]
 #[pyfunction]
 pub(crate) fn parse_timestamp(py: Python<'_>, text: &str) -> PyResult<(i64, Option<i32>)> {
     Timestamp::parse(text).map(convert::timestamp).map_err(|error| error::raise(py, &error))
 }
 
 /// The claims of a passport, verified with a key document that is at hand.
+#[guarded]
 #[pyfunction]
 pub(crate) fn verify_passport<'py>(
     py: Python<'py>,
@@ -51,6 +55,7 @@ pub(crate) fn verify_passport<'py>(
 }
 
 /// The claims of a binding passport, verified with a key document that is at hand.
+#[guarded]
 #[pyfunction]
 pub(crate) fn verify_binding_passport<'py>(
     py: Python<'py>,
@@ -73,6 +78,7 @@ pub(crate) fn verify_binding_passport<'py>(
 }
 
 /// What the data of one event says: a tuple of its kind and its texts.
+#[guarded]
 #[pyfunction]
 pub(crate) fn parse_frame<'py>(py: Python<'py>, data: &str) -> PyResult<Bound<'py, PyTuple>> {
     match Frame::parse(data) {
@@ -89,6 +95,7 @@ pub(crate) fn parse_frame<'py>(py: Python<'py>, data: &str) -> PyResult<Bound<'p
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct EventParser(Mutex<sse::Parser>);
 
+#[guarded]
 #[pymethods]
 impl EventParser {
     #[new]

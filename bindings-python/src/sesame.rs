@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use guarded::guarded;
 use lime_core::{Approval, ApprovalRequest, Operation, SesameConfig, WaitOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -25,6 +26,7 @@ pub(crate) struct Sesame {
 type Request =
     (String, String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
+#[guarded(sesame)]
 #[pymethods]
 impl Sesame {
     #[new]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use guarded::guarded;
 use lime_core::{
     BindingCheck, JwksForm, LimeSite, Operation, PassportCheck, Platform, PostRetry, SiteConfig, StreamState,
     StreamStatus,
@@ -26,6 +27,7 @@ pub(crate) struct Site {
     transport: Option<Py<HostTransport>>,
 }
 
+#[guarded]
 #[pymethods]
 impl Site {
     #[new]

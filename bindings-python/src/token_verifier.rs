@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use guarded::guarded;
 use lime_core::site::jwks::KeySet;
 use lime_core::token_verifier::metadata::Authority;
 use lime_core::token_verifier::{bearer, domain, token};
@@ -29,6 +30,7 @@ pub(crate) struct TokenKeys {
     transport: Option<Py<HostTransport>>,
 }
 
+#[guarded]
 #[pymethods]
 impl TokenKeys {
     #[new]
@@ -133,6 +135,7 @@ pub(crate) struct TokenVerifier {
     keys: Py<TokenKeys>,
 }
 
+#[guarded]
 #[pymethods]
 impl TokenVerifier {
     #[new]
@@ -180,6 +183,7 @@ impl TokenVerifier {
 }
 
 /// The claims of a token, verified with a key document that is at hand.
+#[guarded]
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // the settings of a verifier, one by one
 pub(crate) fn verify_access_token<'py>(
@@ -203,12 +207,14 @@ pub(crate) fn verify_access_token<'py>(
 }
 
 /// The canonical form of a host name.
+#[guarded]
 #[pyfunction]
 pub(crate) fn normalize_mcp_domain(py: Python<'_>, raw: &str) -> PyResult<String> {
     domain::normalize_mcp_domain(raw).map_err(|error| error::raise(py, &error))
 }
 
 /// The token in a request's `Authorization` headers.
+#[guarded]
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // pyo3 hands lists over by value
 pub(crate) fn bearer_token(py: Python<'_>, authorization: Vec<String>) -> PyResult<String> {
@@ -217,6 +223,7 @@ pub(crate) fn bearer_token(py: Python<'_>, authorization: Vec<String>) -> PyResu
 }
 
 /// `(http_status, www_authenticate, retry_after, body)` for the error of this kind and code.
+#[guarded]
 #[pyfunction]
 #[pyo3(signature = (kind, code, message, retry_after, resource_metadata))]
 pub(crate) fn token_refusal(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use guarded::guarded;
 use jiter::{PythonParse, StringCacheMode};
 use lime_core::WebhookVerifier;
 use lime_core::clock::ManualClock;
@@ -18,6 +19,7 @@ use crate::{convert, error};
 #[pyclass(frozen, module = "lime_sdk._native")]
 pub(crate) struct ReplayGuard(lime_core::ReplayGuard);
 
+#[guarded(sesame)]
 #[pymethods]
 impl ReplayGuard {
     #[new]
@@ -36,6 +38,7 @@ const LONGEST: f64 = 1e15;
 
 /// The payload of a webhook that can be trusted. `headers`: an iterable of pairs, or something with
 /// `items()`; what is no text in it belongs to no header.
+#[guarded(sesame)]
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // pyo3 hands lists over by value
 pub(crate) fn verify_webhook<'py>(
@@ -153,6 +156,7 @@ fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
 }
 
 /// `(signature, timestamp)`: the values of the two headers.
+#[guarded(sesame)]
 #[pyfunction]
 pub(crate) fn sign_webhook(
     py: Python<'_>,

@@ -29,8 +29,22 @@ pub fn keep_quiet() {
 /// put together at run time may hold a token (an index into a text shows the text), and is left out.
 pub fn caught(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().unwrap_or("panic");
+    error(text, take_place())
+}
+
+/// The error for a panic that somebody else has caught on this thread, whose text is lost or not to be told. Nothing,
+/// if there was none since the last one that this module made an error of, or if it is not told to [`keep_quiet`].
+pub fn caught_elsewhere() -> Option<Error> {
+    take_place().map(|place| error("panic", Some(place)))
+}
+
+fn take_place() -> Option<String> {
+    PLACE.try_with(RefCell::take).ok().flatten()
+}
+
+fn error(text: &str, place: Option<String>) -> Error {
     let mut message = format!("A fault of the library was caught: {text}");
-    if let Some(place) = PLACE.try_with(RefCell::take).ok().flatten() {
+    if let Some(place) = place {
         message = format!("{message} ({place})");
     }
     Error::new(ErrorKind::Internal, message).with_code("INTERNAL")

@@ -27,4 +27,14 @@ fn a_caught_panic_says_where_it_was_and_prints_nothing() {
     assert!(error.message().starts_with(&start), "{error}");
     // A place belongs to one panic.
     assert_eq!(fault::caught(&*panic).message(), "A fault of the library was caught: on purpose");
+
+    // Where somebody else has caught it, and its text is lost or may be a secret.
+    assert!(fault::caught_elsewhere().is_none());
+    drop(std::panic::catch_unwind(|| panic!("on {}", "purpose")).unwrap_err());
+    let line = line!() - 1;
+    let error = fault::caught_elsewhere().unwrap();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Internal, Some("INTERNAL")));
+    let start = format!("A fault of the library was caught: panic ({}:{line}:", file!());
+    assert!(error.message().starts_with(&start), "{error}");
+    assert!(fault::caught_elsewhere().is_none());
 }

@@ -171,14 +171,6 @@ fn fault_5_a_flood_of_made_up_kids_costs_two_fetches() {
     );
 }
 
-/// The same passport under another key's name.
-fn made_up(jwt: &str, n: u32) -> String {
-    use base64::Engine as _;
-    let header = format!("{{\"alg\":\"RS256\",\"kid\":\"made-up-{n}\"}}");
-    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header);
-    format!("{header}.{}", jwt.split_once('.').unwrap().1)
-}
-
 #[test]
 fn fault_7_retry_after_is_honoured_within_the_timeout() {
     let sandbox = sandbox();

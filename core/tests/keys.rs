@@ -111,6 +111,63 @@ fn old_keys_serve_while_the_key_server_is_down_and_made_up_kids_change_nothing()
 }
 
 #[test]
+fn old_keys_serve_while_the_key_server_does_not_answer() {
+    let sandbox = sandbox();
+    sandbox.update_settings(|settings| settings.passport_ttl_seconds = 120).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let clock = Arc::new(ManualClock::at(now).skipping_sleeps());
+    // Nobody would wait for as long as that.
+    let timeout = Duration::from_secs(3600);
+    let config = SiteConfig { clock: Arc::clone(&clock) as _, timeout, ..site_config(&sandbox) };
+    let site = LimeSite::new(config).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    sandbox.add_fault(Fault::on("jwks").half_open().always()).unwrap();
+    clock.advance(Duration::from_secs(301));
+    sandbox.advance(Duration::from_secs(301)).unwrap();
+    let jwt = fresh(&sandbox, &site, &events);
+    for _ in 0..100 {
+        let (sender, verified) = mpsc::channel();
+        site.verify_passport(&jwt, PassportCheck::default())
+            .start(move |result| sender.send(result).unwrap());
+        verified.recv_timeout(LONG).expect("old keys are at hand").unwrap();
+    }
+    assert_eq!(sandbox.received_on("jwks").len(), 2, "the one that is under way");
+}
+
+#[test]
+fn made_up_kids_cost_two_fetches_in_half_a_minute_also_while_the_key_server_is_down() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    let jwt = fresh(&sandbox, &site, &events);
+    assert_eq!(verify(&site, &jwt), Ok(()));
+    sandbox.add_fault(Fault::on("jwks").status(503).always()).unwrap();
+    for round in 1..=2 {
+        for n in 0..30 {
+            clock.advance(Duration::from_secs(1));
+            assert_eq!(verify(&site, &made_up(&jwt, n)), Err(ErrorKind::Api), "no verdict on the passport");
+        }
+        assert_eq!(sandbox.received_on("jwks").len(), 1 + 2 * round);
+        assert_eq!(verify(&site, &jwt), Ok(()), "the good keys are still there");
+    }
+}
+
+#[test]
+fn a_revoked_key_ends_with_the_time_of_the_keys() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    clock.advance(Duration::from_secs(299));
+    sandbox.advance(Duration::from_secs(299)).unwrap();
+    let jwt = fresh(&sandbox, &site, &events);
+    sandbox.rotate_keys(false);
+    assert_eq!(verify(&site, &jwt), Ok(()));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(verify(&site, &jwt), Err(ErrorKind::InvalidPassport));
+}
+
+#[test]
 fn a_key_server_that_is_down_is_not_hammered() {
     let sandbox = sandbox();
     let (site, events, clock) = ticking(&sandbox);

@@ -36,6 +36,8 @@ const COOL_DOWN: Duration = Duration::from_secs(30);
 const FAILURE_COOL_DOWN: Duration = Duration::from_secs(5);
 /// Others wait for a fetch, so it has an end even when the host's client keeps the time.
 const FETCH_LIMIT: Duration = Duration::from_secs(120);
+/// How long a call that old keys would serve waits for new ones.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long past their time the keys for passports serve while the key server is down.
 const STALE_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -168,9 +170,45 @@ pub(crate) struct KeyCache<S: Source> {
     source: S,
     limits: Limits,
     held: ArcSwapOption<Held<S::Set>>,
-    /// Held over a fetch: one is under way at a time, the others wait for what it brings.
-    fetching: PerProcess<Mutex<Fetching>>,
+    slot: PerProcess<Slot>,
     fetches: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Held over a fetch: one is under way at a time, the others wait for what it brings.
+    fetching: Mutex<Fetching>,
+    /// The number of the fetch that is under way, or 0.
+    under_way: AtomicU64,
+    /// The number of a fetch that took longer than anybody should wait whom old keys would serve.
+    slow: AtomicU64,
+}
+
+impl Slot {
+    fn is_slow(&self) -> bool {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        under_way != 0 && under_way == self.slow.load(Ordering::SeqCst)
+    }
+
+    fn found_slow(&self) {
+        self.slow.store(self.under_way.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+/// A fetch is under way for as long as this lives, however it ends.
+struct UnderWay<'a>(&'a Slot);
+
+impl<'a> UnderWay<'a> {
+    fn new(slot: &'a Slot, number: u64) -> Self {
+        slot.under_way.store(number, Ordering::SeqCst);
+        Self(slot)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.store(0, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -181,7 +219,12 @@ struct Held<T> {
 
 #[derive(Debug, Default)]
 struct Fetching {
+    /// How many fetches were begun.
+    begun: u64,
+    /// The last fetch: when it began, or when it failed.
     attempted_at: Option<Duration>,
+    /// When the last two fetches began that did not succeed, the last one last.
+    failed_at: [Option<Duration>; 2],
     /// The last fetch that not time caused but an unknown `kid` or a caller, whatever came of it.
     unasked_at: Option<Duration>,
     last_error: Option<Error>,
@@ -193,7 +236,7 @@ impl<S: Source> KeyCache<S> {
             source,
             limits,
             held: ArcSwapOption::empty(),
-            fetching: PerProcess::default(),
+            slot: PerProcess::default(),
             fetches: AtomicU64::new(0),
         }
     }
@@ -226,7 +269,8 @@ impl<S: Source> KeyCache<S> {
     }
 
     /// [`lookup`](Self::lookup) as a task of its own: others wait for what it fetches too, so it goes on
-    /// when the caller that happened to begin it is cancelled. It holds nothing of the host's.
+    /// when the caller that happened to begin it is cancelled. It holds nothing of the host's. Who has old keys that may
+    /// serve does not wait for a key server that does not answer.
     pub(crate) async fn lookup_for_all(
         self: &Arc<Self>,
         api: &Arc<Api>,
@@ -234,18 +278,36 @@ impl<S: Source> KeyCache<S> {
         want: Want,
     ) -> Result<Arc<S::Set>> {
         let (cache, api, weak) = (Arc::clone(self), Arc::clone(api), runtime.clone());
-        let (sender, found) = oneshot::channel();
+        let now = api.clock.monotonic();
+        let old = self.held.load_full().filter(|held| self.serves(held, now));
+        let old = old.filter(|held| want.is_met_by((*held.keys).as_ref())).map(|held| Arc::clone(&held.keys));
+        let slot = self.slot.get();
+        if let Some(old) = &old
+            && slot.is_slow()
+        {
+            return Ok(Arc::clone(old));
+        }
+        let (sender, mut found) = oneshot::channel();
         runtime.upgrade().ok_or_else(Error::closed)?.spawn(async move {
             let _ = sender.send(cache.lookup(&api, &weak, want).await);
         });
+        if let Some(old) = old {
+            match tokio::time::timeout(PATIENCE, &mut found).await {
+                Ok(found) => return found.unwrap_or_else(|_| Err(Error::closed())),
+                Err(_) => {
+                    slot.found_slow();
+                    return Ok(old);
+                }
+            }
+        }
         found.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 
     /// The keys to look for one in, fetched if need be.
     async fn lookup(&self, api: &Api, runtime: &WeakRuntime, want: Want) -> Result<Arc<S::Set>> {
         let asked_at = api.clock.monotonic();
-        let slot = self.fetching.get();
-        let mut fetching = slot.lock().await;
+        let slot = self.slot.get();
+        let mut fetching = slot.fetching.lock().await;
         let now = api.clock.monotonic();
         let within = |since: Option<Duration>, span| since.is_some_and(|at| now.saturating_sub(at) < span);
         // Somebody else may have fetched while this call waited for its turn.
@@ -260,7 +322,10 @@ impl<S: Source> KeyCache<S> {
         let cooling = if fetching.last_error.is_some() {
             let urgent = overdue || matches!(want, Want::Fetch);
             let span = if urgent { FAILURE_COOL_DOWN } else { self.limits.failed_cool_down };
+            // Without any keys nobody can be let in, and they are asked for as often as that. Else twice is enough.
+            let twice = held.is_some() && !matches!(want, Want::Fetch);
             within(fetching.attempted_at, span)
+                || (twice && within(fetching.failed_at[0], self.limits.cool_down))
         } else {
             !overdue && !matches!(want, Want::Fetch) && within(fetching.unasked_at, self.limits.cool_down)
         };
@@ -269,19 +334,23 @@ impl<S: Source> KeyCache<S> {
         }
         // The slot is taken before the fetch, so that a failing or empty answer counts as well.
         fetching.attempted_at = Some(now);
+        fetching.failed_at = [fetching.failed_at[1], Some(now)];
+        fetching.begun += 1;
         if !overdue || matches!(want, Want::Refresh) {
             fetching.unasked_at = Some(now);
         }
         // With old keys at hand there is no reason to insist.
         let retries = u32::from(held.is_none());
+        let under_way = UnderWay::new(&slot, fetching.begun);
         let fetched = tokio::time::timeout(FETCH_LIMIT, self.source.fetch(api, runtime, retries)).await;
+        drop(under_way);
         let fetched = fetched.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::TransportTimeout, "Fetching the signing keys took too long"))
         });
         match fetched {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                fetching.last_error = None;
+                (fetching.last_error, fetching.failed_at) = (None, [None; 2]);
                 self.fetches.fetch_add(1, Ordering::Relaxed);
                 let fetched_at = api.clock.monotonic();
                 self.held.store(Some(Arc::new(Held { keys: Arc::clone(&keys), fetched_at })));
@@ -290,9 +359,17 @@ impl<S: Source> KeyCache<S> {
             Err(error) => {
                 log::warning!(api.logger, "Fetching the signing keys failed: {error}");
                 fetching.last_error = Some(error.clone());
-                self.what_there_is(&want, held, api.clock.monotonic(), Some(error))
+                let now = api.clock.monotonic();
+                // Those who have waited for it do not try again one after the other.
+                fetching.attempted_at = Some(now);
+                self.what_there_is(&want, held, now, Some(error))
             }
         }
+    }
+
+    /// Whether keys may serve while new ones cannot be had.
+    fn serves(&self, held: &Held<S::Set>, now: Duration) -> bool {
+        now.saturating_sub(held.fetched_at) < self.limits.ttl.saturating_add(self.limits.stale)
     }
 
     /// The old keys, as long as they may serve. That they lack a key says nothing while the new ones
@@ -304,10 +381,7 @@ impl<S: Source> KeyCache<S> {
         now: Duration,
         error: Option<Error>,
     ) -> Result<Arc<S::Set>> {
-        let serves = |held: &Arc<Held<S::Set>>| {
-            now.saturating_sub(held.fetched_at) < self.limits.ttl.saturating_add(self.limits.stale)
-        };
-        match (held.filter(serves), error) {
+        match (held.filter(|held| self.serves(held, now)), error) {
             (Some(held), error) if error.is_none() || want.is_met_by((*held.keys).as_ref()) => {
                 Ok(Arc::clone(&held.keys))
             }

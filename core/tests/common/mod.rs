@@ -86,3 +86,11 @@ pub fn approved(sandbox: &Sandbox, site: &LimeSite) -> String {
 pub fn passport(events: &Receiver<LoginEvent>) -> String {
     events.recv_timeout(LONG).unwrap().passport.unwrap()
 }
+
+/// The same passport under another key's name.
+pub fn made_up(jwt: &str, n: u32) -> String {
+    use base64::Engine as _;
+    let header = format!("{{\"alg\":\"RS256\",\"kid\":\"made-up-{n}\"}}");
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header);
+    format!("{header}.{}", jwt.split_once('.').unwrap().1)
+}

@@ -24,6 +24,11 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
         self.sleep(moment.saturating_sub(self.monotonic()))
     }
 
+    /// Like [`alarm`](Self::alarm), for what is hoped never to happen. Called on the library's runtime thread.
+    fn watchdog(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        self.alarm(moment)
+    }
+
     /// A number from 0 (included) to 1 (excluded) that spreads waits apart.
     fn jitter(&self) -> f64;
 }
@@ -83,13 +88,17 @@ struct ManualState {
     skips_sleeps: bool,
     slept: Vec<Duration>,
     sleepers: Vec<(Duration, oneshot::Sender<()>)>,
+    /// Nobody is told that there are any.
+    watchdogs: Vec<(Duration, oneshot::Sender<()>)>,
 }
 
 impl ManualState {
     /// Ends the sleeps whose time has come, by dropping their senders, and forgets those that nobody waits for.
     fn wake(&mut self) {
         let now = self.monotonic;
-        self.sleepers.retain(|(until, sender)| *until > now && !sender.is_closed());
+        for waiting in [&mut self.sleepers, &mut self.watchdogs] {
+            waiting.retain(|(until, sender)| *until > now && !sender.is_closed());
+        }
     }
 }
 
@@ -194,6 +203,17 @@ impl Clock for ManualClock {
         let (sender, ended) = oneshot::channel();
         state.sleepers.push((moment, sender));
         self.changed.notify_all();
+        ended.map(|_| ()).boxed()
+    }
+
+    fn watchdog(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        let mut state = self.lock();
+        if moment <= state.monotonic {
+            return tokio::task::yield_now().boxed();
+        }
+        state.wake();
+        let (sender, ended) = oneshot::channel();
+        state.watchdogs.push((moment, sender));
         ended.map(|_| ()).boxed()
     }
 

@@ -4,14 +4,17 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
-use lime_core::clock::ManualClock;
+use futures_util::future::BoxFuture;
+use lime_core::clock::{Clock, ManualClock};
 use lime_core::log::{Level, Logger};
-use lime_core::{ErrorKind, LimeSite, SiteConfig, StreamState};
-use lime_sandbox::Fault;
+use lime_core::{ErrorKind, LimeSite, LoginEvent, SiteConfig, StreamState};
+use lime_sandbox::{Fault, Sandbox};
 
 #[test]
 fn events_come_after_a_cut_in_the_middle_of_a_frame() {
@@ -136,6 +139,105 @@ fn a_line_without_end_costs_the_connection_and_no_memory() {
     wait_for_state(&site, StreamState::Open);
     let id = approved(&sandbox, &site);
     assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+}
+
+/// A site whose stream is open, and whose time stands still.
+fn silent(sandbox: &Sandbox) -> (LimeSite, Receiver<LoginEvent>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default().skipping_sleeps());
+    let site = LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..site_config(sandbox) }).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    wait_for_state(&site, StreamState::Open);
+    (site, events, clock)
+}
+
+/// Sends this, and an event behind it, and waits until that is there.
+fn heard(sandbox: &Sandbox, events: &Receiver<LoginEvent>, bytes: &str, number: usize) {
+    let event = format!("data: {{\"type\":\"expired\",\"login_request_id\":\"lr_{number}\"}}\n\n");
+    sandbox.push_raw(None, format!("{bytes}{event}"));
+    assert_eq!(events.recv_timeout(LONG).unwrap().request_id, format!("lr_{number}"));
+}
+
+#[test]
+fn a_stream_that_falls_silent_is_opened_anew() {
+    let sandbox = sandbox();
+    let (site, events, clock) = silent(&sandbox);
+    heard(&sandbox, &events, "", 1);
+    clock.advance(Duration::from_secs(310));
+    assert!(sandbox.wait_for_received_blocking("events", 2, LONG));
+    assert_eq!(site.stream_status().last_error.unwrap().message(), "The event stream fell silent");
+}
+
+#[test]
+fn a_stream_whose_keepalives_stop_is_opened_anew_after_three_of_them() {
+    for keepalive in [":\n\n", "data: {\"type\":\"keepalive\"}\n\n"] {
+        let sandbox = common::sandbox();
+        let (site, events, clock) = silent(&sandbox);
+        for number in 0..4 {
+            heard(&sandbox, &events, keepalive, number);
+            clock.advance(Duration::from_secs(20));
+        }
+        // Any byte shows that it lives.
+        clock.advance(Duration::from_secs(39));
+        heard(&sandbox, &events, "", 4);
+        clock.advance(Duration::from_secs(59));
+        heard(&sandbox, &events, "", 5);
+        assert_eq!(site.stream_status().connections, 1);
+        clock.advance(Duration::from_secs(60));
+        assert!(sandbox.wait_for_received_blocking("events", 2, LONG));
+        assert_eq!(site.stream_status().last_error.unwrap().message(), "The event stream fell silent");
+    }
+}
+
+/// Counts how often somebody looks at it: whoever reads a stream does with each piece.
+#[derive(Debug)]
+struct Watched(ManualClock, AtomicUsize);
+
+impl Clock for Watched {
+    fn unix(&self) -> Duration {
+        self.0.unix()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+
+    fn alarm(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        self.0.alarm(moment)
+    }
+
+    fn watchdog(&self, moment: Duration) -> BoxFuture<'static, ()> {
+        self.0.watchdog(moment)
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn a_stream_of_nothing_but_comments_lives() {
+    let sandbox = sandbox();
+    let clock = Arc::new(Watched(ManualClock::default().skipping_sleeps(), AtomicUsize::new(0)));
+    let site = LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..site_config(&sandbox) }).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    heard(&sandbox, &events, "", 0);
+    for _ in 0..20 {
+        let looks = clock.1.load(Ordering::SeqCst);
+        sandbox.push_raw(None, ": still here\n\n");
+        while clock.1.load(Ordering::SeqCst) == looks {
+            std::thread::yield_now(); // nothing tells of it
+        }
+        clock.0.advance(Duration::from_secs(25));
+    }
+    heard(&sandbox, &events, "", 1);
+    assert_eq!(site.stream_status().connections, 1);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use super::frame::Frame;
 use super::outstanding::{self, Answer, Look, Outstanding};
 use super::seen::{End as Told, Seen};
+use super::watchdog::Watchdog;
 use super::{LoginEvent, LoginRequest, catch_up, sse};
 use crate::api::{self, Api};
 use crate::clock::Clock;
@@ -32,8 +33,6 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// From asking for the stream to its headers.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The platform sends something at least this often on a living stream.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(310);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// A refused token does not mend itself: look again after one minute at the least, later after ten.
 const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1200));
@@ -330,13 +329,16 @@ impl Events {
         }
     }
 
-    /// Hands on what has arrived together: as much at a time as there are places in the queue.
-    async fn deliver(&self, arrived: Vec<Arc<LoginEvent>>) {
+    /// Hands on what has arrived together: as much at a time as there are places in the queue. Whether it had to wait
+    /// for one.
+    async fn deliver(&self, arrived: Vec<Arc<LoginEvent>>) -> bool {
+        let mut waited = false;
         let queue = Arc::clone(&self.queue.get());
         let mut batch = Vec::with_capacity(arrived.len());
         for event in arrived {
             let mut place = Arc::clone(&queue).try_acquire_owned().ok();
             if place.is_none() {
+                waited = true;
                 // Handlers have to be done with some before there is a place: they must have them all first.
                 self.hand_on(std::mem::take(&mut batch));
                 self.with_waiting(|waiting| waiting.outstanding.held_back());
@@ -344,10 +346,11 @@ impl Events {
                 let now = self.clock.monotonic();
                 self.with_waiting(|waiting| waiting.outstanding.reads_on(now));
             }
-            let Some(place) = place else { return };
+            let Some(place) = place else { return waited };
             batch.push(Delivery { event, _place: place });
         }
         self.hand_on(batch);
+        waited
     }
 
     fn hand_on(&self, batch: Vec<Delivery>) {
@@ -501,22 +504,54 @@ async fn connection(
 
     let mut body = response.into_body();
     let mut parser = sse::Parser::resumed(std::mem::take(last_event_id));
+    let clock = &api.clock;
+    let mut watchdog = Watchdog::new(clock.monotonic());
+    // Set once for many chunks: it looks at what was heard when it is due.
+    let mut due = watchdog.deadline();
+    let mut alarm = clock.watchdog(due);
     let end = loop {
-        let chunk = match tokio::time::timeout(IDLE_TIMEOUT, body.next()).await {
-            Ok(Some(Ok(chunk))) => chunk,
-            Ok(Some(Err(error))) => break End::Broken(api::failed(error)),
-            Ok(None) => {
-                break End::Broken(Error::new(ErrorKind::Transport, "The platform ended the event stream"));
-            }
-            Err(_) => {
-                break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent"));
+        let chunk = tokio::select! {
+            biased;
+            chunk = body.next() => chunk,
+            () = &mut alarm => {
+                due = watchdog.deadline();
+                if due <= clock.monotonic() {
+                    break End::Broken(Error::new(ErrorKind::TransportTimeout, "The event stream fell silent"));
+                }
+                alarm = clock.watchdog(due);
+                continue;
             }
         };
+        let chunk = match chunk {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => break End::Broken(api::failed(error)),
+            None => {
+                break End::Broken(Error::new(ErrorKind::Transport, "The platform ended the event stream"));
+            }
+        };
+        let comments = parser.comments();
+        let mut keepalive = false;
         let mut arrived = Vec::new();
         let fed = parser.feed(&chunk, |event| {
-            arrived.extend(login_event(api, events, Frame::parse(event.data)).map(Arc::new));
+            let frame = Frame::parse(event.data);
+            keepalive |= matches!(frame, Frame::Keepalive);
+            arrived.extend(login_event(api, events, frame).map(Arc::new));
         });
-        events.deliver(events.take_in(arrived)).await;
+        let now = clock.monotonic();
+        watchdog.heard(now);
+        if keepalive || parser.comments() > comments {
+            watchdog.kept_alive(now);
+            if watchdog.deadline() < due {
+                due = watchdog.deadline();
+                alarm = clock.watchdog(due);
+            }
+        }
+        if !arrived.is_empty() {
+            let held_up = events.deliver(events.take_in(arrived)).await;
+            if held_up {
+                watchdog.listens_again(clock.monotonic());
+            }
+        }
         if fed.is_err() {
             break End::Broken(Error::new(ErrorKind::BadResponse, "An event is larger than an event may be"));
         }

@@ -9,6 +9,7 @@ mod outstanding;
 pub mod passport;
 mod seen;
 pub mod sse;
+mod watchdog;
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;

@@ -52,6 +52,7 @@ pub struct Parser {
     /// suppressed.
     has_next_id: bool,
     retry: Option<u64>,
+    comments: u64,
     /// The last chunk ended in CR: a LF at the start of the next belongs to it.
     after_cr: bool,
     /// The byte order mark can only come before anything else.
@@ -76,6 +77,7 @@ impl Parser {
             next_id: String::new(),
             has_next_id: false,
             retry: None,
+            comments: 0,
             after_cr: false,
             started: false,
         }
@@ -99,6 +101,11 @@ impl Parser {
     /// The last `retry:` of the stream, in milliseconds.
     pub fn retry_millis(&self) -> Option<u64> {
         self.retry
+    }
+
+    /// How many comments the stream had: lines that begin with a colon, which keep it alive.
+    pub fn comments(&self) -> u64 {
+        self.comments
     }
 
     /// Takes in a chunk and hands over each event that it completes.
@@ -194,7 +201,8 @@ impl Parser {
                 // More digits than fit: as good as for ever, the caller has a cap.
                 self.retry = Some(text(value).parse().unwrap_or(u64::MAX));
             }
-            _ => {} // a comment, or a field that nobody knows
+            b"" => self.comments += 1,
+            _ => {} // a field that nobody knows
         }
         Ok(())
     }
@@ -252,6 +260,15 @@ mod tests {
         fn bytes_of_any_kind_do_not_panic(bytes: Vec<u8>) {
             events(&[&bytes]);
         }
+    }
+
+    #[test]
+    fn comments_are_counted_and_nothing_else_is() {
+        let mut parser = Parser::new();
+        for chunk in [":\n", ": he", "re\r\n\r\n", "data: x\n\n", "id: 1\nunknown\n\n", "\n\n:\n:\n"] {
+            parser.feed(chunk.as_bytes(), |_| ()).unwrap();
+        }
+        assert_eq!(parser.comments(), 4);
     }
 
     #[test]

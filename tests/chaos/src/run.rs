@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
         for end in &*self.ends {
             end.proxy().set_calm(true);
         }
-        // A stream that has fallen silent is noticed after 310 s. Here the platform ends them all, as if it were
+        // A stream that has fallen silent is noticed in 10 s to 310 s. Here the platform ends them all, as if it were
         // restarted.
         self.sandbox.disconnect_streams(None, true);
         if !self.until("it has not recovered", RECOVERS, Self::has_recovered).await {

@@ -199,7 +199,7 @@ impl Soak {
                 self.ended(language, "login", kind);
             }
             ["session", id, kind] => {
-                // A stream that has fallen silent is given up after 310 s: what had waited for it comes late.
+                // A stream that has fallen silent is given up in 10 s to 310 s: what had waited for it may come late.
                 let late = program.created.remove(id).is_some_and(|at| at.elapsed() >= PASSPORT_LIFE);
                 if late && kind == "passport_expired" {
                     self.count("passport: expired when it came");

@@ -13,6 +13,11 @@ use rustls_platform_verifier::Verifier;
 use super::pins::{PinnedVerifier, Pins};
 use super::{BODY_LIMIT, Request, Response, StreamResponse, Transport, TransportError};
 
+/// For how long a connection is kept that nobody uses: less than the 5 s after which Node and uvicorn close it. A POST
+/// that meets the close on its way is in doubt, and one that may act twice is not sent again then. A new connection
+/// costs a round trip or a few, and only calls that are farther apart than this pay it.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
 /// Shared by all clients of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpTransport {
@@ -83,8 +88,7 @@ fn usual(kind: Kind) -> reqwest::ClientBuilder {
         .referer(false)
         .http1_only()
         .connect_timeout(Duration::from_secs(30))
-        // Under the keep-alive of the usual servers, so that a pooled connection is rarely a dead one.
-        .pool_idle_timeout(Duration::from_secs(30))
+        .pool_idle_timeout(POOL_IDLE)
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(60))
         .tls_version_min(reqwest::tls::Version::TLS_1_2);
@@ -158,4 +162,57 @@ fn describe(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    const PLAIN: Kind = Kind { proxies: false, tls: false };
+
+    fn post(listener: &TcpListener) -> Request {
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let request = ::http::Request::post(url).header("content-length", 2);
+        request.body(bytes::Bytes::from_static(b"{}")).unwrap()
+    }
+
+    /// Answers requests until the client closes the connection.
+    fn serve(mut socket: TcpStream) {
+        let mut read = Vec::new();
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = socket.read(&mut piece) {
+            read.extend_from_slice(&piece[..count]);
+            if read.ends_with(b"\r\n\r\n{}") {
+                read.clear();
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_about_to_be_closed_by_its_server_is_not_used() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let request = post(&listener);
+        let (sender, accepted) = mpsc::channel();
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                sender.send(()).unwrap();
+                thread::spawn(move || serve(socket.unwrap()));
+            }
+        });
+        let client = HttpTransport::new(PLAIN).unwrap();
+        // Each is how long nobody has used the connection, and whether it is a new one then.
+        for (idle, new) in [(0, true), (2000, false), (4100, true), (2000, false), (5000, true)] {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_millis(idle)).await;
+            tokio::time::resume();
+            client.send(request.clone()).await.unwrap();
+            assert_eq!(accepted.try_recv().is_ok(), new, "after {idle} ms");
+        }
+    }
 }

@@ -123,6 +123,9 @@ impl Transport for HttpTransport {
         async move {
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| TransportError::not_sent(describe(&error)))?;
+            // Lets the runtime look at its sockets first. Otherwise a busy one would still take a connection for a
+            // living one whose end has arrived long ago, and write the request into it.
+            tokio::task::yield_now().await;
             let response = client.execute(request).await.map_err(classify)?;
             let (head, body) = ::http::Response::<reqwest::Body>::from(response).into_parts();
             let stream = reqwest::Response::from(::http::Response::new(body)).bytes_stream();

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use lime_core::clock::ManualClock;
 use lime_core::{
-    AgentConfig, ErrorKind, LimeAgent, LimeSite, PassportCheck, Sesame, SesameConfig, SiteConfig,
-    TokenVerifier, TokenVerifierConfig,
+    AgentConfig, ApprovalRequest, ErrorKind, LimeAgent, LimeSite, PassportCheck, Sesame, SesameConfig,
+    SiteConfig, TokenVerifier, TokenVerifierConfig,
 };
 
 /// What an answer may cost before it is given up, sockets' buffers included. Bodies may have 1 MiB.
@@ -75,9 +75,9 @@ fn body(head: &'static str, body: Vec<u8>) -> Say {
 }
 
 /// A gigabyte of this, announced by its length or in chunks.
-fn endless(content_type: &'static str, chunked: bool, piece: &'static [u8]) -> Say {
+fn endless(status: &'static str, content_type: &'static str, chunked: bool, piece: &'static [u8]) -> Say {
     Arc::new(move |to| {
-        write!(to, "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n")?;
+        write!(to, "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\n")?;
         if chunked {
             write!(to, "transfer-encoding: chunked\r\n\r\n")?;
         } else {
@@ -157,11 +157,61 @@ fn is_told_as(origin: &str, wanted: ErrorKind) {
 #[test]
 fn a_gigabyte_is_not_read() {
     for (chunked, piece) in [(false, &b" "[..]), (true, b" "), (false, b"[1,"), (true, b"{\"keys\":[")] {
-        let (origin, told) = hostile(endless("application/json", chunked, piece));
+        let (origin, told) = hostile(endless("200 OK", "application/json", chunked, piece));
         is_told_as(&origin, ErrorKind::BadResponse);
         for (_, written) in told.iter().take(8) {
             assert!(written < TAKEN, "{written} bytes were taken");
         }
+    }
+}
+
+#[test]
+fn a_gigabyte_is_not_read_to_know_why_a_call_was_refused() {
+    let (failed, refused) = ("500 Internal Server Error", "401 Unauthorized");
+    for (status, chunked, piece) in
+        [(failed, false, &b" "[..]), (failed, true, b"{\"error\":"), (refused, true, b"<br>")]
+    {
+        let (origin, told) = hostile(endless(status, "application/json", chunked, piece));
+        is_told_as(&origin, ErrorKind::BadResponse);
+        let sesame = Sesame::new(SesameConfig {
+            api_key: Some("sk_x".into()),
+            base_url: Some(origin),
+            clock: Arc::new(ManualClock::default().skipping_sleeps()),
+            ..SesameConfig::default()
+        })
+        .unwrap();
+        let error = sesame.trigger(ApprovalRequest::new("db.delete", "x")).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{status}");
+        let taken: Vec<_> = told.iter().take(9).collect();
+        for (head, written) in &taken {
+            assert!(*written < TAKEN, "{written} bytes were taken: {head}");
+        }
+        assert_eq!(taken.iter().filter(|(head, _)| head.starts_with("POST /v1/approvals")).count(), 1);
+    }
+}
+
+#[test]
+fn a_gigabyte_is_not_read_to_know_why_an_event_stream_was_refused() {
+    for (chunked, piece) in [(false, &b" "[..]), (true, b"{\"error\":")] {
+        let say = endless("500 Internal Server Error", "application/json", chunked, piece);
+        let (origin, told) = hostile(say);
+        let site = LimeSite::new(SiteConfig {
+            site_token: Some("st_x".into()),
+            base_url: Some(format!("{origin}/api/v1")),
+            sse_backoff_base: Duration::from_millis(1),
+            ..SiteConfig::default()
+        })
+        .unwrap();
+        site.start_events().unwrap();
+        // It is tried again, too.
+        for _ in 0..3 {
+            let (head, written) = told.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert!(head.contains("/events") && written < TAKEN, "{written} bytes were taken: {head}");
+        }
+        let error = site.stream_status().last_error.unwrap();
+        assert_eq!((error.kind(), error.http_status()), (ErrorKind::Api, Some(500)));
+        assert_eq!(site.stream_status().connections, 0);
+        site.close_and_wait();
     }
 }
 
@@ -227,7 +277,7 @@ fn deep_json_is_refused_and_does_not_overflow_the_stack() {
 fn an_event_stream_is_given_up_where_it_does_not_end_a_line() {
     let deep: &'static [u8] = b"data: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[";
     for piece in [&b"data: xxxxxxxx"[..], b"id: xxxxxxxxx", b":", b"event: xxxx", deep] {
-        let (origin, told) = hostile(endless("text/event-stream", true, piece));
+        let (origin, told) = hostile(endless("200 OK", "text/event-stream", true, piece));
         let site = LimeSite::new(SiteConfig {
             site_token: Some("st_x".into()),
             base_url: Some(format!("{origin}/api/v1")),
@@ -244,7 +294,7 @@ fn an_event_stream_is_given_up_where_it_does_not_end_a_line() {
 #[test]
 fn ten_thousand_lines_of_one_event_are_given_up() {
     // No line is too long, and the event never ends.
-    let (origin, told) = hostile(endless("text/event-stream", true, b"data: x\n"));
+    let (origin, told) = hostile(endless("200 OK", "text/event-stream", true, b"data: x\n"));
     let site = LimeSite::new(SiteConfig {
         site_token: Some("st_x".into()),
         base_url: Some(format!("{origin}/api/v1")),

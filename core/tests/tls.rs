@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use lime_core::clock::ManualClock;
 use lime_core::log::{Level, Logger};
@@ -22,6 +23,8 @@ use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 
 const TOKEN: &str = "st_for_the_platform_alone";
 const URL: &str = "LIME_TEST_TLS_URL";
+/// Far more than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tls").join(name)
@@ -32,8 +35,8 @@ fn pin(name: &str) -> String {
     serde_json::from_slice::<serde_json::Value>(&pins).unwrap()[name].as_str().unwrap().to_owned()
 }
 
-/// Answers requests over TLS, and tells what it has read.
-fn server(certificate: &str, versions: &[&'static SupportedProtocolVersion]) -> (u16, Receiver<String>) {
+/// What a server speaks TLS by.
+fn tls_config(certificate: &str, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(file(&format!("{certificate}.pem"))).unwrap();
     let chain: Vec<_> = chain.map(Result::unwrap).collect();
     let key = if matches!(certificate, "next" | "by_a_stranger") { "next_key.pem" } else { "key.pem" };
@@ -45,7 +48,12 @@ fn server(certificate: &str, versions: &[&'static SupportedProtocolVersion]) -> 
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let config = Arc::new(config);
+    Arc::new(config)
+}
+
+/// Answers requests over TLS, and tells what it has read.
+fn server(certificate: &str, versions: &[&'static SupportedProtocolVersion]) -> (u16, Receiver<String>) {
+    let config = tls_config(certificate, versions);
     listen(move |mut socket| {
         let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut tls = rustls::Stream::new(&mut connection, &mut socket);
@@ -97,8 +105,13 @@ fn request(stream: &mut impl Read) -> String {
 
 /// What came of one call in a process with these roots: `ok`, or the error's kind and message.
 fn outcome(url: &str, roots: &str, pins: &[String]) -> String {
+    outcome_of("in_a_process_of_its_own", url, roots, pins)
+}
+
+/// What this test of this program says in a process with these roots.
+fn outcome_of(test: &str, url: &str, roots: &str, pins: &[String]) -> String {
     let done = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "in_a_process_of_its_own", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(URL, url)
         .env("SSL_CERT_FILE", file(roots))
         .env_remove("SSL_CERT_DIR")
@@ -171,6 +184,73 @@ fn only_the_server_that_was_asked_for_sees_a_request() {
                 assert!(roots == "no_such_file.pem" || seen.recv().unwrap().is_empty(), "{case}");
             }
         }
+    }
+}
+
+/// Listens until `lr_end` has come, and says what has.
+#[test]
+fn listens_in_a_process_of_its_own() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let site = LimeSite::new(SiteConfig {
+        site_token: Some(TOKEN.into()),
+        base_url: Some(url),
+        sse_backoff_base: Duration::from_millis(1),
+        ..SiteConfig::default()
+    })
+    .unwrap();
+    let (sender, events) = mpsc::channel();
+    site.on_login(move |event| {
+        let _ = sender.send((event.request_id.clone(), event.passport.clone()));
+    })
+    .unwrap();
+    let mut came = Vec::new();
+    while came.last().is_none_or(|(id, _)| id != "lr_end") {
+        came.push(events.recv_timeout(LONG).unwrap());
+    }
+    let status = site.stream_status();
+    println!("outcome: {came:?} {} connections, {} malformed", status.connections, status.malformed_frames);
+}
+
+#[test]
+fn an_event_stream_that_tls_does_not_end_ends_with_its_last_whole_event() {
+    let event =
+        "data: {\"type\":\"approved\",\"login_request_id\":\"lr_1\",\"agent_passport_jwt\":\"a.b.c\"}\n\n";
+    let expired = |id| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"{id}\"}}\n");
+    let (half, whole) = (event[..event.len() / 2].to_owned(), event.to_owned());
+    // Somebody on the way, who can cut a connection and cannot say its goodbye, must not turn a login into something
+    // else: the line that lacks nothing but the empty one behind it is no event either.
+    let sent = [half, expired("lr_1"), format!("{whole}{}\n", expired("lr_end"))];
+    for (chunked, pins) in [(false, vec![]), (true, vec![]), (true, vec![pin("good")])] {
+        let config = tls_config("good", rustls::ALL_VERSIONS);
+        let left = Mutex::new(sent.clone().into_iter());
+        let (port, _seen) = listen(move |mut socket| {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::Stream::new(&mut connection, &mut socket);
+            let mut read = Vec::new();
+            let mut piece = [0; 4096];
+            while !read.ends_with(b"\r\n\r\n") {
+                let count = tls.read(&mut piece).unwrap();
+                assert!(count > 0);
+                read.extend_from_slice(&piece[..count]);
+            }
+            let mut left = left.lock().unwrap();
+            let mut body = left.next().unwrap();
+            let mut head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_owned();
+            if chunked {
+                body = format!("{:x}\r\n{body}\r\n", body.len());
+                head.push_str("transfer-encoding: chunked\r\n");
+            }
+            tls.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+            tls.flush().unwrap();
+            if left.len() == 0 {
+                let _ = tls.read(&mut piece); // the client has all, and goes
+            }
+            String::new()
+        });
+        let url = format!("https://127.0.0.1:{port}/api/v1");
+        let got = outcome_of("listens_in_a_process_of_its_own", &url, "roots.pem", &pins);
+        let wanted = "[(\"lr_1\", Some(\"a.b.c\")), (\"lr_end\", None)] 3 connections, 0 malformed";
+        assert_eq!(got, wanted, "chunked: {chunked}, {pins:?}");
     }
 }
 

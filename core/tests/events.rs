@@ -435,3 +435,23 @@ fn an_error_of_the_platform_is_logged_and_the_stream_goes_on() {
     assert!(!record.contains('\u{1b}') && !record.contains('\n'), "{record:?}");
     assert_eq!(site.stream_status().connections, 1);
 }
+
+/// `timeout` is for calls. A stream lives for as long as it does.
+#[test]
+fn the_time_that_a_call_may_take_does_not_end_a_stream() {
+    let sandbox = sandbox();
+    let config = SiteConfig { timeout: Duration::from_millis(50), max_retries: 0, ..site_config(&sandbox) };
+    let site = LimeSite::new(config).unwrap();
+    let events = events(&site);
+    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    wait_for_state(&site, StreamState::Open);
+    sandbox.add_fault(Fault::on("read_request").half_open().always()).unwrap();
+    for id in ["lr_1", "lr_2"] {
+        // When this has run out of time, the stream has been open for longer than that.
+        let error = site.read_login_request(id).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TransportTimeout);
+        sandbox.push_raw(None, format!("data: {{\"type\":\"expired\",\"login_request_id\":\"{id}\"}}\n\n"));
+        assert_eq!(events.recv_timeout(LONG).unwrap().request_id, id);
+    }
+    assert_eq!(site.stream_status().connections, 1);
+}

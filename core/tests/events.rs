@@ -455,3 +455,35 @@ fn the_time_that_a_call_may_take_does_not_end_a_stream() {
     }
     assert_eq!(site.stream_status().connections, 1);
 }
+
+#[test]
+fn streams_that_open_and_end_at_once_are_not_hammered() {
+    let event = "data: {\"type\":\"expired\",\"login_request_id\":\"lr_1\"}\n\n";
+    for body in ["", ":\n\n", "retry: 1\n\n", event] {
+        let sandbox = sandbox();
+        let fault = Fault::on("events").status(200).header("Content-Type", "text/event-stream").body(body);
+        sandbox.add_fault(fault.always()).unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let config = SiteConfig {
+            clock: Arc::clone(&clock) as _,
+            sse_backoff_base: Duration::from_millis(500),
+            ..site_config(&sandbox)
+        };
+        let site = LimeSite::new(config).unwrap();
+        site.start_events().unwrap();
+        let wanted = [250, 500, 1000, 2000, 4000, 4000];
+        for round in 1..=wanted.len() {
+            let waits = clock.wait_for_sleeps(round);
+            let status = site.stream_status();
+            assert_eq!(status.state, StreamState::BackingOff, "{body:?}");
+            assert_eq!(status.last_error.map(|error| error.kind()), Some(ErrorKind::Transport), "{body:?}");
+            assert_eq!(status.connections, round as u64, "{body:?}: it was open, if only for a moment");
+            if round < wanted.len() {
+                clock.advance(waits[round - 1]);
+            }
+        }
+        let waits: Vec<u128> = clock.slept().iter().map(Duration::as_millis).collect();
+        assert_eq!(waits, wanted, "{body:?}: half of each wait, at a jitter of 0");
+        assert_eq!(sandbox.received_on("events").len(), wanted.len(), "{body:?}");
+    }
+}

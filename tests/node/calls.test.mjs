@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { test } from 'node:test';
 import * as lime from 'lime-sdk';
-import { closing, sandboxFor } from './help.mjs';
+import { closing, ROOT, sandboxFor } from './help.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -292,4 +294,25 @@ test('many calls at once, and one signal for all of them', async (t) => {
   assert.equal(new Set(made.map(({ requestId }) => requestId)).size, 200);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(warnings, []);
+});
+
+test('what a block uses is closed at its end', async (t) => {
+  await sandboxFor(t);
+  for (const [client, call] of [
+    [new lime.LimeSite(), (site) => site.createLoginRequest()],
+    [new lime.LimeAgent(), (agent) => agent.getProfile()],
+    [new lime.Sesame(), (sesame) => sesame.approvals.get('appr_1')],
+    [new lime.TokenVerifier({ expectedDomain: 'tools.example.com' }), (verifier) => verifier.warmUp()],
+  ]) {
+    // What `await using` calls, which Node 20 does not know.
+    await client[Symbol.asyncDispose]();
+    await assert.rejects(call(client), { name: 'ClosedError' }, client.constructor.name);
+  }
+});
+
+test('no memory of the library is lent to JavaScript', () => {
+  // Electron and whoever else keeps pointers in a sandbox has no buffers that point outside.
+  const binary = readFileSync(path.join(ROOT, 'bindings-node/lime.node'));
+  assert(binary.includes('napi_create_string_utf8'), 'names are there');
+  assert(!binary.includes('napi_create_external'));
 });

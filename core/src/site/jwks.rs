@@ -292,13 +292,11 @@ impl<S: Source> KeyCache<S> {
             let _ = sender.send(cache.lookup(&api, &weak, want).await);
         });
         if let Some(old) = old {
-            match tokio::time::timeout(PATIENCE, &mut found).await {
-                Ok(found) => return found.unwrap_or_else(|_| Err(Error::closed())),
-                Err(_) => {
-                    slot.found_slow();
-                    return Ok(old);
-                }
-            }
+            let Ok(found) = tokio::time::timeout(PATIENCE, &mut found).await else {
+                slot.found_slow();
+                return Ok(old);
+            };
+            return found.unwrap_or_else(|_| Err(Error::closed()));
         }
         found.await.unwrap_or_else(|_| Err(Error::closed()))
     }

@@ -190,12 +190,12 @@ class Body(httpx.AsyncByteStream):
 APPROVED = b'data: {"type":"approved","login_request_id":"lr_1","agent_passport_jwt":"j.w.t"}\n\n'
 
 
-def mock(answer: Callable[[httpx.Request], Any]) -> httpx.AsyncClient:
+def mock(answer: Callable[[httpx.Request], Any], **options: Any) -> httpx.AsyncClient:
     async def handle(request: httpx.Request) -> httpx.Response:
         found = answer(request)
         return await found if inspect.isawaitable(found) else found  # type: ignore[no-any-return]
 
-    return httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    return httpx.AsyncClient(transport=httpx.MockTransport(handle), **options)
 
 
 def site_of(client: httpx.AsyncClient, **options: Any) -> LimeSite:
@@ -270,8 +270,8 @@ CHALLENGE = {"ok": True, "data": {"pow_challenge": "c", "pow_difficulty": 1, "st
 UNVERIFIED = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AAAA"
 
 
-async def called(call: str, fail: Callable[[httpx.Request], Any]) -> BaseException:
-    """What a call raises whose last request fails so."""
+async def called(call: str, fail: Callable[[httpx.Request], Any], **options: Any) -> BaseException:
+    """What a call raises whose last request fails so, through a client with these options."""
 
     def answer(request: httpx.Request) -> Any:
         if request.url.path.endswith("/events"):
@@ -280,7 +280,7 @@ async def called(call: str, fail: Callable[[httpx.Request], Any]) -> BaseExcepti
             return httpx.Response(200, json=CHALLENGE)
         return fail(request)
 
-    async with mock(answer) as client:
+    async with mock(answer, **options) as client:
         common: dict[str, Any] = {"http_client": client, "max_retries": 0}
         agent = LimeAgent(agent_token="at_x", base_url="http://h/api/v1", **common)
         sesame = AsyncSesame(api_key="sk_x", base_url="http://h", **common)
@@ -416,5 +416,54 @@ def test_a_call_that_is_thrown_away_in_another_context_ends_in_peace() -> None:
             await asyncio.wait_for(begun.wait(), 30)
             contextvars.Context().run(call.close)
             await asyncio.wait_for(ended.wait(), 30)
+
+    asyncio.run(main())
+
+
+STATUSES = (301, 302, 303, 307, 308)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_client_that_follows_redirects_takes_no_token_along(call: str, status: int) -> None:
+    seen: list[str] = []
+
+    def redirect(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        if request.url.host != "h":
+            return httpx.Response(200, json={"ok": True, "data": {}})
+        return httpx.Response(status, headers={"Location": f"http://elsewhere{request.url.path}"})
+
+    error = asyncio.run(called(call, redirect, follow_redirects=True))
+    assert seen == ["h"], "nothing went to the other host"
+    assert isinstance(error, LimeError if call in LIME_CALLS else ApprovalError)
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_event_stream_follows_no_redirect(status: int) -> None:
+    async def main() -> None:
+        seen: set[str] = set()
+
+        def redirect(request: httpx.Request) -> httpx.Response:
+            seen.add(request.url.host)
+            if request.url.host != "h":
+                return httpx.Response(
+                    200, headers={"Content-Type": "text/event-stream"}, stream=Body(APPROVED)
+                )
+            return httpx.Response(status, headers={"Location": "http://elsewhere/events"})
+
+        async with mock(redirect, follow_redirects=True) as client, site_of(client) as site:
+            told = asyncio.get_running_loop().create_future()
+
+            @site.on_state
+            def changed(stream: Any) -> None:
+                if stream.state not in ("idle", "connecting") and not told.done():
+                    told.set_result(stream)
+
+            stream = await asyncio.wait_for(told, 30)
+            assert isinstance(stream.last_error, LimeError)
+            assert stream.last_error.http_status == status
+            assert seen == {"h"}
 
     asyncio.run(main())

@@ -271,6 +271,36 @@ def test_a_client_of_the_programs_own_fails() -> None:
             assert verifier.warmup() is False
 
 
+@pytest.mark.parametrize("document", ["oauth-authorization-server", "jwks.json"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_client_that_follows_redirects_fetches_no_keys_from_elsewhere(
+    sandbox: Sandbox, document: str, status: int
+) -> None:
+    token = sandbox.mcp_token(DOMAIN)
+    hosts: list[str] = []
+
+    def redirect(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        # What is elsewhere is as good as the platform's own, and must not be taken all the same.
+        elsewhere = request.url.host == "localhost"
+        if request.url.path.endswith(document) and not elsewhere:
+            return httpx.Response(status, headers={"Location": str(request.url.copy_with(host="localhost"))})
+        with httpx.HTTPTransport() as platform:
+            response = platform.handle_request(request)
+            return httpx.Response(response.status_code, content=response.read())
+
+    with httpx.Client(transport=httpx.MockTransport(redirect), follow_redirects=True) as client:
+        cache = JwksCache(LimeConfig(), http_client=client)
+        verifier = TokenVerifier(expected_domain=DOMAIN, cache=cache)
+        result = verifier.verify(token)
+        assert not result.is_valid
+        assert f"Redirect refused (HTTP {status} " in (result.error or "")
+        with pytest.raises(LimeError, match=f"HTTP {status}") as caught:
+            verifier.warmup(raise_on_failure=True)
+        assert not isinstance(caught.value, InvalidTokenError)
+    assert set(hosts) == {"127.0.0.1"}, "nothing went to the other host"
+
+
 def test_a_cache_of_a_tests_own(sandbox: Sandbox) -> None:
     class Fixed(JwksCache):
         def __init__(self, keys: list[dict[str, Any]]) -> None:

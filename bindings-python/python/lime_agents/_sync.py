@@ -5,7 +5,7 @@ from __future__ import annotations
 import lime_agents  # its classes of results are loaded with the first client
 from lime_agents import _mcp
 from lime_agents._domain import checked
-from lime_sdk import _bridge, _native
+from lime_sdk import _blocking, _bridge, _native
 from lime_sdk._client import load_results
 from lime_sdk._errors import McpError
 
@@ -179,13 +179,16 @@ class SyncLimeAgent:
         self, request_id: str, on_progress: Callable[[LoginProgress], object] | None
     ) -> ApprovalResult:
         _bridge.set_log_level()
+        native = self._native
         if on_progress is None:
-            return _result(self._native.login_blocking(request_id))
+            return _result(_blocking.call(native.login, native.login_blocking, request_id))
         from lime_sdk._progress import LoginReporter
 
-        progress = self._native.progress()
+        progress = native.progress()
         reporter = LoginReporter(on_progress, progress)
-        result = _result(self._native.login_blocking(request_id, progress, reporter))
+        result = _result(
+            _blocking.call(native.login, native.login_blocking, request_id, progress, report=reporter)
+        )
         reporter.done()
         return result
 
@@ -197,7 +200,10 @@ class SyncLimeAgent:
             ApiError: Any other error that the platform reports.
         """
         _bridge.set_log_level()
-        return lime_agents.AgentProfile.from_api(self._native.get_profile_blocking())
+        native = self._native
+        return lime_agents.AgentProfile.from_api(
+            _blocking.call(native.get_profile, native.get_profile_blocking)
+        )
 
     def get_mcp_access_token(self, target: str, *, force_refresh: bool = False) -> McpAccessToken:
         """Give a token for the MCP servers of a host name; the one that is held, as long as it lives.
@@ -221,9 +227,8 @@ class SyncLimeAgent:
         from lime_agents._types import token_from_native
 
         _bridge.set_log_level()
-        return token_from_native(
-            self._native.get_mcp_access_token_blocking(checked(target), bool(force_refresh))
-        )
+        start, block = self._native.get_mcp_access_token, self._native.get_mcp_access_token_blocking
+        return token_from_native(_blocking.call(start, block, checked(target), bool(force_refresh)))
 
     def list_tools(self, target: str) -> list[Tool]:
         """List the tools of an MCP server, of all pages.
@@ -408,8 +413,11 @@ class SyncLimeAgent:
         from lime_agents import _mcp_types
 
         _bridge.set_log_level()
+        native = self._native
         try:
-            text = self._native.mcp_blocking(checked(target), call.method, call.params, call.whole)
+            text = _blocking.call(
+                native.mcp, native.mcp_blocking, checked(target), call.method, call.params, call.whole
+            )
         except McpError as error:
             _mcp_types.reraise(error)
         return _mcp_types.read(call.kind, text)

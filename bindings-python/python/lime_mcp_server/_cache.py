@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lime_sdk import _bridge, _native
+from lime_sdk import _blocking, _bridge, _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,4 +119,4 @@ class JwksCache:
         if self._carrier is not None:
             return self._carrier.call(start, *args)
         _bridge.set_log_level()
-        return block(*args)
+        return _blocking.call(start, block, *args)

@@ -7,7 +7,7 @@ import inspect
 import os
 
 import lime_sites  # its classes of results are loaded with the first client
-from lime_sdk import _bridge, _native
+from lime_sdk import _blocking, _bridge, _native
 from lime_sdk._client import load_results
 
 TYPE_CHECKING = False
@@ -240,7 +240,10 @@ class SyncLimeSite:
         from lime_sdk._times import from_native
 
         _bridge.set_log_level()
-        request_id, status, expires_at = self._native.create_login_request_blocking()
+        native = self._native
+        request_id, status, expires_at = _blocking.call(
+            native.create_login_request, native.create_login_request_blocking
+        )
         return lime_sites.LoginRequestResult(request_id, status, from_native(expires_at))
 
     def read_login_request(self, request_id: str) -> LoginRequestStatus:
@@ -255,7 +258,10 @@ class SyncLimeSite:
         from lime_sdk._times import from_native
 
         _bridge.set_log_level()
-        found, status, expires_at = self._native.read_login_request_blocking(request_id)
+        native = self._native
+        found, status, expires_at = _blocking.call(
+            native.read_login_request, native.read_login_request_blocking, request_id
+        )
         return lime_sites.LoginRequestStatus(found, status, from_native(expires_at) if expires_at else None)
 
     def wait_for_login(
@@ -288,7 +294,10 @@ class SyncLimeSite:
             from lime_sdk._progress import WaitReporter
 
             report = WaitReporter(on_progress, timeout)
-        return self._native.wait_for_login_blocking(request_id, timeout, report)[1]
+        native = self._native
+        return _blocking.call(
+            native.wait_for_login, native.wait_for_login_blocking, request_id, timeout, report=report
+        )[1]
 
     def verify_passport(
         self,
@@ -307,10 +316,13 @@ class SyncLimeSite:
             PassportExpiredError: It has expired.
             LimeError: The signing keys could not be had.
         """
-        claims = self._native.verify_passport_cached(jwt, expected_request_id)
+        native = self._native
+        claims = native.verify_passport_cached(jwt, expected_request_id)
         if claims is None:
             _bridge.set_log_level()
-            claims = self._native.verify_passport_blocking(jwt, expected_request_id)
+            claims = _blocking.call(
+                native.verify_passport, native.verify_passport_blocking, jwt, expected_request_id
+            )
         return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     def create_binding_request(self, *, redirect_uri: str) -> BindingRequestResult:
@@ -344,8 +356,9 @@ class SyncLimeSite:
         from lime_sdk._times import from_native
 
         _bridge.set_log_level()
-        binding_id, connect_url, status, expires_at = self._native.create_binding_request_blocking(
-            redirect_uri
+        native = self._native
+        binding_id, connect_url, status, expires_at = _blocking.call(
+            native.create_binding_request, native.create_binding_request_blocking, redirect_uri
         )
         return lime_sites.BindingRequestResult(binding_id, connect_url, status, from_native(expires_at))
 
@@ -366,7 +379,8 @@ class SyncLimeSite:
             LimeError: The platform could not be reached or understood.
         """
         _bridge.set_log_level()
-        return self._native.exchange_binding_code_blocking(code)
+        native = self._native
+        return _blocking.call(native.exchange_binding_code, native.exchange_binding_code_blocking, code)
 
     def verify_binding_passport(
         self,
@@ -389,10 +403,16 @@ class SyncLimeSite:
             PassportExpiredError: It has expired.
             LimeError: The signing keys could not be had.
         """
-        claims = self._native.verify_binding_passport_cached(jwt, expected_binding_id)
+        native = self._native
+        claims = native.verify_binding_passport_cached(jwt, expected_binding_id)
         if claims is None:
             _bridge.set_log_level()
-            claims = self._native.verify_binding_passport_blocking(jwt, expected_binding_id)
+            claims = _blocking.call(
+                native.verify_binding_passport,
+                native.verify_binding_passport_blocking,
+                jwt,
+                expected_binding_id,
+            )
         return lime_sites.PassportVerificationResult(valid=True, claims=claims)
 
     def close(self) -> None:

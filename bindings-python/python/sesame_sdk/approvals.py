@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lime_sdk import _blocking
 from sesame_sdk.approval import Approval, AsyncApproval
 
 TYPE_CHECKING = False
@@ -77,7 +78,8 @@ class Approvals:
         """
         self._set_log_level()
         request = _request(action, summary, reason, dedup_key, callback_url, severity, context)
-        return self._made(self._native.trigger_blocking(request))
+        native = self._native
+        return self._made(_blocking.call(native.trigger, native.trigger_blocking, request))
 
     def get(self, approval_id: str, *, wait: bool = False) -> Approval:
         """Pick up an approval by its id, in this process or another.
@@ -95,13 +97,16 @@ class Approvals:
 
     def _state(self, approval_id: str, wait: bool) -> State:
         self._set_log_level()
-        return self._native.get_blocking(approval_id, wait)
+        return _blocking.call(self._native.get, self._native.get_blocking, approval_id, wait)
 
     def _decided(
         self, approval_id: str, timeout: float, poll_interval: float, report: Callable[[], None] | None
     ) -> State:
         self._set_log_level()
-        return self._native.wait_blocking(approval_id, timeout, poll_interval, report)
+        native = self._native
+        return _blocking.call(
+            native.wait, native.wait_blocking, approval_id, timeout, poll_interval, report=report
+        )
 
     def _made(self, state: State) -> Approval:
         approval = Approval(state[0], state[1], self)

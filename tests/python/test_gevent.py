@@ -19,8 +19,9 @@ BEFORE = """
 
     monkey.patch_all()
 
-    import sys
+    import os, sys, time
     import gevent
+    from gevent import util
     from lime_sdk.testing import LimeSandbox
 
     sandbox = LimeSandbox.connect(sys.argv[1])
@@ -28,9 +29,13 @@ BEFORE = """
 
     def take_turns():
         global turns
-        while True:
+        hangs = time.monotonic() + 25
+        while time.monotonic() < hangs:
             turns += 1
             gevent.sleep(0)
+        # Before the watchdog ends it without a word: where each greenlet is.
+        print("\\n".join(util.format_run_info()), file=sys.stderr, flush=True)
+        os._exit(1)
 
     def many_turns():
         "Return when the other greenlets have had many turns from now on."

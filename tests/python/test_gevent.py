@@ -32,16 +32,17 @@ BEFORE = """
         hangs = time.monotonic() + 25
         while time.monotonic() < hangs:
             turns += 1
-            gevent.sleep(0)
+            # With 0 what gevent's own threads bring, addresses of names, waits for seconds or for ever.
+            gevent.sleep(0.001)
         # Before the watchdog ends it without a word: where each greenlet is.
         print("\\n".join(util.format_run_info()), file=sys.stderr, flush=True)
         os._exit(1)
 
-    def many_turns():
-        "Return when the other greenlets have had many turns from now on."
-        enough = turns + 100
+    def some_turns():
+        "Return when the other greenlets have had some turns from now on."
+        enough = turns + 20
         while turns < enough:
-            gevent.sleep(0)
+            gevent.sleep(0.001)
 
     def decide(approval_id, decision="approved"):
         sandbox.control("POST", f"/approvals/{approval_id}/decision", {"decision": decision})
@@ -72,7 +73,7 @@ def test_other_greenlets_run_while_an_approval_is_waited_for(sandbox: Sandbox) -
             approval = client.approvals.trigger("a", "b")
 
             def later():
-                many_turns()
+                some_turns()
                 decide(approval.approval_id)
 
             gevent.spawn(later)
@@ -101,7 +102,7 @@ def test_a_gate_waits_for_another_greenlet(sandbox: Sandbox) -> None:
 
         def later(decision):
             while len(told) < 3:
-                gevent.sleep(0)
+                gevent.sleep(0.001)
             decide(sandbox.approvals("pending")[0]["approval_id"], decision)
 
         gevent.spawn(later, "approved")
@@ -140,20 +141,20 @@ def test_a_login_between_greenlets(sandbox: Sandbox) -> None:
 
             @site.on_login
             def signed_in(request_id, passport):
-                many_turns()
+                some_turns()
                 verified = site.verify_passport(passport, expected_request_id=request_id)
                 handled.append((request_id, verified.valid, threading.current_thread() is main))
 
             request = site.create_login_request()
             waiting = gevent.spawn(site.wait_for_login, request.request_id)
-            many_turns()
+            some_turns()
             told = []
             result = agent.login(request.request_id, on_progress=told.append)
             passport = waiting.get()
             assert site.verify_passport(passport, expected_request_id=request.request_id).valid
             print(result.status, told[-1].stage, agent.get_profile().agent_id == result.approved_agent_id)
             while not handled:
-                gevent.sleep(0)
+                gevent.sleep(0.001)
             print(handled == [(request.request_id, True, False)])
         """,
     )
@@ -172,7 +173,7 @@ def test_other_greenlets_run_while_keys_are_fetched(sandbox: Sandbox, client: st
 
         # The keys come from a greenlet of this program.
         def platform(environ, start_response):
-            many_turns()
+            some_turns()
             connection = HTTPConnection(sandbox.base_url.removeprefix("http://"))
             connection.request("GET", environ["PATH_INFO"])
             body = connection.getresponse().read().replace(sandbox.base_url.encode(), base.encode())
@@ -308,16 +309,16 @@ def test_a_forked_child_takes_nothing_that_is_its_parents(sandbox: Sandbox) -> N
         queue = _gevent.current()._queue.fileno()
 
         def fork():
-            many_turns()
+            some_turns()
             child = os.fork()
             if child == 0:
                 signal.alarm(20)
                 # The greenlets that wait are here, too, and see what comes for their parent.
                 sees = gevent.spawn(select, [queue], [], [])
-                many_turns()
+                some_turns()
                 decide(approval.approval_id)
                 sees.get()
-                many_turns()
+                some_turns()
                 status = client.approvals.get(approval.approval_id).status
                 os._exit(7 if status == "approved" else 1)
             # The parent looks when the child has done so: nothing of gevent goes on here until then.

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build/interpreters"
 MINIMUM = (3, 10)
 # What the tests are checked and built with, not run with.
-NOT_IMPORTED = ("maturin", "mypy", "pyright", "ruff", "gunicorn", "uvicorn-worker")
+NOT_IMPORTED = ("maturin", "mypy", "pyright", "ruff", "gunicorn", "types-gevent", "uvicorn-worker")
 COPIED = (
     "README.md",
     "bindings-python/*.md",

@@ -33,4 +33,4 @@ def call(
         return block(*args, **kwargs)
     from lime_sdk._gevent import current
 
-    return current().call(start, *args, **kwargs)  # type: ignore[no-any-return]
+    return current().call(start, *args, **kwargs)  # type: ignore[arg-type, no-any-return]

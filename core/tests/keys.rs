@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::*;
 use lime_core::clock::ManualClock;
@@ -134,6 +134,42 @@ fn old_keys_serve_while_the_key_server_does_not_answer() {
         verified.recv_timeout(LONG).expect("old keys are at hand").unwrap();
     }
     assert_eq!(sandbox.received_on("jwks").len(), 2, "the one that is under way");
+}
+
+#[test]
+fn a_key_server_that_was_slow_is_asked_again() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
+    // Longer than anybody waits who has old keys.
+    sandbox.add_fault(Fault::on("jwks").delay(Duration::from_millis(1500))).unwrap();
+    for fetches in [2, 3] {
+        clock.advance(Duration::from_secs(301));
+        sandbox.advance(Duration::from_secs(301)).unwrap();
+        let jwt = fresh(&sandbox, &site, &events);
+        assert_eq!(verify(&site, &jwt), Ok(()));
+        let begun = Instant::now();
+        while site.verify_passport_cached(&jwt, &PassportCheck::default()).is_none() {
+            assert!(begun.elapsed() < LONG, "the new ones do not come");
+            std::thread::yield_now();
+        }
+        assert_eq!(sandbox.received_on("jwks").len(), fetches);
+    }
+}
+
+#[test]
+fn a_site_without_any_keys_asks_every_five_seconds() {
+    let sandbox = sandbox();
+    let (site, events, clock) = ticking(&sandbox);
+    let jwt = fresh(&sandbox, &site, &events);
+    sandbox.add_fault(Fault::on("jwks").status(503).always()).unwrap();
+    for round in 1..=4 {
+        for _ in 0..3 {
+            assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+        }
+        assert_eq!(sandbox.received_on("jwks").len(), 2 * round, "each time with one retry");
+        clock.advance(Duration::from_secs(5));
+    }
 }
 
 #[test]

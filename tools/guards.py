@@ -16,7 +16,7 @@ FUNCTION = re.compile(
     r'^(?P<head>(?:pub(?:\(crate\))? )?(?:unsafe )?(?P<extern>extern "C" )?fn (?P<name>\w+))[^;]*?\{\n(?P<body>.*?)^\}',
     re.DOTALL | re.MULTILINE,
 )
-# What begins with one of these is called by the other language; behind it, what has to stand at it or above it.
+# What another language calls begins with one of these; the guard stands above it, or in it.
 PYTHON = re.compile(r"^(?P<above>.*)\n#\[(?:pymethods|pyfunction)\b.*\n", re.MULTILINE)
 NODE = re.compile(
     r"^ *#\[napi(?P<how>.*)\]\n(?: *(?:#\[|//).*\n)* *pub (?P<what>fn \w+|struct \w+)", re.MULTILINE

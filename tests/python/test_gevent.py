@@ -224,6 +224,7 @@ def test_what_is_thrown_into_the_greenlet_gives_the_call_up(sandbox: Sandbox, ho
                 raise
 
         how = {how!r}
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background do not have it
         if how == "kill":
             waiting = gevent.spawn(wait)
             asked.wait()

@@ -199,9 +199,8 @@ impl Soak {
                 self.ended(language, "login", kind);
             }
             ["session", id, kind] => {
-                // A stream that has fallen silent is given up in 10 s to 310 s: what had waited for it may come late.
-                let late = program.created.remove(id).is_some_and(|at| at.elapsed() >= PASSPORT_LIFE);
-                if late && kind == "passport_expired" {
+                let age = program.created.remove(id).map(|at| at.elapsed());
+                if came_too_late(kind, age) {
                     self.count("passport: expired when it came");
                 } else {
                     self.ended(language, "passport", kind);
@@ -515,5 +514,25 @@ impl Program {
             }
         }
         findings
+    }
+}
+
+/// Whether a passport has expired because it came later than it lives. A stream that has fallen silent is given up in
+/// 10 s to 310 s: what had waited for it may come late. `age` is the request's.
+fn came_too_late(kind: &str, age: Option<Duration>) -> bool {
+    kind == "passport_expired" && age.is_some_and(|age| age >= PASSPORT_LIFE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passport_may_have_expired_where_it_came_later_than_it_lives() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert!(came_too_late("passport_expired", seconds(119)));
+        assert!(!came_too_late("passport_expired", seconds(118)));
+        assert!(!came_too_late("passport_expired", None), "a request that nobody has created");
+        assert!(!came_too_late("invalid_passport", seconds(119)));
     }
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTION = re.compile(
-    r'^(?P<head>(?:pub(?:\(crate\))? )?(?:unsafe )?(?P<extern>extern "C" )?fn (?P<name>\w+))[^;]*?\{\n(?P<body>.*?)^\}',
+    r'^(?:pub(?:\(crate\))? )?(?:unsafe )?(?P<extern>extern "C" )?fn (?P<name>\w+)[^;]*?\{\n(?P<body>.*?)^\}',
     re.DOTALL | re.MULTILINE,
 )
 # What another language calls begins with one of these; the guard stands above it, or in it.

@@ -87,10 +87,13 @@ struct ManualState {
     jitter: f64,
     skips_sleeps: bool,
     slept: Vec<Duration>,
-    sleepers: Vec<(Duration, oneshot::Sender<()>)>,
+    sleepers: Sleepers,
     /// Nobody is told that there are any.
-    watchdogs: Vec<(Duration, oneshot::Sender<()>)>,
+    watchdogs: Sleepers,
 }
+
+/// Each with the moment that it waits for.
+type Sleepers = Vec<(Duration, oneshot::Sender<()>)>;
 
 impl ManualState {
     /// Ends the sleeps whose time has come, by dropping their senders, and forgets those that nobody waits for.
@@ -99,6 +102,21 @@ impl ManualState {
         for waiting in [&mut self.sleepers, &mut self.watchdogs] {
             waiting.retain(|(until, sender)| *until > now && !sender.is_closed());
         }
+    }
+
+    /// Ends when `moment` has come; until then it is one of these.
+    fn until(
+        &mut self,
+        moment: Duration,
+        sleepers: impl FnOnce(&mut Self) -> &mut Sleepers,
+    ) -> BoxFuture<'static, ()> {
+        if moment <= self.monotonic {
+            return tokio::task::yield_now().boxed();
+        }
+        self.wake();
+        let (sender, ended) = oneshot::channel();
+        sleepers(self).push((moment, sender));
+        ended.map(|_| ()).boxed()
     }
 }
 
@@ -195,26 +213,13 @@ impl Clock for ManualClock {
     }
 
     fn alarm(&self, moment: Duration) -> BoxFuture<'static, ()> {
-        let mut state = self.lock();
-        if moment <= state.monotonic {
-            return tokio::task::yield_now().boxed();
-        }
-        state.wake();
-        let (sender, ended) = oneshot::channel();
-        state.sleepers.push((moment, sender));
+        let ended = self.lock().until(moment, |state| &mut state.sleepers);
         self.changed.notify_all();
-        ended.map(|_| ()).boxed()
+        ended
     }
 
     fn watchdog(&self, moment: Duration) -> BoxFuture<'static, ()> {
-        let mut state = self.lock();
-        if moment <= state.monotonic {
-            return tokio::task::yield_now().boxed();
-        }
-        state.wake();
-        let (sender, ended) = oneshot::channel();
-        state.watchdogs.push((moment, sender));
-        ended.map(|_| ()).boxed()
+        self.lock().until(moment, |state| &mut state.watchdogs)
     }
 
     fn jitter(&self) -> f64 {

@@ -1,4 +1,5 @@
 // Faults of the library itself: each becomes an error, is told without what it was about, and everything lives on.
+// Only development builds panic on request: the tests run with those.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -12,8 +13,6 @@ const { native } = require('../../bindings-node/dist/native.js');
 const { guarded } = require('../../bindings-node/dist/raw_errors.js');
 const { bridge } = require('../../bindings-node/dist/bridge.js');
 
-const options = { skip: native().testPanic ? false : 'a release build does not panic on request' };
-
 function isInternal(error) {
   assert(error instanceof InternalError, inspect(error));
   assert.equal(error.kind, 'internal');
@@ -24,13 +23,13 @@ function isInternal(error) {
   return true;
 }
 
-test('a panic in a function is an error', options, () => {
+test('a panic in a function is an error', () => {
   for (let round = 0; round < 2; round += 1) {
     assert.throws(() => guarded(() => native().testPanic('at_secret')), isInternal);
   }
 });
 
-test('an error of the binding is not told with the place of an earlier panic', options, () => {
+test('an error of the binding is not told with the place of an earlier panic', () => {
   assert.throws(() => guarded(() => native().testPanic('at_secret')), isInternal);
   const failed = Object.assign(new Error('no memory'), { code: 'GenericFailure' });
   assert.throws(
@@ -42,7 +41,7 @@ test('an error of the binding is not told with the place of an earlier panic', o
   );
 });
 
-test('a panic in the midst of a call ends it', options, async (context) => {
+test('a panic in the midst of a call ends it', async (context) => {
   const own = native().HostTransport;
   context.after(() => Object.assign(native(), { HostTransport: own }));
   native().HostTransport = function panicking() {
@@ -53,7 +52,7 @@ test('a panic in the midst of a call ends it', options, async (context) => {
   for (let round = 0; round < 2; round += 1) await assert.rejects(agent.getProfile(), isInternal);
 });
 
-test('a result that cannot be made ends its call and no other', options, async () => {
+test('a result that cannot be made ends its call and no other', async () => {
   const { queue } = bridge();
   for (let round = 0; round < 2; round += 1) {
     await assert.rejects(
@@ -63,7 +62,7 @@ test('a result that cannot be made ends its call and no other', options, async (
   }
 });
 
-test('nothing is printed', options, async () => {
+test('nothing is printed', async () => {
   const program = `
     import { createRequire } from 'node:module';
     const require = createRequire(process.cwd() + '/tests/node/');

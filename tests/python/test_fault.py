@@ -1,4 +1,7 @@
-"""Faults of the library itself: each becomes an error, is told without what it was about, and everything lives on."""
+"""Faults of the library itself: each becomes an error, is told without what it was about, and everything lives on.
+
+Only development builds panic on request: the tests run with those.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,6 @@ import pytest
 from lime_agents import LimeAgent, LimeError
 from lime_sdk import _bridge, _native
 from sesame_sdk import ApprovalError, AsyncSesame
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_native, "_panic"), reason="a release build does not panic on request"
-)
 
 
 def is_internal(error: Exception) -> None:

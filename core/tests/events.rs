@@ -42,6 +42,19 @@ fn an_expired_request_has_no_passport() {
     assert_eq!((event.request_id, event.passport), (request.request_id, None));
 }
 
+/// A site that has begun to open its stream, and a clock that shows how long it waits before it tries again.
+fn waiting(sandbox: &Sandbox) -> (LimeSite, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    let config = SiteConfig {
+        clock: Arc::clone(&clock) as _,
+        sse_backoff_base: Duration::from_millis(500),
+        ..site_config(sandbox)
+    };
+    let site = LimeSite::new(config).unwrap();
+    site.start_events().unwrap();
+    (site, clock)
+}
+
 #[test]
 fn what_is_no_event_stream_is_not_hammered() {
     let html = || Fault::on("events").status(200).header("Content-Type", "text/html").body("<p>").always();
@@ -88,14 +101,7 @@ fn what_is_no_event_stream_is_not_hammered() {
         let sandbox = sandbox();
         let what = format!("{fault:?}");
         sandbox.add_fault(fault).unwrap();
-        let clock = Arc::new(ManualClock::default());
-        let config = SiteConfig {
-            clock: Arc::clone(&clock) as _,
-            sse_backoff_base: Duration::from_millis(500),
-            ..site_config(&sandbox)
-        };
-        let site = LimeSite::new(config).unwrap();
-        site.start_events().unwrap();
+        let (site, clock) = waiting(&sandbox);
         for round in 1..=first_waits.len() {
             let waits = clock.wait_for_sleeps(round);
             let status = site.stream_status();
@@ -463,14 +469,7 @@ fn streams_that_open_and_end_at_once_are_not_hammered() {
         let sandbox = sandbox();
         let fault = Fault::on("events").status(200).header("Content-Type", "text/event-stream").body(body);
         sandbox.add_fault(fault.always()).unwrap();
-        let clock = Arc::new(ManualClock::default());
-        let config = SiteConfig {
-            clock: Arc::clone(&clock) as _,
-            sse_backoff_base: Duration::from_millis(500),
-            ..site_config(&sandbox)
-        };
-        let site = LimeSite::new(config).unwrap();
-        site.start_events().unwrap();
+        let (site, clock) = waiting(&sandbox);
         let wanted = [250, 500, 1000, 2000, 4000, 4000];
         for round in 1..=wanted.len() {
             let waits = clock.wait_for_sleeps(round);

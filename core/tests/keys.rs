@@ -15,9 +15,13 @@ use lime_core::{ErrorKind, JwksForm, LimeSite, LoginEvent, PassportCheck, Platfo
 use lime_sandbox::{Fault, Sandbox};
 
 fn ticking(sandbox: &Sandbox) -> (LimeSite, Receiver<LoginEvent>, Arc<ManualClock>) {
+    ticking_with(sandbox, site_config(sandbox))
+}
+
+fn ticking_with(sandbox: &Sandbox, config: SiteConfig) -> (LimeSite, Receiver<LoginEvent>, Arc<ManualClock>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let clock = Arc::new(ManualClock::at(now).skipping_sleeps());
-    let site = LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..site_config(sandbox) }).unwrap();
+    let site = LimeSite::new(SiteConfig { clock: Arc::clone(&clock) as _, ..config }).unwrap();
     let events = events(&site);
     assert!(sandbox.wait_for_streams_blocking(1, LONG));
     (site, events, clock)
@@ -114,14 +118,9 @@ fn old_keys_serve_while_the_key_server_is_down_and_made_up_kids_change_nothing()
 fn old_keys_serve_while_the_key_server_does_not_answer() {
     let sandbox = sandbox();
     sandbox.update_settings(|settings| settings.passport_ttl_seconds = 120).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let clock = Arc::new(ManualClock::at(now).skipping_sleeps());
     // Nobody would wait for as long as that.
     let timeout = Duration::from_secs(3600);
-    let config = SiteConfig { clock: Arc::clone(&clock) as _, timeout, ..site_config(&sandbox) };
-    let site = LimeSite::new(config).unwrap();
-    let events = events(&site);
-    assert!(sandbox.wait_for_streams_blocking(1, LONG));
+    let (site, events, clock) = ticking_with(&sandbox, SiteConfig { timeout, ..site_config(&sandbox) });
     assert_eq!(verify(&site, &fresh(&sandbox, &site, &events)), Ok(()));
     sandbox.add_fault(Fault::on("jwks").half_open().always()).unwrap();
     clock.advance(Duration::from_secs(301));

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,14 @@ import pytest
 from lime_sdk.testing import LimeSandbox
 
 ROOT = Path(__file__).resolve().parents[1]
-if "LIME_SANDBOX_BINARY" not in os.environ and (ROOT / "target/debug/lime-sandbox").exists():
-    os.environ["LIME_SANDBOX_BINARY"] = str(ROOT / "target/debug/lime-sandbox")
+BUILT = ROOT / "target/debug/lime-sandbox"
+if "LIME_SANDBOX_BINARY" not in os.environ and BUILT.exists():
+    # Its copy: cargo and maturin take the built one away for a moment, and tests build beside tests.
+    copy = ROOT / "build/tests/lime-sandbox"
+    if not copy.exists() or not filecmp.cmp(BUILT, copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(BUILT, copy.with_suffix(f".{os.getpid()}")).replace(copy)
+    os.environ["LIME_SANDBOX_BINARY"] = str(copy)
 
 
 class Sandbox(LimeSandbox):

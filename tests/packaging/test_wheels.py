@@ -36,7 +36,11 @@ STEPS = [
 @pytest.fixture(scope="module")
 def wheels() -> list[Path]:
     """As `make wheel` builds them, without link-time optimisation."""
-    return build_wheels.build(BUILD / "dist", "dev")
+    sandbox = Path(os.environ["LIME_SANDBOX_BINARY"])
+    before = sandbox.stat().st_ctime_ns
+    built = build_wheels.build(BUILD / "dist", "dev")
+    assert sandbox.stat().st_ctime_ns == before, "it was taken away from tests that run beside these"
+    return built
 
 
 @pytest.fixture(scope="module")

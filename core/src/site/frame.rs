@@ -189,6 +189,19 @@ mod tests {
         }
     }
 
+    /// As JSON's grammar has them, and Python's reader takes them.
+    #[test]
+    fn members_that_nobody_knows_need_only_be_json() {
+        for unknown in [r#""half \udf4b of a pair""#, "1e999", r#"{"deep": [1e999, "\ud83d"]}"#] {
+            let event =
+                |name| format!(r#"{{"type": "expired", "login_request_id": "lr_1", {name}: {unknown}}}"#);
+            let expired = Frame::Expired { request_id: "lr_1".to_owned() };
+            assert_eq!(Frame::parse(&event("\"other\"")), expired, "{unknown}");
+            let malformed = Frame::Malformed("Event is not valid JSON");
+            assert_eq!(Frame::parse(&event("\"code\"")), malformed, "{unknown}");
+        }
+    }
+
     /// As the published packages read fields: a number is its decimal.
     #[test]
     fn a_number_will_do_as_an_id_and_as_a_code() {

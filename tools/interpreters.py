@@ -13,8 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import wheel
-
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build/interpreters"
 MINIMUM = (3, 10)
@@ -72,7 +70,8 @@ def environment(version: str, interpreter: str, wheels: list[Path]) -> Path:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
-        for requirement in requirements():
+        together = subprocess.run([*pip, *requirements()], capture_output=True)
+        for requirement in requirements() if together.returncode else ():
             if subprocess.run([*pip, requirement], capture_output=True).returncode != 0:
                 # Not every release is there for every Python: then the newest one that is.
                 name = requirement.split("==")[0]
@@ -83,9 +82,14 @@ def environment(version: str, interpreter: str, wheels: list[Path]) -> Path:
     return python
 
 
+def tests(version: str) -> Path:
+    """Where the copy of the tests for a version is."""
+    return FOLDER / f"tests-{version}"
+
+
 def copy(version: str) -> Path:
     """A copy of the tests, and of what they read, where no source package is near."""
-    folder = FOLDER / f"tests-{version}"
+    folder = tests(version)
     shutil.rmtree(folder, ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__", "node_modules")
     for pattern in COPIED:
@@ -112,12 +116,23 @@ def command(python: Path, folder: Path) -> list[str]:
     return [str(python), "-m", "pytest", *options, str(folder / "tests/python")]
 
 
-def prepare() -> dict[str, tuple[list[str], Path]]:
-    """Build the wheels and all environments: for each version what to run, and where."""
-    wheels = wheel.build(FOLDER / "dist", "dev")
-    prepared = {}
-    for version, interpreter in found().items():
-        python = environment(version, interpreter, wheels)
-        folder = copy(version)
-        prepared[version] = (command(python, folder), folder)
-    return prepared
+def run(version: str, interpreter: str, wheels: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Make the environment and the copy of one interpreter, and run the tests there.
+
+    Raises:
+        subprocess.CalledProcessError: The environment could not be made.
+    """
+    python = environment(version, interpreter, wheels)
+    folder = copy(version)
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LIME_SANDBOX_BINARY")
+    }
+    return subprocess.run(
+        command(python, folder),
+        cwd=folder,
+        env=inherited,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -12,9 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import interpreters
+import wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -88,47 +90,38 @@ def count(language: str, output: str) -> None:
 
 
 def python_from_the_wheel() -> list[str]:
-    """Run tests/python on every interpreter, two at a time; answers their names."""
+    """Run tests/python on every interpreter, all at once, for they wait a lot; answers their names."""
     name = "Python from the wheel"
     print(f"\n━━ {name}", flush=True)
     started = time.perf_counter()
     try:
-        prepared = interpreters.prepare()
-    except (OSError, subprocess.CalledProcessError, SystemExit) as error:
+        wheels = wheel.build(interpreters.FOLDER / "dist", "dev")
+    except SystemExit as error:
         print(error)
         broken.append(name)
         return []
+    found = interpreters.found()
 
-    def run(version: str) -> tuple[str, subprocess.CompletedProcess[str]]:
-        command, folder = prepared[version]
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("PYTHONPATH", "LIME_SANDBOX_BINARY")
-        }
-        return version, subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        for version, done in pool.map(run, prepared):
-            print(f"   Python {version}\n{done.stdout}", flush=True)
-            count(f"Python {version}", done.stdout)
-            if done.returncode != 0:
+    def run(version: str) -> None:
+        try:
+            done = interpreters.run(version, found[version], wheels)
+            status, output = done.returncode, done.stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            status, output = None, str(error)
+        with telling:
+            print(f"   Python {version}\n{output}", flush=True)
+            count(f"Python {version}", output)
+            if status != 0:
                 broken.append(f"{name}: {version}")
-            ran = prepared[version][1] / "build/parity/python.txt"
-            if ran.exists():
-                PARITY.mkdir(parents=True, exist_ok=True)
-                # The name up to the first dot is the language.
-                (PARITY / f"python{version.replace('.', '')}.txt").write_text(ran.read_text())
+        ran = interpreters.tests(version) / "build/parity/python.txt"
+        if ran.exists():
+            PARITY.mkdir(parents=True, exist_ok=True)
+            # The name up to the first dot is the language.
+            (PARITY / f"python{version.replace('.', '')}.txt").write_text(ran.read_text())
+
+    side_by_side(*(partial(run, version) for version in found))
     print(f"   {time.perf_counter() - started:.1f} s", flush=True)
-    return [f"python{version.replace('.', '')}" for version in prepared]
+    return [f"python{version.replace('.', '')}" for version in found]
 
 
 def parity(pythons: list[str]) -> None:
@@ -164,15 +157,15 @@ def parity(pythons: list[str]) -> None:
 
 
 def c_family() -> None:
-    """C, also as a sanitizer sees it, and C++."""
+    """C, also as a sanitizer sees it."""
     stage("C", [sys.executable, "tests/c/run.py", "--target-dir", "target/debug"], "C")
     # ThreadSanitizer takes longer to build than all that is built here: it is in `make sanitize`.
     stage("C, address sanitizer", [sys.executable, "tools/sanitize.py", "address"], "C, sanitized")
+
+
+def other_languages() -> None:
+    """C++, Go and Node."""
     stage("C++", [sys.executable, "tests/cpp/run.py", "--target-dir", "target/debug"], "C++")
-
-
-def go_and_node() -> None:
-    """Go and Node."""
     stage("Go", [sys.executable, "tests/go/run.py"], "Go")
     # Every file in a process of its own, one after the other: some count what the process has open.
     # One that hangs is a failure: no file takes nearly as many milliseconds.
@@ -210,7 +203,7 @@ def main() -> None:
     stage("Rust", ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-fail-fast"], "Rust")
     # The corpora, and what is made of them at random; `make fuzz` is what looks for more.
     stage("fuzz", ["target/debug/lime-fuzz"], "fuzz")
-    side_by_side(c_family, go_and_node)
+    side_by_side(c_family, other_languages)
     pythons = python_from_the_wheel()
     side_by_side(documents_and_others, packages)
     stage("speed", ["make", "bench-smoke"])

@@ -119,7 +119,8 @@ impl HostTransport {
             let Some(exchange) = exchanges.get_mut(&id) else { return true };
             exchange.waiting += chunk.len();
             let _ = exchange.body.send(Ok(chunk));
-            exchange.paused = exchange.waiting >= WINDOW;
+            // It stays so until the host is told otherwise, also when it writes on.
+            exchange.paused |= exchange.waiting >= WINDOW;
             !exchange.paused
         })
     }
@@ -242,5 +243,53 @@ impl Transport for HostTransport {
 impl fmt::Debug for HostTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HostTransport")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Client(mpsc::Sender<ExchangeId>, mpsc::Sender<ExchangeId>);
+
+    impl HostClient for Client {
+        fn begin(
+            &self,
+            _: &HostTransport,
+            id: ExchangeId,
+            _: Option<OperationId>,
+            _: Request,
+            _: bool,
+        ) -> bool {
+            self.0.send(id).is_ok()
+        }
+        fn resume(&self, id: ExchangeId) {
+            let _ = self.1.send(id);
+        }
+        fn abort(&self, _: ExchangeId) {}
+    }
+
+    /// To write while it is to pause costs memory, and nothing else.
+    #[tokio::test]
+    async fn a_host_that_writes_while_it_is_to_pause_hears_when_there_is_room() {
+        let ((begin, begun), (resume, resumed)) = (mpsc::channel(), mpsc::channel());
+        let transport = HostTransport::new(Client(begin, resume));
+        let opened = tokio::spawn(transport.open(Request::default()));
+        tokio::task::yield_now().await;
+        let id = begun.recv().unwrap();
+        transport.head(id, 200, []);
+        let mut body = opened.await.unwrap().unwrap().into_body();
+        let write = |size| transport.chunk(id, vec![b'x'; size].into());
+        while write(WINDOW / 4) {}
+        // Above half, so that it is not asked for more yet.
+        assert!(body.next().await.is_some());
+        assert!(!write(1), "it was to pause and was not told that there is room");
+        while resumed.try_recv().is_err() {
+            let piece = body.next().now_or_never();
+            assert!(piece.is_some(), "all was read, and the host waits to be told");
+        }
+        assert!(write(1));
     }
 }

@@ -207,9 +207,7 @@ impl Clock for ManualClock {
             return tokio::task::yield_now().boxed();
         }
         let until = state.monotonic.saturating_add(duration);
-        let (sender, ended) = oneshot::channel();
-        state.sleepers.push((until, sender));
-        ended.map(|_| ()).boxed()
+        state.until(until, |state| &mut state.sleepers)
     }
 
     fn alarm(&self, moment: Duration) -> BoxFuture<'static, ()> {
@@ -249,5 +247,11 @@ mod tests {
         let later = clock.alarm(clock.monotonic() + Duration::from_secs(1));
         clock.advance(Duration::from_secs(1));
         later.await;
+    }
+
+    #[tokio::test]
+    async fn a_sleep_of_no_time_ends() {
+        assert_eq!(ManualClock::default().sleep(Duration::ZERO).now_or_never(), None, "others have a turn");
+        ManualClock::default().sleep(Duration::ZERO).await;
     }
 }

@@ -306,9 +306,13 @@ impl Outstanding {
             self.failures = 0;
             return;
         };
-        let wait = Duration::from_secs(1).saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
-        self.failures += 1;
-        let wait = wait.mul_f64(0.5 + jitter / 2.0).max(retry_after.unwrap_or_default().min(LONGEST));
+        let mut wait = retry_after.unwrap_or_default().min(LONGEST);
+        // Nobody looks during a pause: what fails in one was under way before, beside what it began with.
+        if now >= self.paused_until {
+            let longer = Duration::from_secs(1).saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+            wait = wait.max(longer.mul_f64(0.5 + jitter / 2.0));
+            self.failures += 1;
+        }
         self.paused_until = self.paused_until.max(now + wait);
     }
 
@@ -721,6 +725,30 @@ mod tests {
         let look = outstanding.take_due(at(1100), 1).remove(0);
         outstanding.answered(&look, PENDING, at(1100), 0.0);
         assert_eq!(outstanding.take_due(at(1100), 16).len(), 16);
+    }
+
+    /// Sixteen looks that were under way together are one sign that the platform does not answer.
+    #[test]
+    fn looks_that_fail_together_are_one_failure() {
+        let mut outstanding = Outstanding::default();
+        for number in 0..16 {
+            outstanding.created(&number.to_string(), Some(at(300)), at(0));
+        }
+        outstanding.opened(at(0));
+        let none = Answer::None { retry_after: None };
+        let looks = outstanding.take_due(at(0), 16);
+        assert_eq!(looks.len(), 16);
+        for look in &looks {
+            outstanding.answered(look, none, at(0), 0.999);
+        }
+        assert!(outstanding.paused_until <= at(1), "{:?}", outstanding.paused_until);
+        // And one after the other they are as many as they are.
+        for (now, wait) in [(10, 2), (20, 4), (40, 8)] {
+            let look = outstanding.take_due(at(now), 1).remove(0);
+            outstanding.answered(&look, none, at(now), 0.999);
+            let until = outstanding.paused_until;
+            assert!(until > at(now + wait - 1) && until <= at(now + wait), "{until:?} after {now}");
+        }
     }
 
     #[test]

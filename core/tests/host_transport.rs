@@ -4,11 +4,14 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::LONG;
+use lime_core::clock::ManualClock;
 use lime_core::transport::host::{ExchangeId, HostClient, HostTransport};
 use lime_core::transport::{Request, TransportError};
 use lime_core::{ErrorKind, LimeSite, SiteConfig};
@@ -45,13 +48,17 @@ impl HostClient for Client {
 }
 
 fn hosted() -> (LimeSite, HostTransport, Receiver<Asked>) {
+    hosted_with(SiteConfig::default())
+}
+
+fn hosted_with(config: SiteConfig) -> (LimeSite, HostTransport, Receiver<Asked>) {
     let (sender, asked) = mpsc::channel();
     let transport = HostTransport::new(Client(Mutex::new(sender)));
     let config = SiteConfig {
         site_token: Some("st_x".into()),
         max_retries: 0,
         transport: Some(Arc::new(transport.clone())),
-        ..SiteConfig::default()
+        ..config
     };
     (LimeSite::new(config).unwrap(), transport, asked)
 }
@@ -217,4 +224,64 @@ fn thousands_of_waits_read_their_requests_a_few_at_a_time() {
         transport.end(id);
         assert!(results.recv_timeout(LONG).unwrap().unwrap().passport.is_none());
     }
+}
+
+/// The host keeps the time of the program's calls. These are the library's own, and others wait behind them.
+#[test]
+fn a_look_at_a_request_ends_when_the_host_never_answers() {
+    let timeout = Duration::from_millis(50);
+    let (site, transport, asked) = hosted_with(SiteConfig { timeout, ..SiteConfig::default() });
+    site.wait_for_login("lr_1", LONG).start(|_| ());
+    let (stream, _) = begun(&asked);
+    transport.head(stream, 200, [(&b"content-type"[..], &b"text/event-stream"[..])]);
+    let (look, request) = begun(&asked);
+    assert!(request.uri().path().ends_with("/lr_1"));
+    assert!(matches!(asked.recv_timeout(LONG).unwrap(), Asked::Abort(aborted) if aborted == look));
+}
+
+/// Panics when it is to look at a request for the first time.
+struct FaultyOnce(Client, AtomicBool);
+
+impl HostClient for FaultyOnce {
+    fn begin(
+        &self,
+        transport: &HostTransport,
+        id: ExchangeId,
+        operation: Option<u64>,
+        request: Request,
+        stream: bool,
+    ) -> bool {
+        assert!(stream || self.1.swap(true, Ordering::SeqCst), "a fault of the host");
+        self.0.begin(transport, id, operation, request, stream)
+    }
+    fn resume(&self, id: ExchangeId) {
+        self.0.resume(id);
+    }
+    fn abort(&self, _: ExchangeId) {}
+}
+
+#[test]
+fn a_host_that_panics_in_a_look_is_asked_again() {
+    let (sender, asked) = mpsc::channel();
+    let transport = HostTransport::new(FaultyOnce(Client(Mutex::new(sender)), AtomicBool::new(false)));
+    let clock = Arc::new(ManualClock::default());
+    let config = SiteConfig {
+        site_token: Some("st_x".into()),
+        transport: Some(Arc::new(transport.clone())),
+        clock: Arc::<ManualClock>::clone(&clock),
+        ..SiteConfig::default()
+    };
+    let site = LimeSite::new(config).unwrap();
+    let (sender, results) = mpsc::channel();
+    site.wait_for_login("lr_1", LONG).start(move |result| sender.send(result).unwrap());
+    let (stream, _) = begun(&asked);
+    transport.head(stream, 200, [(&b"content-type"[..], &b"text/event-stream"[..])]);
+    // Once the time for it has come, which is long before that of the wait.
+    let first = || clock.wait_for_alarm(LONG).filter(|first| *first < LONG / 2);
+    clock.advance(std::iter::repeat_with(first).flatten().next().unwrap());
+    let (look, _) = begun(&asked);
+    transport.head(look, 200, [(&b"content-type"[..], &b"application/json"[..])]);
+    transport.chunk(look, br#"{"ok":true,"data":{"status":"EXPIRED"}}"#.to_vec().into());
+    transport.end(look);
+    assert!(results.recv_timeout(LONG).unwrap().unwrap().passport.is_none());
 }

@@ -94,7 +94,14 @@ async fn ask(api: &Api, runtime: &WeakRuntime, events: &Events, report: &(impl F
 
 /// Looks at one request. Not again at once when it fails: others are due, too, and it has its turn later.
 async fn take(api: &Api, runtime: &WeakRuntime, events: &Events, look: Look) -> (Look, Found) {
-    let found = match read(api, runtime, &look.request_id).await {
+    // A host that does not answer, or panics, must cost no more than this look.
+    let reading = tokio::time::timeout(api.timeout, read(api, runtime, &look.request_id));
+    let read = match AssertUnwindSafe(reading).catch_unwind().await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => Err(Error::new(ErrorKind::TransportTimeout, "There was no answer in time")),
+        Err(panic) => Err(fault::caught(&*panic)),
+    };
+    let found = match read {
         Ok(data) => found(events, &look.request_id, &data),
         Err(error) if error.kind() == ErrorKind::Api && error.http_status() == Some(404) => {
             Found::Answer(Answer::Unknown)

@@ -108,9 +108,14 @@ fn old_keys_serve_while_the_key_server_is_down_and_made_up_kids_change_nothing()
         sandbox.advance(Duration::from_secs(300)).unwrap();
     }
     let jwt = fresh(&sandbox, &site, &events);
-    assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+    sandbox.clear_received();
+    // Keys that may not serve any more are none, and are asked for as often as if there were none.
+    for round in 1..=3 {
+        assert_eq!(verify(&site, &jwt), Err(ErrorKind::Api));
+        assert_eq!(sandbox.received_on("jwks").len(), 2 * round, "each time with one retry");
+        clock.advance(Duration::from_secs(5));
+    }
     sandbox.remove_fault(down).unwrap();
-    clock.advance(Duration::from_secs(5));
     assert_eq!(verify(&site, &jwt), Ok(()));
 }
 
@@ -344,6 +349,27 @@ fn an_api_root_that_answers_anything_finds_the_keys_too() {
     let error = verify(&LimeSite::new(elsewhere).unwrap(), &jwt);
     assert_ne!(error, Ok(()), "the sandbox has no keys at its root");
     assert_eq!(sandbox.received().iter().filter(|entry| entry.path.ends_with("jwks.json")).count(), 2);
+}
+
+/// Gateways redirect what they do not know, and some send pages of any size.
+#[test]
+fn an_api_root_that_redirects_or_sends_too_much_is_asked_at_the_other_place() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    approved(&sandbox, &site);
+    let jwt = passport(&events);
+    let large = "x".repeat(3 << 20);
+    for fault in [Fault::on("jwks").redirect("/login"), Fault::on("jwks").status(200).body(large)] {
+        sandbox.clear_received();
+        sandbox.add_fault(fault).unwrap();
+        let elsewhere =
+            SiteConfig { base_url: Some(format!("{}/", sandbox.origin())), ..site_config(&sandbox) };
+        let error = verify(&LimeSite::new(elsewhere).unwrap(), &jwt);
+        assert_ne!(error, Ok(()), "the sandbox has no keys at its root");
+        let paths: Vec<String> = sandbox.received().into_iter().map(|entry| entry.path).collect();
+        let keys = |path: &&String| path.ends_with("jwks.json");
+        assert_eq!(paths.iter().filter(keys).count(), 2, "{paths:?}");
+    }
 }
 
 #[test]

@@ -265,6 +265,32 @@ fn old_keys_serve_for_a_day_while_the_platform_is_down() {
     assert!(verify(&verifier, &good(&sandbox)).is_ok());
 }
 
+/// The least time between two fetches is for those that a token or a caller causes.
+#[test]
+fn keys_that_are_due_are_fetched_soon_after_the_platform_is_back() {
+    let sandbox = sandbox();
+    let (_, clock) = ticking(&sandbox);
+    let verifier = TokenVerifier::new(TokenVerifierConfig {
+        clock: Arc::clone(&clock) as _,
+        jwks_cache_ttl: Some(Duration::from_secs(300)),
+        min_refresh: Some(Duration::from_secs(3600)),
+        ..config(&sandbox)
+    })
+    .unwrap();
+    verify(&verifier, &good(&sandbox)).unwrap();
+    advance(&sandbox, &clock, Duration::from_secs(300));
+    let down = sandbox.add_fault(Fault::on("jwks").status(503).always()).unwrap();
+    sandbox.clear_received();
+    for _ in 0..30 {
+        verify(&verifier, &good(&sandbox)).expect("old keys serve");
+        advance(&sandbox, &clock, Duration::from_secs(1));
+    }
+    assert_eq!(sandbox.received_on("jwks").len(), 2, "in half a minute");
+    sandbox.remove_fault(down).unwrap();
+    sandbox.rotate_keys(false);
+    verify(&verifier, &good(&sandbox)).expect("the platform is back");
+}
+
 #[test]
 fn keys_from_another_origin_are_never_fetched() {
     let sandbox = sandbox();

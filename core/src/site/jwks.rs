@@ -315,15 +315,18 @@ impl<S: Source> KeyCache<S> {
         }
         let held = self.held.load_full();
         let overdue = held.as_ref().is_none_or(|held| now.saturating_sub(held.fetched_at) >= self.limits.ttl);
+        let serve = held.as_ref().is_some_and(|held| self.serves(held, now));
         let just_tried = fetching.attempted_at.is_some_and(|at| at > asked_at);
         // Made-up kids must not make us hammer the key server, and neither must its being down.
         let cooling = if fetching.last_error.is_some() {
             let urgent = overdue || matches!(want, Want::Fetch);
             let span = if urgent { FAILURE_COOL_DOWN } else { self.limits.failed_cool_down };
-            // Without any keys nobody can be let in, and they are asked for as often as that. Else twice is enough.
-            let twice = held.is_some() && !matches!(want, Want::Fetch);
-            within(fetching.attempted_at, span)
-                || (twice && within(fetching.failed_at[0], self.limits.cool_down))
+            // Without any keys nobody can be let in, and they are asked for as often as that. Else twice is enough,
+            // and those that are due do not wait as long as a host may want made-up kids to wait.
+            let twice = serve && !matches!(want, Want::Fetch);
+            let cool_down = self.limits.cool_down;
+            let cool_down = if overdue { cool_down.min(COOL_DOWN) } else { cool_down };
+            within(fetching.attempted_at, span) || (twice && within(fetching.failed_at[0], cool_down))
         } else {
             !overdue && !matches!(want, Want::Fetch) && within(fetching.unasked_at, self.limits.cool_down)
         };
@@ -338,7 +341,7 @@ impl<S: Source> KeyCache<S> {
             fetching.unasked_at = Some(now);
         }
         // With old keys at hand there is no reason to insist.
-        let retries = u32::from(held.is_none());
+        let retries = u32::from(!serve);
         let under_way = UnderWay::new(&slot, fetching.begun);
         let fetched = tokio::time::timeout(FETCH_LIMIT, self.source.fetch(api, runtime, retries)).await;
         drop(under_way);
@@ -424,8 +427,14 @@ impl Source for PassportKeys {
         };
         let mut last = None;
         for path in candidates {
-            let reply = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result?;
-            match key_set(&reply, self.form) {
+            let answered = api.call(runtime, &Call::get(*path).public().retries(retries)).await.result;
+            let keys = match answered {
+                Ok(reply) => key_set(&reply, self.form),
+                // There was an answer, and it is no document: a redirect, or too large.
+                Err(error) if error.kind() == ErrorKind::BadResponse => Err(error),
+                Err(error) => return Err(error),
+            };
+            match keys {
                 Ok(keys) => {
                     self.path.store(Some(Arc::new(path)));
                     return Ok(keys);

@@ -137,6 +137,48 @@ fn the_last_event_id_is_handed_back() {
 }
 
 #[test]
+fn a_wait_that_begins_late_finds_its_event_behind_thousands_of_others() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    let others =
+        (0..5000).map(|n| format!("data: {{\"type\":\"expired\",\"login_request_id\":\"other_{n}\"}}\n\n"));
+    let first =
+        "data: {\"type\":\"approved\",\"login_request_id\":\"lr_1\",\"agent_passport_jwt\":\"a.b.c\"}\n\n";
+    sandbox.push_raw(None, std::iter::once(first.to_owned()).chain(others).collect::<String>());
+    for _ in 0..5001 {
+        events.recv_timeout(LONG).unwrap();
+    }
+    let event = site.wait_for_login("lr_1", LONG).wait().unwrap();
+    assert_eq!(event.passport.as_deref(), Some("a.b.c"));
+}
+
+#[test]
+fn a_last_event_id_that_is_not_taken_does_not_keep_the_stream_down() {
+    let sandbox = sandbox();
+    let (site, events) = listening(&sandbox);
+    let ends = |id: &str, connections| {
+        let event = format!(
+            "id: {id}\nretry: 1\ndata: {{\"type\":\"expired\",\"login_request_id\":\"{connections}\"}}\n\n"
+        );
+        sandbox.push_raw(None, event);
+        events.recv_timeout(LONG).unwrap();
+        sandbox.disconnect_streams(None, false);
+        assert!(sandbox.wait_for_received_blocking("events", connections, LONG));
+    };
+    let sent =
+        |connection: usize| sandbox.received_on("events")[connection].headers.contains_key("last-event-id");
+    for (connection, status) in [(1, 400), (3, 431)] {
+        sandbox.add_fault(Fault::on("events").status(status)).unwrap();
+        ends("41", connection + 2);
+        assert!(sent(connection) && !sent(connection + 1), "HTTP {status}");
+        wait_for_state(&site, StreamState::Open);
+    }
+    // Servers have limits for headers, and some close the connection without a word.
+    ends(&"4".repeat(100_000), 6);
+    assert!(!sent(5));
+}
+
+#[test]
 fn a_line_without_end_costs_the_connection_and_no_memory() {
     let sandbox = sandbox();
     let (site, events) = listening(&sandbox);

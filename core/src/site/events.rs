@@ -38,9 +38,12 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1200));
 /// The longest that a server may ask us to stay away by `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// No longer `Last-Event-ID` is sent: servers have limits for headers.
+const LONGEST_EVENT_ID: usize = 1024;
 /// Events are kept this long for a wait that begins after they came: as long as a passport lives.
 const RECENT: Duration = Duration::from_secs(120);
-const MOST_RECENT: usize = 256;
+/// At 136 logins a second they are kept for less: more would be memory that a peer decides about.
+const MOST_RECENT: usize = 16_384;
 
 /// Where the connection of an event stream stands. The numbers are those of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,8 +177,9 @@ impl Events {
         let (sender, receiver) = oneshot::channel();
         self.change_outstanding(|waiting| {
             waiting.forget_old(now);
-            if let Some((_, event)) = waiting.recent.iter().find(|(_, event)| event.request_id == request_id)
-            {
+            // Most who come late are not very late.
+            let mut newest_first = waiting.recent.iter().rev();
+            if let Some((_, event)) = newest_first.find(|(_, event)| event.request_id == request_id) {
                 let _ = sender.send(Ok(LoginEvent::clone(event)));
                 return false;
             }
@@ -480,7 +484,9 @@ async fn connection(
         // A compressing proxy would hold events back until it has a block full.
         (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
     ];
+    // What the platform would send again is asked for as well.
     if !last_event_id.is_empty()
+        && last_event_id.len() <= LONGEST_EVENT_ID
         && let Ok(id) = HeaderValue::from_str(last_event_id)
     {
         headers.push((LAST_EVENT_ID, id));
@@ -496,6 +502,9 @@ async fn connection(
         }
     };
     if let Some(end) = refusal(api, &response) {
+        if matches!(end, End::Broken(_)) && response.status().is_client_error() {
+            last_event_id.clear(); // it may be what is wrong with the request
+        }
         return with_platform_error(end, response).await;
     }
     *opened = Some(api.clock.monotonic());

@@ -274,8 +274,8 @@ mod tests {
     /// To write while it is to pause costs memory, and nothing else.
     #[tokio::test]
     async fn a_host_that_writes_while_it_is_to_pause_hears_when_there_is_room() {
-        let ((begin, begun), (resume, resumed)) = (mpsc::channel(), mpsc::channel());
-        let transport = HostTransport::new(Client(begin, resume));
+        let ((sender, begun), (resume, resumed)) = (mpsc::channel(), mpsc::channel());
+        let transport = HostTransport::new(Client(sender, resume));
         let opened = tokio::spawn(transport.open(Request::default()));
         tokio::task::yield_now().await;
         let id = begun.recv().unwrap();

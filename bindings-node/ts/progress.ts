@@ -1,6 +1,6 @@
 /** What the functions given as `onProgress` are called with, and when. */
 
-import { checkSignal } from './abort.js';
+import { checkSignal, onAbort } from './abort.js';
 
 /** How far a login has come. */
 export interface LoginProgress {
@@ -33,21 +33,23 @@ const INTERVAL = 200;
 /** Calls a function at once and five times a second while a call runs. What it throws, or rejects with, ends the call. */
 export class Reporter {
   readonly #controller = new AbortController();
-  readonly #outer: AbortSignal | undefined;
+  #unwatch: (() => void) | undefined;
   readonly #tell: () => unknown;
   #failure: { error: unknown } | undefined;
 
   constructor(tell: () => unknown, signal: AbortSignal | undefined) {
     checkSignal(signal);
     this.#tell = tell;
-    this.#outer = signal;
+    // AbortSignal.any would take no other library's signal, and say nothing.
+    const abort = () => this.#controller.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    else if (signal) this.#unwatch = onAbort(signal, abort);
     this.#report();
   }
 
   /** What the call is to be made with. */
   get signal(): AbortSignal {
-    const { signal } = this.#controller;
-    return this.#outer ? AbortSignal.any([signal, this.#outer]) : signal;
+    return this.#controller.signal;
   }
 
   async around<T>(call: Promise<T>): Promise<T> {
@@ -63,6 +65,7 @@ export class Reporter {
       throw this.#failure ? this.#failure.error : error;
     } finally {
       clearInterval(timer);
+      this.#unwatch?.();
     }
   }
 

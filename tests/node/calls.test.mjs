@@ -192,6 +192,39 @@ async function pendingApproval(t, baseUrl) {
 /** A passport whose signing key has to be fetched. */
 const UNKNOWN_KEY = `${Buffer.from('{"alg":"RS256","kid":"k"}').toString('base64url')}.e30.AAAA`;
 
+/** What other libraries have as a signal: it can be listened to, and `AbortSignal.any` does not know it. */
+class OtherSignal extends EventTarget {
+  aborted = false;
+  reason = undefined;
+
+  abort(reason) {
+    Object.assign(this, { aborted: true, reason });
+    this.dispatchEvent(new Event('abort'));
+  }
+}
+
+test("a call that reports its progress is given up with another library's signal, too", async (t) => {
+  const { server, baseUrl } = await silence(t);
+  const site = closing(t, new lime.LimeSite({ siteToken: 'st_1', baseUrl, maxRetries: 0 }));
+  const agent = closing(t, new lime.LimeAgent({ agentToken: 'at_1', baseUrl, maxRetries: 0, timeout: 10_000 }));
+  const asked = await pendingApproval(t, baseUrl);
+  for (const call of [
+    (signal) => agent.login('lr_1', { signal, onProgress() {} }),
+    (signal) => site.waitForLogin('lr_1', { signal, timeout: 10_000, onProgress() {} }),
+    (signal) => asked.wait({ signal, timeout: 10_000, onProgress() {} }),
+  ]) {
+    const signal = new OtherSignal();
+    const arrived = once(server, 'request');
+    const running = call(signal);
+    const [request] = await arrived;
+    request.on('error', () => {});
+    const reason = new Error(`${call}`);
+    signal.abort(reason);
+    await assert.rejects(running, { name: 'AbortError', cause: reason }, `${call}`);
+    await assert.rejects(call(signal), { name: 'AbortError', cause: reason }, `${call}`);
+  }
+});
+
 test('a call is given up before, during and after', async (t) => {
   const { server, baseUrl } = await silence(t);
   const site = closing(t, new lime.LimeSite({ siteToken: 'st_1', baseUrl, maxRetries: 0 }));

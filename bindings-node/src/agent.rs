@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use lime_core::{AgentConfig, LimeAgent, McpCall, PowChoice};
+use lime_core::{AgentConfig, Environment, LimeAgent, McpCall, PowChoice};
 use napi_derive::napi;
 
 use crate::convert;
@@ -30,6 +30,8 @@ pub struct AgentSettings {
     pub serialize_mcp_per_url: Option<bool>,
     pub mcp_addresses: Option<HashMap<String, String>>,
     pub tls_pins: Option<Vec<String>>,
+    /// The thread's own `process.env`, as far as it is about us.
+    pub environment: HashMap<String, String>,
     pub log_level: Option<i32>,
 }
 
@@ -88,6 +90,7 @@ impl Agent {
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
+            environment: Environment::from_iter(settings.environment),
         };
         let queue = Arc::clone(&queue.shared);
         let client = Arc::new(LimeAgent::new(config).map_err(error::thrown)?);

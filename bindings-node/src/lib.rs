@@ -31,11 +31,10 @@ mod webhook;
 
 use napi_derive::napi;
 
-/// `[API root, broker]`: where clients go that were told nothing, as JSON.
+/// The API root of whoever was told none.
 #[napi(catch_unwind)]
-pub fn default_addresses() -> String {
-    serde_json::json!([lime_core::config::DEFAULT_API_BASE, lime_core::config::DEFAULT_BROKER_URL])
-        .to_string()
+pub fn default_api_root() -> &'static str {
+    lime_core::config::DEFAULT_API_BASE
 }
 
 /// The library's version.

@@ -1,8 +1,9 @@
 //! The client of the Sesame broker.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use lime_core::{ApprovalRequest, SesameConfig, WaitOptions};
+use lime_core::{ApprovalRequest, Environment, SesameConfig, WaitOptions};
 use napi_derive::napi;
 
 use crate::convert;
@@ -20,6 +21,8 @@ pub struct SesameSettings {
     pub max_retries: Option<f64>,
     pub poll_timeout: Option<f64>,
     pub tls_pins: Option<Vec<String>>,
+    /// The thread's own `process.env`, as far as it is about us.
+    pub environment: HashMap<String, String>,
     pub log_level: Option<i32>,
 }
 
@@ -63,6 +66,7 @@ impl SesameClient {
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
+            environment: Environment::from_iter(settings.environment),
         };
         let queue = Arc::clone(&queue.shared);
         let client = Arc::new(lime_core::Sesame::new(config).map_err(error::thrown)?);

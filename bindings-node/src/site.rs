@@ -1,9 +1,12 @@
 //! The site's client.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lime_core::{BindingCheck, Gap, JwksForm, LimeSite, PassportCheck, Platform, PostRetry, SiteConfig};
+use lime_core::{
+    BindingCheck, Environment, Gap, JwksForm, LimeSite, PassportCheck, Platform, PostRetry, SiteConfig,
+};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -27,6 +30,8 @@ pub struct SiteSettings {
     pub post_retry: Option<String>,
     pub jwks_form: Option<String>,
     pub tls_pins: Option<Vec<String>>,
+    /// The thread's own `process.env`, as far as it is about us.
+    pub environment: HashMap<String, String>,
     pub log_level: Option<i32>,
 }
 
@@ -70,6 +75,7 @@ impl Site {
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
+            environment: Environment::from_iter(settings.environment),
         };
         let queue = Arc::clone(&queue.shared);
         let events = Arc::clone(&queue);

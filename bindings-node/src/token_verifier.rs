@@ -1,12 +1,14 @@
 //! Access tokens for MCP servers: the verifier, and the pure functions.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lime_core::site::jwks::KeySet;
 use lime_core::token_verifier::{bearer, domain, token};
 use lime_core::{
-    Error, ErrorKind, TokenCheck, TokenVerifier as CoreVerifier, TokenVerifierConfig, VerifiedToken,
+    Environment, Error, ErrorKind, TokenCheck, TokenVerifier as CoreVerifier, TokenVerifierConfig,
+    VerifiedToken,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -30,6 +32,8 @@ pub struct TokenVerifierSettings {
     pub user_agent: Option<String>,
     pub timeout: Option<f64>,
     pub tls_pins: Option<Vec<String>>,
+    /// The thread's own `process.env`, as far as it is about us.
+    pub environment: HashMap<String, String>,
     pub log_level: Option<i32>,
 }
 
@@ -65,6 +69,7 @@ impl TokenVerifier {
             transport: transport.map(HostTransport::transport),
             logger: queue.shared.logger(number, settings.log_level),
             clock: default.clock,
+            environment: Environment::from_iter(settings.environment),
         };
         let queue = Arc::clone(&queue.shared);
         let verifier = Arc::new(CoreVerifier::new(config).map_err(error::thrown)?);

@@ -1,6 +1,6 @@
 /** One listener for each signal, however many calls are made with it: Node warns of more than ten as of a leak. */
 
-import { InvalidArgumentError } from './errors.js';
+import { AbortError, InvalidArgumentError, type LimeErrorOptions } from './errors.js';
 
 interface Watched {
   readonly waiting: Set<() => void>;
@@ -20,6 +20,17 @@ export function checkSignal(signal: unknown): void {
   if (signal === undefined || signal === null || isSignal(signal)) return;
   const hint = signal instanceof AbortController ? '; pass the signal of the AbortController' : '';
   throw new InvalidArgumentError(`signal must be an AbortSignal${hint}`);
+}
+
+/** The error of what was given up with this signal. */
+export function aborted(signal: AbortSignal, about: LimeErrorOptions = {}): AbortError {
+  return new AbortError(undefined, { cause: signal.reason, ...about });
+}
+
+/** Refuses what is no signal, and one that is aborted already: for whatever then begins. */
+export function checkNotAborted(signal: AbortSignal | undefined, about?: LimeErrorOptions): void {
+  checkSignal(signal);
+  if (signal?.aborted) throw aborted(signal, about);
 }
 
 /** Calls a function when the signal is aborted, until what this gives is called. */

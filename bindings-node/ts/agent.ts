@@ -5,7 +5,6 @@ import {
   type ClientOptions,
   date,
   Link,
-  NO_TOKEN,
   ownEnvironment,
   type RequestOptions,
   settings,
@@ -25,7 +24,7 @@ import type {
   McpToolResult,
 } from './mcp.js';
 import { McpSession } from './mcp_session.js';
-import { defaultAddresses, type NativeAgent, type NativeProgress, native } from './native.js';
+import { type NativeAgent, type NativeProgress, native } from './native.js';
 import { type LoginProgress, Reporter } from './progress.js';
 import { guarded } from './raw_errors.js';
 
@@ -160,13 +159,13 @@ export class LimeAgent {
    */
   constructor(options: LimeAgentOptions = {}) {
     const link = new Link(options);
-    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
+    const given: Record<string, unknown> = {
+      ...settings(options, SETTINGS),
+      tlsPins: tlsPins(options),
+      environment: ownEnvironment(),
+      logLevel: link.logLevel,
+    };
     if (options.mcpAddresses !== undefined) given.mcpAddresses = { ...options.mcpAddresses };
-    ownEnvironment(given, {
-      agentToken: ['LIME_AGENT_TOKEN', NO_TOKEN],
-      baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],
-    });
     this.#native = guarded(() => new (native().Agent)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;

@@ -4,8 +4,7 @@
  * Each worker has a bridge of its own, since each has a module instance of its own.
  */
 
-import { checkSignal, onAbort } from './abort.js';
-import { AbortError, type LimeError } from './errors.js';
+import { aborted, checkNotAborted, onAbort } from './abort.js';
 import { type Native, type NativeQueue, native } from './native.js';
 import { fromRaw, guarded, type RawError } from './raw_errors.js';
 
@@ -127,8 +126,7 @@ class Bridge {
   /** Starts a native call and waits for its result; aborting the signal gives the call up. */
   async call<T>(start: (call: number) => number, options: CallOptions = {}): Promise<T> {
     const { signal } = options;
-    checkSignal(signal);
-    if (signal?.aborted) throw aborted(signal, options);
+    checkNotAborted(signal, options.about);
     const number = newNumber();
     let unwatch: (() => void) | undefined;
     this.hold();
@@ -152,7 +150,7 @@ class Bridge {
       options.ended?.();
     }
     // Errors are made here, not where results arrive: their stack shows who has awaited the call.
-    if ('aborted' in outcome) throw aborted(outcome.aborted, options);
+    if ('aborted' in outcome) throw aborted(outcome.aborted, options.about);
     if (outcome.error) throw fromRaw(outcome.error, options.cause?.(outcome.error));
     return outcome.value as T;
   }
@@ -219,10 +217,6 @@ class Bridge {
         break;
     }
   }
-}
-
-function aborted(signal: AbortSignal, options: CallOptions): LimeError {
-  return new AbortError(undefined, { cause: signal.reason, ...options.about });
 }
 
 let current: Bridge | undefined;

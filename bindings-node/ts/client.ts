@@ -151,31 +151,21 @@ export function settings(
   return copied;
 }
 
-/** The public keys that a server may have: those of the options, else those that this thread's environment names. */
-export function tlsPins(options: ClientOptions, variable: string): string[] {
+/** The public keys that a server may have. */
+export function tlsPins(options: ClientOptions): string[] {
   const given: unknown = options.tlsPins ?? [];
   if (!Array.isArray(given)) throw new InvalidArgumentError(`tlsPins must be an array, not ${typeof given}`);
-  const pins = given.map((pin) => text('tlsPins', pin));
-  return pins.length > 0 ? pins : (process.env[variable] ?? '').split(',').filter((pin) => pin.trim() !== '');
+  return given.map((pin) => text('tlsPins', pin));
 }
 
-/** What stands for a token that is neither given nor in the environment: it is taken, and is none. */
-export const NO_TOKEN = ' ';
-
 /**
- * Takes settings from this thread's own `process.env`. The native side reads the environment of the process: a worker has a
- * copy, and may have been given another; and not in every runtime does what a program sets in it reach the process.
- *
- * @param variables The variable of each setting; with what it is without one, where that must not come from the process.
+ * This thread's own `process.env`, as far as it is about us. The native side would read the environment of the process: a
+ * worker has a copy, and may have been given another; and not in every runtime does what a program sets in it reach the
+ * process.
  */
-export function ownEnvironment(
-  given: Record<string, unknown>,
-  variables: Readonly<Record<string, string | readonly [variable: string, without: string]>>,
-): void {
-  for (const [name, from] of Object.entries(variables)) {
-    const [variable, without] = typeof from === 'string' ? [from, undefined] : from;
-    given[name] ||= process.env[variable] || without;
-  }
+export function ownEnvironment(): Record<string, string> {
+  const ours = Object.entries(process.env).filter(([name]) => /^(LIME|SESAME)_/.test(name));
+  return Object.fromEntries(ours) as Record<string, string>;
 }
 
 /** Microseconds since the epoch as a `Date`. */

@@ -90,8 +90,8 @@ type Settings = Record<string, unknown>;
 
 export interface Native {
   version(): string;
-  /** `[API root, broker]`: where clients go that were told nothing, as JSON. */
-  defaultAddresses(): string;
+  /** The API root of whoever was told none. */
+  defaultApiRoot(): string;
   errorKinds(): string;
   /** The error of a panic that was caught on this thread just now, as JSON; null, if there was none. */
   caughtFault(): string | null;
@@ -234,12 +234,6 @@ function load(): Native {
       'node_modules and the lock file and install again without --omit=optional (https://github.com/npm/cli/issues/4828).',
     { cause },
   );
-}
-
-/** Where clients go that were told nothing: the API root and the broker. */
-export function defaultAddresses(): { apiRoot: string; broker: string } {
-  const [apiRoot, broker] = JSON.parse(native().defaultAddresses()) as [string, string];
-  return { apiRoot, broker };
 }
 
 let loaded: Native | undefined;

@@ -3,7 +3,7 @@
 import { types } from 'node:util';
 import { text } from './client.js';
 import { InvalidArgumentError } from './errors.js';
-import { defaultAddresses, type Native, native } from './native.js';
+import { type Native, native } from './native.js';
 import { guarded } from './raw_errors.js';
 import type { Passport, PassportClaims } from './site.js';
 
@@ -55,7 +55,7 @@ function verified(
   options: Omit<VerifyPassportWithKeysOptions, 'expectedRequestId'>,
 ): Passport {
   text('jwt', jwt);
-  const { jwks, apiRoot = defaultAddresses().apiRoot, requireIssuer = false, now } = options;
+  const { jwks, apiRoot = native().defaultApiRoot(), requireIssuer = false, now } = options;
   const moment = Number(now ?? Date.now());
   if (!Number.isFinite(moment)) throw new InvalidArgumentError('now must be a time');
   const written = typeof jwks === 'string' || types.isUint8Array(jwks) ? jwks : JSON.stringify(jwks);

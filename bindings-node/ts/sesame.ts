@@ -6,7 +6,6 @@ import {
   type ClientOptions,
   date,
   Link,
-  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
@@ -15,7 +14,7 @@ import {
   tlsPins,
 } from './client.js';
 import { InvalidArgumentError } from './errors.js';
-import { defaultAddresses, type NativeApprovalRequest, type NativeSesame, native } from './native.js';
+import { type NativeApprovalRequest, type NativeSesame, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
 import { guarded } from './raw_errors.js';
 
@@ -287,12 +286,12 @@ export class Sesame {
    */
   constructor(options: SesameOptions = {}) {
     const link = new Link(options);
-    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    given.tlsPins = tlsPins(options, 'SESAME_TLS_PINS');
-    ownEnvironment(given, {
-      apiKey: ['SESAME_API_KEY', NO_TOKEN],
-      baseUrl: ['SESAME_BROKER_URL', defaultAddresses().broker],
-    });
+    const given = {
+      ...settings(options, SETTINGS),
+      tlsPins: tlsPins(options),
+      environment: ownEnvironment(),
+      logLevel: link.logLevel,
+    };
     this.#native = guarded(() => new (native().Sesame)(bridge().queue, link.number, given, link.transport));
     this.approvals = new Approvals(link, this.#native);
     link.owner = this;

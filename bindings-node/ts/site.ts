@@ -2,15 +2,13 @@
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
-import { isMainThread } from 'node:worker_threads';
-import { checkSignal, onAbort } from './abort.js';
+import { aborted, checkNotAborted, checkSignal, onAbort } from './abort.js';
 import { bridge, type RawStreamStatus, warn } from './bridge.js';
 import {
   type ClientOptions,
   date,
   isThenable,
   Link,
-  NO_TOKEN,
   number,
   ownEnvironment,
   type RequestOptions,
@@ -18,8 +16,8 @@ import {
   text,
   tlsPins,
 } from './client.js';
-import { AbortError, InvalidArgumentError, type LimeError } from './errors.js';
-import { defaultAddresses, type NativeSite, native } from './native.js';
+import type { LimeError } from './errors.js';
+import { type NativeSite, native } from './native.js';
 import { type WaitProgress, WaitReporter } from './progress.js';
 import { fromRaw, guarded } from './raw_errors.js';
 
@@ -281,13 +279,12 @@ export class LimeSite extends EventEmitter {
   constructor(options: LimeSiteOptions = {}) {
     super();
     const link = new Link(options);
-    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
-    ownEnvironment(given, {
-      siteToken: ['LIME_SITE_TOKEN', NO_TOKEN],
-      baseUrl: ['LIME_API_BASE', defaultAddresses().apiRoot],
-    });
-    given.jwksCacheTtl ??= ownLifetime();
+    const given = {
+      ...settings(options, SETTINGS),
+      tlsPins: tlsPins(options),
+      environment: ownEnvironment(),
+      logLevel: link.logLevel,
+    };
     this.#native = guarded(() => new (native().Site)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;
@@ -432,8 +429,7 @@ export class LimeSite extends EventEmitter {
     atHand: () => string | null,
     fetching: (call: number) => number,
   ): Promise<Passport> {
-    checkSignal(signal);
-    if (signal?.aborted) throw new AbortError(undefined, { cause: signal.reason });
+    checkNotAborted(signal);
     const cached = guarded(atHand);
     const claims =
       cached === null
@@ -651,16 +647,6 @@ export class LimeSite extends EventEmitter {
   }
 }
 
-/** A worker's own `LIME_JWKS_CACHE_TTL_SECONDS`, in milliseconds; the native side sees the main thread's. */
-function ownLifetime(): number | undefined {
-  const name = 'LIME_JWKS_CACHE_TTL_SECONDS';
-  const written = isMainThread ? undefined : process.env[name]?.trim();
-  if (!written) return undefined;
-  const seconds = /^[+-]?[\d.]+(e[+-]?\d+)?$/i.test(written) ? Number(written) : Number.NaN;
-  if (!Number.isFinite(seconds)) throw new InvalidArgumentError(`${name} must be a number of seconds`);
-  return Math.max(0, seconds * 1000);
-}
-
 function shown(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
@@ -734,7 +720,7 @@ class EventIterator implements AsyncIterableIterator<LoginEvent>, AsyncDisposabl
 
   #last(): Promise<IteratorResult<LoginEvent>> {
     const signal = this.#signal;
-    if (signal?.aborted) return Promise.reject(new AbortError(undefined, { cause: signal.reason }));
+    if (signal?.aborted) return Promise.reject(aborted(signal));
     return Promise.resolve({ done: true, value: undefined });
   }
 

@@ -1,6 +1,7 @@
 /** Verifies the access tokens that agents show to an MCP server. */
 
 import { types } from 'node:util';
+import { checkNotAborted } from './abort.js';
 import { bridge } from './bridge.js';
 import {
   type ClientOptions,
@@ -94,14 +95,12 @@ export class TokenVerifier {
    */
   constructor(options: TokenVerifierOptions = {}) {
     const link = new Link(options);
-    const given: Record<string, unknown> = { ...settings(options, SETTINGS), logLevel: link.logLevel };
-    given.tlsPins = tlsPins(options, 'LIME_TLS_PINS');
-    ownEnvironment(given, {
-      expectedDomain: 'LIME_EXPECTED_DOMAIN',
-      baseUrl: 'LIME_BASE_URL',
-      audience: 'LIME_OAUTH_AUDIENCE',
-      userAgent: 'LIME_VERIFY_USER_AGENT',
-    });
+    const given = {
+      ...settings(options, SETTINGS),
+      tlsPins: tlsPins(options),
+      environment: ownEnvironment(),
+      logLevel: link.logLevel,
+    };
     this.#native = guarded(() => new (native().TokenVerifier)(bridge().queue, link.number, given, link.transport));
     this.#link = link;
     link.owner = this;
@@ -126,7 +125,7 @@ export class TokenVerifier {
   async verify(token: string, options: RequestOptions = {}): Promise<VerifiedToken> {
     text('token', token);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkNotAborted(signal);
     const cached = guarded(() => this.#native.verifyCached(token));
     if (cached !== null) return verified(JSON.parse(cached) as AccessTokenClaims);
     return verified(await this.#link.call<AccessTokenClaims>((call) => this.#native.verify(call, token), { signal }));

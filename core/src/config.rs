@@ -9,6 +9,7 @@ use crate::agent::mcp_target;
 use crate::agent::pow::PowDigest;
 use crate::base_url::BaseUrl;
 use crate::clock::{Clock, SystemClock};
+use crate::environment::Environment;
 use crate::log::Logger;
 use crate::secret::Secret;
 use crate::transport::Transport;
@@ -232,6 +233,8 @@ pub struct SiteConfig {
     pub logger: Logger,
     /// Where time and jitter come from. Default: the machine's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the variables named here are looked up. Default: in the process's environment.
+    pub environment: Environment,
 }
 
 impl Default for SiteConfig {
@@ -249,6 +252,7 @@ impl Default for SiteConfig {
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
+            environment: Environment::default(),
         }
     }
 }
@@ -290,6 +294,8 @@ pub struct AgentConfig {
     pub logger: Logger,
     /// Where time and jitter come from. Default: the machine's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the variables named here are looked up. Default: in the process's environment.
+    pub environment: Environment,
 }
 
 impl Default for AgentConfig {
@@ -310,6 +316,7 @@ impl Default for AgentConfig {
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
+            environment: Environment::default(),
         }
     }
 }
@@ -340,6 +347,8 @@ pub struct SesameConfig {
     pub logger: Logger,
     /// Where time and jitter come from. Default: the machine's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the variables named here are looked up. Default: in the process's environment.
+    pub environment: Environment,
 }
 
 impl Default for SesameConfig {
@@ -354,6 +363,7 @@ impl Default for SesameConfig {
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
+            environment: Environment::default(),
         }
     }
 }
@@ -392,6 +402,8 @@ pub struct TokenVerifierConfig {
     pub logger: Logger,
     /// Where the time comes from. Default: the machine's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the variables named here are looked up. Default: in the process's environment.
+    pub environment: Environment,
 }
 
 impl Default for TokenVerifierConfig {
@@ -409,6 +421,7 @@ impl Default for TokenVerifierConfig {
             transport: None,
             logger: Logger::default(),
             clock: Arc::new(SystemClock::default()),
+            environment: Environment::default(),
         }
     }
 }
@@ -427,8 +440,13 @@ macro_rules! debug_without_secrets {
 debug_without_secrets! { SiteConfig AgentConfig SesameConfig TokenVerifierConfig }
 
 /// Resolves a token, and wipes what it was given in; `missing` is the whole message when there is none.
-pub(crate) fn token(argument: Option<String>, variable: &str, missing: &str) -> Result<Secret> {
-    let given = argument.filter(|text| !text.is_empty()).or_else(|| environment(variable));
+pub(crate) fn token(
+    argument: Option<String>,
+    variable: &str,
+    missing: &str,
+    environment: &Environment,
+) -> Result<Secret> {
+    let given = argument.filter(|text| !text.is_empty()).or_else(|| environment.get(variable));
     let given = Secret::new(given.unwrap_or_default());
     let token = given.expose().trim();
     if token.is_empty() {
@@ -441,18 +459,17 @@ pub(crate) fn token(argument: Option<String>, variable: &str, missing: &str) -> 
 }
 
 /// Resolves the root of the LIME API.
-pub(crate) fn base_url(argument: Option<&str>) -> Result<BaseUrl> {
-    root(argument, API_BASE_VARIABLE, DEFAULT_API_BASE)
+pub(crate) fn base_url(argument: Option<&str>, environment: &Environment) -> Result<BaseUrl> {
+    root(argument, API_BASE_VARIABLE, DEFAULT_API_BASE, environment)
 }
 
 /// Resolves the address of the broker.
-pub(crate) fn broker_url(argument: Option<&str>) -> Result<BaseUrl> {
-    root(argument, BROKER_URL_VARIABLE, DEFAULT_BROKER_URL)
+pub(crate) fn broker_url(argument: Option<&str>, environment: &Environment) -> Result<BaseUrl> {
+    root(argument, BROKER_URL_VARIABLE, DEFAULT_BROKER_URL, environment)
 }
 
-fn root(argument: Option<&str>, variable: &str, default: &str) -> Result<BaseUrl> {
-    let given = argument.filter(|text| !text.is_empty()).map(str::to_owned);
-    BaseUrl::parse(&given.or_else(|| environment(variable)).unwrap_or_else(|| default.to_owned()))
+fn root(argument: Option<&str>, variable: &str, default: &str, environment: &Environment) -> Result<BaseUrl> {
+    BaseUrl::parse(&text(argument, variable, environment).unwrap_or_else(|| default.to_owned()))
 }
 
 /// Resolves the public keys that a server may have. Where they could not be looked at, they are refused: a pin that is
@@ -462,8 +479,10 @@ pub(crate) fn tls_pins(
     variable: &str,
     base_url: &BaseUrl,
     transport: Option<&Arc<dyn Transport>>,
+    environment: &Environment,
 ) -> Result<Option<Pins>> {
-    let named = if argument.is_empty() { environment(variable).unwrap_or_default() } else { String::new() };
+    let named =
+        if argument.is_empty() { environment.get(variable).unwrap_or_default() } else { String::new() };
     let named = named.split(',').filter(|text| !text.trim().is_empty());
     let pins = Pins::parse(argument.iter().map(String::as_str).chain(named))?;
     if pins.is_some() && transport.is_some() {
@@ -476,17 +495,26 @@ pub(crate) fn tls_pins(
 }
 
 /// Resolves how long signing keys are kept.
-pub(crate) fn jwks_cache_ttl(argument: Option<Duration>, default: Duration) -> Result<Duration> {
-    up_to_a_day(argument, JWKS_CACHE_TTL_VARIABLE, default)
+pub(crate) fn jwks_cache_ttl(
+    argument: Option<Duration>,
+    default: Duration,
+    environment: &Environment,
+) -> Result<Duration> {
+    up_to_a_day(argument, JWKS_CACHE_TTL_VARIABLE, default, environment)
 }
 
 /// Resolves a time that is a day at most.
-pub(crate) fn up_to_a_day(argument: Option<Duration>, variable: &str, default: Duration) -> Result<Duration> {
+pub(crate) fn up_to_a_day(
+    argument: Option<Duration>,
+    variable: &str,
+    default: Duration,
+    environment: &Environment,
+) -> Result<Duration> {
     const LONGEST: f64 = 86_400.0;
     if let Some(time) = argument {
         return Ok(time.min(Duration::from_secs_f64(LONGEST)));
     }
-    let Some(text) = environment(variable) else { return Ok(default) };
+    let Some(text) = environment.get(variable) else { return Ok(default) };
     // Fails closed: a typo must not mean "keep revoked keys for long".
     match text.trim().parse::<f64>() {
         Ok(seconds) if seconds.is_finite() => Ok(Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))),
@@ -495,9 +523,14 @@ pub(crate) fn up_to_a_day(argument: Option<Duration>, variable: &str, default: D
 }
 
 /// Resolves the addresses of MCP servers.
-pub(crate) fn mcp_addresses(argument: Vec<(String, IpAddr)>) -> Result<Vec<(String, IpAddr)>> {
-    let given = match (argument.is_empty(), environment(MCP_ADDRESSES_VARIABLE)) {
-        (true, Some(text)) => parse_mcp_addresses(&text)?,
+pub(crate) fn mcp_addresses(
+    argument: Vec<(String, IpAddr)>,
+    environment: &Environment,
+) -> Result<Vec<(String, IpAddr)>> {
+    let given = match (argument.is_empty(), environment.get(MCP_ADDRESSES_VARIABLE)) {
+        (true, Some(text)) => parse_mcp_addresses(&text).map_err(|error| {
+            Error::invalid_argument(format!("{MCP_ADDRESSES_VARIABLE}: {}", error.message()))
+        })?,
         _ => argument,
     };
     given
@@ -528,13 +561,13 @@ pub fn parse_mcp_addresses(text: &str) -> Result<Vec<(String, IpAddr)>> {
 }
 
 /// A text from the argument, else from the environment; empty counts as absent.
-pub(crate) fn text(argument: Option<&str>, variable: &str) -> Option<String> {
-    argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment(variable))
+pub(crate) fn text(argument: Option<&str>, variable: &str, environment: &Environment) -> Option<String> {
+    argument.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| environment.get(variable))
 }
 
 /// Resolves the platform's origin.
-pub(crate) fn origin(argument: Option<&str>) -> Result<BaseUrl> {
-    let given = text(argument, ORIGIN_VARIABLE).unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
+pub(crate) fn origin(argument: Option<&str>, environment: &Environment) -> Result<BaseUrl> {
+    let given = text(argument, ORIGIN_VARIABLE, environment).unwrap_or_else(|| DEFAULT_ORIGIN.to_owned());
     // The API root is what the other clients are given, and it is easily taken for this.
     let given = given.trim().trim_end_matches('/');
     BaseUrl::parse(given.strip_suffix("/api/v1").unwrap_or(given))
@@ -546,10 +579,6 @@ pub(crate) fn checked_timeout(timeout: Duration) -> Result<Duration> {
         return Err(Error::invalid_argument("timeout must be greater than zero"));
     }
     Ok(timeout)
-}
-
-fn environment(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub mod clock;
 pub mod config;
 mod dispatcher;
 pub mod envelope;
+mod environment;
 pub mod error;
 pub mod fault;
 mod json;
@@ -66,6 +67,7 @@ pub use agent::{
 pub use config::{
     AgentConfig, JwksForm, Platform, PostRetry, PowChoice, SesameConfig, SiteConfig, TokenVerifierConfig,
 };
+pub use environment::Environment;
 pub use error::{Error, ErrorKind};
 pub use operation::{Operation, OperationId, cancel_operation, is_library_thread};
 pub use sesame::{

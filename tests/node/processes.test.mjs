@@ -7,7 +7,7 @@ import { run, sandboxFor } from './help.mjs';
 
 const IMPORTS = `
   import { once } from 'node:events';
-  import { LimeAgent, LimeSite, Sesame, requireApproval } from 'lime-sdk';
+  import { LimeAgent, LimeSite, Sesame, TokenVerifier, requireApproval } from 'lime-sdk';
   import { LimeSandbox } from 'lime-sdk/testing';
   const sandbox = await LimeSandbox.connect(process.env.CONTROL);
   const open = async (site) => {
@@ -291,6 +291,122 @@ test("a worker without a variable does not get the main thread's, and has its ow
       'lime.pics\n' +
       'InvalidArgumentError LIME_JWKS_CACHE_TTL_SECONDS must be a number of seconds\n' +
       '2\n',
+    '',
+  ]);
+});
+
+/** Whether it can be made, or why not. */
+const MADE = `
+  const made = (make) => { try { make(); return 'made'; } catch (error) { return error.name + ' ' + error.message; } };
+`;
+
+/** Runs an async function, of which there is the source, in a worker with this environment, and tells what it gives. */
+const IN_WORKER = `
+  import { Worker } from 'node:worker_threads';
+  const inWorker = async (env, source) => {
+    const worker = new Worker(${JSON.stringify(`
+      import { parentPort } from 'node:worker_threads';
+      import { LimeAgent, LimeSite, Sesame, TokenVerifier } from 'lime-sdk';
+      ${MADE}`)} + 'parentPort.postMessage(await (' + source + ')());', { eval: true, env });
+    const [[told]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
+    return told;
+  };
+`;
+
+test('what a variable cannot be is refused in the thread that has it, and in no other', async (t) => {
+  const verifier = "new TokenVerifier({ expectedDomain: 'tools.example.com' })";
+  const withFetch = "new TokenVerifier({ expectedDomain: 'tools.example.com', fetch })";
+  const site = "new LimeSite({ siteToken: 'st_1' })";
+  const agent = "new LimeAgent({ agentToken: 'at_1' })";
+  const refused = [
+    [
+      'LIME_JWT_VERIFY_LEEWAY_SECONDS',
+      verifier,
+      'rubbish',
+      'LIME_JWT_VERIFY_LEEWAY_SECONDS must be a number of seconds',
+    ],
+    ['LIME_JWKS_CACHE_TTL_SECONDS', verifier, 'rubbish', 'LIME_JWKS_CACHE_TTL_SECONDS must be a number of seconds'],
+    ['LIME_JWKS_MIN_REFRESH_SECONDS', verifier, 'rubbish', 'LIME_JWKS_MIN_REFRESH_SECONDS must be a number of seconds'],
+    ['LIME_JWKS_MIN_REFRESH_SECONDS', verifier, ' ', 'LIME_JWKS_MIN_REFRESH_SECONDS must be a number of seconds'],
+    ['LIME_JWKS_CACHE_TTL_SECONDS', site, 'rubbish', 'LIME_JWKS_CACHE_TTL_SECONDS must be a number of seconds'],
+    ['LIME_JWKS_CACHE_TTL_SECONDS', site, ' ', 'LIME_JWKS_CACHE_TTL_SECONDS must be a number of seconds'],
+    ['LIME_MCP_ADDRESSES', agent, 'rubbish', 'LIME_MCP_ADDRESSES: "rubbish" is no address of an MCP server'],
+    ['LIME_MCP_ADDRESSES', agent, 'a.example=fe80::1%lo', 'LIME_MCP_ADDRESSES: "a.example=fe80::1%lo" is no address'],
+    ['LIME_MCP_ADDRESSES', agent, 'localhost=127.0.0.1', 'target must not be a reserved or special-use hostname'],
+    ['LIME_BASE_URL', verifier, 'rubbish', 'base_url is not a URL'],
+    ['LIME_VERIFY_USER_AGENT', verifier, '\u0001', 'user_agent contains characters'],
+    ['LIME_VERIFY_USER_AGENT', withFetch, '\u0001', 'user_agent contains characters'],
+    ['LIME_TLS_PINS', verifier, 'rubbish', 'tls_pins must be SHA-256 fingerprints'],
+    ['LIME_TLS_PINS', site, 'rubbish', 'tls_pins must be SHA-256 fingerprints'],
+    ['LIME_TLS_PINS', agent, 'rubbish', 'tls_pins must be SHA-256 fingerprints'],
+    ['SESAME_TLS_PINS', "new Sesame({ apiKey: 'sk_1' })", 'rubbish', 'tls_pins must be SHA-256 fingerprints'],
+  ];
+  const [, [code, out, errors]] = await start(
+    t,
+    `${IN_WORKER}${MADE}
+     for (const [name, source, rubbish] of ${JSON.stringify(refused)}) {
+       const make = 'async () => made(() => ' + source + ')';
+       delete process.env[name];
+       const told = [await inWorker({ [name]: rubbish }, make)];
+       process.env[name] = rubbish;
+       told.push(await eval(make)(), await inWorker({}, make));
+       delete process.env[name];
+       console.log(JSON.stringify(told));
+     }`,
+  );
+  assert.deepEqual([code, errors], [0, '']);
+  const told = out.trim().split('\n').map(JSON.parse);
+  for (const [row, [name, source, rubbish, message]] of refused.entries()) {
+    const [own, main, without] = told[row];
+    assert(main.startsWith(`InvalidArgumentError ${message}`), main);
+    assert.deepEqual([own, without], [main, 'made'], `${name}=${rubbish}: ${source}`);
+  }
+});
+
+test("a worker's own settings count, and without them the defaults and not the process's", async (t) => {
+  const [, ended] = await start(
+    t,
+    `import { createServer } from 'node:http';
+     ${IN_WORKER}
+     let asked = 0;
+     const server = createServer((_, response) => { asked += 1; response.writeHead(404).end(); }).listen(0, '127.0.0.1');
+     await once(server, 'listening');
+     const url = 'http://tools.example.invalid:' + server.address().port + '/mcp';
+     const past = Math.floor(Date.now() / 1000) - 300;
+     const tokens = await Promise.all(
+       [{ exp: past, aud: ['mcp', 'own'] }, { aud: 'own' }].map((claims) => sandbox.mcpToken('tools.example.com', { claims })),
+     );
+     const work = \`async () => {
+       const told = [made(() => new TokenVerifier())];
+       const verifier = new TokenVerifier({ expectedDomain: 'tools.example.com' });
+       for (const token of \${JSON.stringify(tokens)}) {
+         told.push(await verifier.verify(token).then(() => 'verified', (error) => error.reason));
+       }
+       for (let round = 0; round < 2; round += 1) await verifier.warmUp();
+       told.push(verifier.fetches);
+       await new LimeAgent({ maxRetries: 0 }).sendPing('\${url}').catch(() => {});
+       return told.join(', ');
+     }\`;
+     const own = {
+       LIME_EXPECTED_DOMAIN: 'tools.example.com',
+       LIME_OAUTH_AUDIENCE: 'own',
+       LIME_VERIFY_USER_AGENT: 'own/1',
+       LIME_JWT_VERIFY_LEEWAY_SECONDS: '86400',
+       LIME_JWKS_CACHE_TTL_SECONDS: '0',
+       LIME_JWKS_MIN_REFRESH_SECONDS: '0',
+       LIME_MCP_ADDRESSES: ' a.example.com = ::1 ,, tools.example.invalid=127.0.0.1,',
+     };
+     for (const name of Object.keys(own)) delete process.env[name];
+     console.log(await inWorker({ ...sandbox.environment, ...own }, work), asked > 0);
+     Object.assign(process.env, own);
+     asked = 0;
+     console.log(await inWorker(sandbox.environment, work), asked > 0);
+     server.close();`,
+  );
+  assert.deepEqual(ended, [
+    0,
+    'made, verified, verified, 4 true\n' +
+      'InvalidArgumentError expected_domain is required, expired, wrong_audience, 2 false\n',
     '',
   ]);
 });

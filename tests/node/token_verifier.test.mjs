@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import express from 'express';
-import { InvalidArgumentError, InvalidTokenError, LimeError, TokenVerifier } from 'lime-sdk';
+import { AbortError, InvalidArgumentError, InvalidTokenError, LimeError, TokenVerifier } from 'lime-sdk';
 import { requireToken } from 'lime-sdk/express';
 import { closing, sandboxFor } from './help.mjs';
 
@@ -62,8 +62,31 @@ test('tokens that are refused say why', async (t) => {
   }
   await assert.rejects(verifier.verify('no token'), { reason: 'malformed' });
   await assert.rejects(verifier.verify(7), InvalidArgumentError);
-  const given = AbortSignal.abort();
-  await assert.rejects(verifier.verify('a.b.c', { signal: given }), { name: 'AbortError' });
+});
+
+test('a verification that is given up says so as every call does', async (t) => {
+  const sandbox = await sandboxFor(t);
+  const verifier = verifierFor(t);
+  const token = await sandbox.mcpToken(DOMAIN);
+  // Without keys, and with them at hand, where nothing is called.
+  for (const fetches of [0, 1]) {
+    assert.equal(verifier.fetches, fetches);
+    for (const call of [(options) => verifier.verify(token, options), (options) => verifier.warmUp(options)]) {
+      for (const reason of ['user left', new Error('user left')]) {
+        await assert.rejects(call({ signal: AbortSignal.abort(reason) }), (error) => {
+          assert(error instanceof AbortError, `${error}`);
+          assert.deepEqual([error.code, error.cause], ['ABORT_ERR', reason]);
+          return true;
+        });
+      }
+      await assert.rejects(call({ signal: new AbortController() }), {
+        name: 'InvalidArgumentError',
+        message: 'signal must be an AbortSignal; pass the signal of the AbortController',
+      });
+      await assert.rejects(call({ signal: 'signal' }), InvalidArgumentError);
+    }
+    await verifier.verify(token, { signal: new AbortController().signal });
+  }
 });
 
 test('keys that cannot be had say nothing of the token', async (t) => {

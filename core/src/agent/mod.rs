@@ -135,13 +135,15 @@ impl LimeAgent {
             config.agent_token,
             AGENT_TOKEN_VARIABLE,
             "Agent token is required. Pass agent_token= or set LIME_AGENT_TOKEN.",
+            &config.environment,
         )?;
-        let base_url = config::base_url(config.base_url.as_deref())?;
+        let base_url = config::base_url(config.base_url.as_deref(), &config.environment)?;
         let pins = config::tls_pins(
             &config.tls_pins,
             config::TLS_PINS_VARIABLE,
             &base_url,
             config.transport.as_ref(),
+            &config.environment,
         )?;
         Ok(Self(Arc::new(Inner {
             api: Api {
@@ -165,7 +167,7 @@ impl LimeAgent {
             servers: Servers::new(mcp::Settings {
                 read_timeout: config::checked_timeout(config.mcp_read_timeout)?,
                 one_at_a_time: config.serialize_mcp_per_url,
-                addresses: config::mcp_addresses(config.mcp_addresses)?,
+                addresses: config::mcp_addresses(config.mcp_addresses, &config.environment)?,
             }),
         })))
     }

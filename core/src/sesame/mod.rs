@@ -60,13 +60,15 @@ impl Sesame {
             config.api_key,
             API_KEY_VARIABLE,
             "No Sesame API key provided. Pass api_key=... or set the SESAME_API_KEY environment variable.",
+            &config.environment,
         )?;
-        let base_url = config::broker_url(config.base_url.as_deref())?;
+        let base_url = config::broker_url(config.base_url.as_deref(), &config.environment)?;
         let pins = config::tls_pins(
             &config.tls_pins,
             config::BROKER_TLS_PINS_VARIABLE,
             &base_url,
             config.transport.as_ref(),
+            &config.environment,
         )?;
         Ok(Self(Arc::new(Inner {
             api: Api {

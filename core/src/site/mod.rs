@@ -176,13 +176,15 @@ impl LimeSite {
             config.site_token,
             SITE_TOKEN_VARIABLE,
             "Site token is required. Pass site_token= or set LIME_SITE_TOKEN.",
+            &config.environment,
         )?;
-        let base_url = config::base_url(config.base_url.as_deref())?;
+        let base_url = config::base_url(config.base_url.as_deref(), &config.environment)?;
         let pins = config::tls_pins(
             &config.tls_pins,
             config::TLS_PINS_VARIABLE,
             &base_url,
             config.transport.as_ref(),
+            &config.environment,
         )?;
         let api = Arc::new(Api {
             base_url,
@@ -197,7 +199,8 @@ impl LimeSite {
             clock: config.clock,
             warned: AtomicBool::default(),
         });
-        let ttl = config::jwks_cache_ttl(config.jwks_cache_ttl, Duration::from_secs(300))?;
+        let ttl =
+            config::jwks_cache_ttl(config.jwks_cache_ttl, Duration::from_secs(300), &config.environment)?;
         let handlers = Arc::new(ArcSwap::from_pointee(Vec::new()));
         let site = Arc::new_cyclic(|inner: &Weak<Inner>| {
             let sink = sink.unwrap_or_else(|| {

@@ -64,23 +64,26 @@ impl TokenKeys {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when a setting makes no sense.
     pub fn new(config: &TokenVerifierConfig) -> Result<Self> {
-        let user_agent = config::text(config.user_agent.as_deref(), config::USER_AGENT_VARIABLE)
+        let environment = &config.environment;
+        let user_agent = config::text(config.user_agent.as_deref(), config::USER_AGENT_VARIABLE, environment)
             .map(|text| HeaderValue::from_str(&text))
             .transpose()
             .map_err(|_| Error::invalid_argument("user_agent contains characters that no header has"))?;
-        let min_refresh = config::up_to_a_day(config.min_refresh, config::MIN_REFRESH_VARIABLE, MIN_REFRESH)?;
+        let min_refresh =
+            config::up_to_a_day(config.min_refresh, config::MIN_REFRESH_VARIABLE, MIN_REFRESH, environment)?;
         let limits = Limits {
-            ttl: config::jwks_cache_ttl(config.jwks_cache_ttl, CACHE_TTL)?,
+            ttl: config::jwks_cache_ttl(config.jwks_cache_ttl, CACHE_TTL, environment)?,
             cool_down: min_refresh,
             failed_cool_down: min_refresh,
             stale: STALE,
         };
-        let base_url = config::origin(config.base_url.as_deref())?;
+        let base_url = config::origin(config.base_url.as_deref(), environment)?;
         let pins = config::tls_pins(
             &config.tls_pins,
             config::TLS_PINS_VARIABLE,
             &base_url,
             config.transport.as_ref(),
+            environment,
         )?;
         let api = Api {
             base_url,
@@ -195,11 +198,14 @@ impl TokenVerifier {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_keys(config: &TokenVerifierConfig, keys: TokenKeys) -> Result<Self> {
-        let pinned = config::text(config.expected_domain.as_deref(), config::EXPECTED_DOMAIN_VARIABLE)
-            .filter(|text| !domain::strip(text).is_empty())
-            .ok_or_else(|| Error::invalid_argument("expected_domain is required"))?;
-        let audience = config::text(config.audience.as_deref(), config::AUDIENCE_VARIABLE);
-        let leeway = config::up_to_a_day(config.leeway, config::LEEWAY_VARIABLE, DEFAULT_LEEWAY)?;
+        let environment = &config.environment;
+        let pinned =
+            config::text(config.expected_domain.as_deref(), config::EXPECTED_DOMAIN_VARIABLE, environment)
+                .filter(|text| !domain::strip(text).is_empty())
+                .ok_or_else(|| Error::invalid_argument("expected_domain is required"))?;
+        let audience = config::text(config.audience.as_deref(), config::AUDIENCE_VARIABLE, environment);
+        let leeway =
+            config::up_to_a_day(config.leeway, config::LEEWAY_VARIABLE, DEFAULT_LEEWAY, environment)?;
         // The issuer is the metadata's to say.
         let check = TokenCheck::new("", domain::normalize_mcp_domain(&pinned)?)
             .audience(audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()))

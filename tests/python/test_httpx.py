@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from conftest import Sandbox, until_open
 from local_network import Certificates, Proxy
 
 from lime_agents import LimeAgent
+from lime_sdk._http import HttpxTransport
 from lime_sites import LimeError, LimeSite
 from sesame_sdk import ApprovalError, AsyncSesame
 
@@ -465,5 +466,47 @@ def test_an_event_stream_follows_no_redirect(status: int) -> None:
             assert isinstance(stream.last_error, LimeError)
             assert stream.last_error.http_status == status
             assert seen == {"h"}
+
+    asyncio.run(main())
+
+
+class Full:
+    """The library's side of a transport: after a number of pieces it has no room, and has some at once."""
+
+    def __init__(self, pieces: int, resume: Callable[[], object]) -> None:
+        self.left, self.resume, self.calls = pieces, resume, []  # type: ignore[var-annotated]
+
+    def head(self, *_: object) -> None:
+        self.calls.append("head")
+
+    def chunk(self, *_: object) -> bool:
+        self.calls.append("chunk")
+        self.left -= 1
+        if self.left == 0:
+            asyncio.get_running_loop().call_soon(self.resume)
+        return self.left != 0
+
+    def end(self, *_: object) -> None:
+        self.calls.append("end")
+
+    def fail(self, *told: object) -> None:
+        self.calls.append(f"fail {told}")
+
+
+@pytest.mark.parametrize("pieces", [1, 15, 16, 17, 32])
+def test_a_body_goes_on_whenever_the_library_has_room_again(pieces: int) -> None:
+    """Also when it has at the moment at which the event loop has its turn."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x"
+
+    async def main() -> None:
+        async with mock(lambda _: httpx.Response(200, content=body())) as client:
+            transport = HttpxTransport(client)
+            native = Full(pieces, lambda: transport.resume(1))
+            transport.native = native  # type: ignore[assignment]
+            await asyncio.wait_for(transport._carry(1, "GET", "http://h/", [], b"", False, None), 30)
+            assert native.calls == ["head", *["chunk"] * 40, "end"]
 
     asyncio.run(main())

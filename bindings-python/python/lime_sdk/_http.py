@@ -141,15 +141,16 @@ class HttpxTransport:
                 pieces = 0
                 async for chunk in response.aiter_bytes():
                     wants_more = native.chunk(exchange, chunk)
-                    pieces += 1
-                    if pieces % _TURN == 0:
-                        # A body that always has more at hand would leave the loop no turn, not even one to abort it in.
-                        await asyncio.sleep(0)
                     del chunk  # a passport may be in it
+                    pieces += 1
                     if not wants_more:
+                        # Before the loop has any other turn: it may be the one that has us go on.
                         paused = asyncio.get_running_loop().create_future()
                         self._paused[exchange] = paused
                         await paused
+                    elif pieces % _TURN == 0:
+                        # A body that always has more at hand would leave the loop no turn, not even one to abort it in.
+                        await asyncio.sleep(0)
                 native.end(exchange)
             finally:
                 await response.aclose()

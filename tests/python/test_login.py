@@ -286,3 +286,61 @@ def test_a_refused_token_is_seen_in_the_state(sandbox: Sandbox) -> None:
             assert status.last_error.http_status == 401
 
     asyncio.run(main())
+
+
+def test_every_handler_hears_each_state_once_and_in_order(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with LimeSite(sse_backoff_base=8) as site:
+            while site.stream_status.state != "open":
+                pass
+            heard: dict[str, list[str]] = {"one": [], "two": [], "late": []}
+            told: asyncio.Queue[None] = asyncio.Queue()
+
+            def hear(name: str) -> None:
+                def changed(status: Any) -> None:
+                    heard[name].append(status.state)
+                    told.put_nowait(None)
+
+                site.on_state(changed)
+
+            async def tellings(count: int) -> None:
+                for _ in range(count):
+                    await asyncio.wait_for(told.get(), 30)
+
+            hear("one")
+            hear("two")
+            await tellings(2)
+            assert heard == {"one": ["open"], "two": ["open"], "late": []}
+            sandbox.disconnect()
+            while site.stream_status.state == "open":
+                pass
+            # The loop has had no turn since: what the others will hear waits for it.
+            hear("late")
+            await tellings(3)
+            assert heard == {
+                "one": ["open", "backing_off"],
+                "two": ["open", "backing_off"],
+                "late": ["backing_off"],
+            }
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_comes_while_a_change_waits_hears_nothing_older_after_it(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with LimeSite(sse_backoff_base=8) as site:
+            while site.stream_status.state != "open":
+                pass
+            heard: list[tuple[str, str]] = []
+            last = asyncio.Event()
+            site.on_state(lambda status: heard.append(("one", status.state)))
+            sandbox.disconnect()
+            while site.stream_status.state == "open":
+                pass
+            site.on_state(lambda status: heard.append(("two", status.state)))
+            site.on_state(lambda status: last.set())
+            await asyncio.wait_for(last.wait(), 30)
+            await asyncio.to_thread(sandbox.received)  # the loop has turns for what should not come
+            assert heard == [("one", "open"), ("one", "backing_off"), ("two", "backing_off")]
+
+    asyncio.run(main())

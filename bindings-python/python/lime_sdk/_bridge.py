@@ -15,14 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     class EventReceiver(Protocol):
         """A site, as its loop's bridge sees it."""
 
         def _on_events(self, batch: _native.EventBatch) -> None: ...
-        def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None: ...
+        def _on_state_change(
+            self, number: int, status: tuple[str, Exception | None, int, int, int]
+        ) -> None: ...
         def _on_gap(self, request_ids: list[str]) -> None: ...
 
     class Carrier(Protocol):
@@ -78,6 +80,8 @@ class Bridge:
         self._contexts: dict[int, contextvars.Context] = {}
         # A site works until it is closed, also when the program keeps no hold on it.
         self._sites: dict[int, EventReceiver] = {}
+        # The same by the numbers that their states are watched with.
+        self._watches: dict[int, EventReceiver] = {}
         natives: dict[int, _native.Site] = {}
         self._natives = natives
         # A site that outlives its loop must not go on taking events that nobody handles.
@@ -90,10 +94,16 @@ class Bridge:
         self._sites[number] = site
         self._natives[number] = native
 
-    def remove_site(self, number: int) -> None:
-        """Forget a site that was closed."""
+    def add_watch(self, number: int, site: EventReceiver) -> None:
+        """Deliver the states that are watched with this number to a site from now on."""
+        self._watches[number] = site
+
+    def remove_site(self, number: int, watches: Iterable[int]) -> None:
+        """Forget a site that was closed, and what it has watched."""
         self._sites.pop(number, None)
         self._natives.pop(number, None)
+        for watch in watches:
+            self._watches.pop(watch, None)
 
     async def call(
         self,
@@ -154,8 +164,8 @@ class Bridge:
         elif kind == _LOG:
             self._logger.log(item[1], "%s", item[2])
         elif kind == _STATE:
-            if (site := self._sites.get(item[1])) is not None:
-                site._on_state_change(item[2])  # pyright: ignore[reportPrivateUsage]
+            if (site := self._watches.get(item[1])) is not None:
+                site._on_state_change(item[1], item[2])  # pyright: ignore[reportPrivateUsage]
         elif kind == _GAP:
             if (site := self._sites.get(item[1])) is not None:
                 site._on_gap(item[2])  # pyright: ignore[reportPrivateUsage]

@@ -136,7 +136,7 @@ class LimeSite:
 
         loop = asyncio.get_running_loop()
         self._handlers: tuple[LoginHandler, ...] = ()
-        self._state_handlers: list[StateHandler] = []
+        self._state_handlers: dict[int, StateHandler] = {}
         self._gap_handlers: list[GapHandler] = []
         self._events: deque[_native.EventBatch] = deque()
         self._arrived: asyncio.Future[None] | None = None
@@ -196,13 +196,11 @@ class LimeSite:
         """
         bridge = self._bridge()
         if bridge is not None and not self._closed:
-            if self._state_handlers:
-                self._loop.call_soon(
-                    self._tell, handler, self._native.stream_status(), context=self._context.copy()
-                )
-            else:
-                self._native.watch_state(bridge.queue, self._id)
-        self._state_handlers.append(handler)
+            # Each has a watch of its own: what waits in the queue for the others is not told to this one too.
+            number = _bridge.new_id()
+            self._state_handlers[number] = handler
+            bridge.add_watch(number, self)
+            self._native.watch_state(bridge.queue, number)
         return handler
 
     def on_gap(self, handler: AnyGapHandler) -> AnyGapHandler:
@@ -415,7 +413,7 @@ class LimeSite:
         self._native.close()
         bridge = self._bridge()
         if bridge is not None:
-            bridge.remove_site(self._id)
+            bridge.remove_site(self._id, list(self._state_handlers))
 
     async def _call(
         self, start: Callable[..., int], *args: Any, report: Callable[[], None] | None = None
@@ -464,12 +462,9 @@ class LimeSite:
             # Whoever cancels this (a loop that ends) ends the stream: nobody would handle its events.
             self._end()
 
-    def _on_state_change(self, status: tuple[str, Exception | None, int, int, int]) -> None:
-        for handler in list(self._state_handlers):
-            self._context.copy().run(self._tell, handler, status)
-
-    def _tell(self, handler: StateHandler, status: tuple[str, Exception | None, int, int, int]) -> None:
-        _run("on_state", handler, _stream_status(status))
+    def _on_state_change(self, number: int, status: tuple[str, Exception | None, int, int, int]) -> None:
+        handler = self._state_handlers[number]
+        self._context.copy().run(_run, "on_state", handler, _stream_status(status))
 
     def _on_gap(self, request_ids: list[str]) -> None:
         for handler in list(self._gap_handlers):

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -26,6 +26,7 @@ from lime_mcp_server import (
     LimeError,
     TokenValidationResult,
     TokenVerifier,
+    _carrier,
     asgi,
     jwks_cache_ttl_seconds,
     normalize_mcp_domain,
@@ -271,7 +272,148 @@ def test_a_client_of_the_programs_own_fails() -> None:
             assert verifier.warmup() is False
 
 
-@pytest.mark.parametrize("document", ["oauth-authorization-server", "jwks.json"])
+class Held(httpx.BaseTransport):
+    """Goes to the platform, and holds back its answers with one document until they are released."""
+
+    def __init__(self) -> None:
+        self.platform = httpx.HTTPTransport()
+        self.document, self.asked, self.released = "none", threading.Event(), threading.Event()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self.platform.handle_request(request)
+        if request.url.path.endswith(self.document):
+            response.read()  # of before whatever happens meanwhile
+            self.asked.set()
+            assert self.released.wait(60)
+        return response
+
+    def close(self) -> None:
+        self.released.set()
+        self.platform.close()
+
+
+class Later(threading.Thread):
+    """Something that another thread does, and what came of it; it must end."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.work, self.found = work, None
+        self.start()
+
+    def run(self) -> None:
+        self.found = self.work()
+
+    def result(self) -> Any:
+        self.join(30)
+        assert not self.is_alive(), "it hangs"
+        return self.found
+
+
+@pytest.fixture
+def held(sandbox: Sandbox) -> Iterator[tuple[Held, TokenVerifier, str]]:
+    """A verifier whose keys are always too old already, and a token that they verify."""
+    transport = Held()
+    with httpx.Client(transport=transport) as client:
+        cache = JwksCache(LimeConfig(cache_ttl=0, min_refresh_seconds=0), http_client=client)
+        with TokenVerifier(expected_domain=DOMAIN, cache=cache) as verifier:
+            token = sandbox.mcp_token(DOMAIN)
+            assert verifier.verify(token).is_valid
+            sandbox.rotate_keys(keep_old=True)
+            yield transport, verifier, token
+
+
+DOCUMENTS = ["oauth-authorization-server", "jwks.json"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_keys_that_come_slowly_are_taken_all_the_same(
+    sandbox: Sandbox, held: tuple[Held, TokenVerifier, str], document: str
+) -> None:
+    """The thread that carries them has its own answer, from the old keys, before they have come."""
+    transport, verifier, token = held
+    transport.document = document
+    carries = Later(lambda: verifier.verify(token))
+    assert transport.asked.wait(30)
+    # Begun later, it has the old keys' answer when the one that carries has it too.
+    assert verifier.verify(token).is_valid
+    assert verifier.cache.fetch_count == 1
+    transport.released.set()
+    assert carries.result().is_valid
+    new = sandbox.mcp_token(DOMAIN)
+    assert Later(lambda: verifier.verify(new)).result().is_valid
+
+
+def test_what_the_library_asks_for_when_nobody_waits_is_the_next_callers_to_carry(
+    sandbox: Sandbox, held: tuple[Held, TokenVerifier, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_carrier, "_NEXT", 0, raising=False)
+    test_keys_that_come_slowly_are_taken_all_the_same(sandbox, held, DOCUMENTS[0])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_who_waits_for_keys_does_not_depend_on_who_came_last(
+    sandbox: Sandbox, held: tuple[Held, TokenVerifier, str], document: str
+) -> None:
+    transport, verifier, token = held
+    transport.document = document
+    new = sandbox.mcp_token(DOMAIN)
+    waits = Later(lambda: verifier.verify(new))
+    assert transport.asked.wait(30)
+    # Comes later, and leaves while the other one waits.
+    assert verifier.verify(token).is_valid
+    transport.released.set()
+    assert waits.result().is_valid
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_nobody_hangs_while_keys_come_slowly(
+    sandbox: Sandbox, held: tuple[Held, TokenVerifier, str], document: str
+) -> None:
+    transport, verifier, token = held
+    transport.document = document
+    new = sandbox.mcp_token(DOMAIN)
+    works: list[Callable[[], Any]] = [
+        lambda: verifier.verify(token),
+        lambda: verifier.verify(new),
+        lambda: asyncio.run(verifier.verify_async(token)),
+        lambda: asyncio.run(verifier.verify_async(new)),
+        lambda: verifier.cache.get_jwks(None),
+        lambda: verifier.cache.refresh(),
+        lambda: verifier.cache.refresh(force=True),
+        lambda: verifier.verify("a.b.c"),
+    ]
+    begun = [Later(work) for work in works * 3]
+    assert transport.asked.wait(30)
+    assert Later(lambda: verifier.verify(token)).result().is_valid
+    transport.released.set()
+    for work, later in zip(works * 3, begun, strict=True):
+        found = later.result()
+        if work in works[:4]:
+            assert found.is_valid
+    assert verifier.verify(new).is_valid
+
+
+def test_an_answer_that_never_ends_is_given_up(sandbox: Sandbox) -> None:
+    """Once it is larger than any such answer may be."""
+    closed = threading.Event()
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield b" " * 65536
+
+        def close(self) -> None:
+            closed.set()
+
+    endless = httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
+    with httpx.Client(transport=endless) as client:
+        own = TokenVerifier(expected_domain=DOMAIN, cache=JwksCache(LimeConfig(), http_client=client))
+        token = sandbox.mcp_token(DOMAIN)
+        assert "larger than" in Later(lambda: own.verify(token)).result().error
+        assert closed.is_set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_client_that_follows_redirects_fetches_no_keys_from_elsewhere(
     sandbox: Sandbox, document: str, status: int

@@ -42,8 +42,8 @@ class JwksCache:
 
         Args:
             config: Where the platform is, and how long keys are used.
-            http_client: Your own client; every byte goes through it, on the thread that needs the keys, and it
-                stays yours to close.
+            http_client: Your own client; every byte goes through it, on one of the threads that need the keys,
+                and it stays yours to close.
             tls_pins: Public keys that the platform's server may have, beside the usual checks: SHA-256 of its
                 certificate's SubjectPublicKeyInfo in base64, ``sha256/`` in front or not; else
                 ``LIME_TLS_PINS``, with commas between. Name the next key before it comes. Not with an

@@ -607,7 +607,8 @@ mod tests {
 
     #[test]
     fn a_token_is_one_word() {
-        let resolve = |text: &str| token(Some(text.to_owned()), "LIME_NO_SUCH_VARIABLE", "missing");
+        let resolve =
+            |text: &str| token(Some(text.to_owned()), "LIME_TOKEN", "missing", &Environment::from_iter([]));
         assert_eq!(resolve(" st_1\n").unwrap().expose(), "st_1");
         for empty in ["", " \t"] {
             assert_eq!(resolve(empty).unwrap_err().kind(), ErrorKind::Authentication);
@@ -633,19 +634,32 @@ mod tests {
             assert_eq!(read(bad), Err(ErrorKind::InvalidArgument), "{bad}");
         }
         assert!(
-            mcp_addresses(vec![address("localhost", "127.0.0.1")]).is_err(),
+            mcp_addresses(vec![address("localhost", "127.0.0.1")], &Environment::default()).is_err(),
             "no name that a token is for"
         );
+        let named = Environment::from_iter([(MCP_ADDRESSES_VARIABLE.to_owned(), "rubbish".to_owned())]);
+        let error = mcp_addresses(Vec::new(), &named).unwrap_err();
+        assert!(error.message().starts_with("LIME_MCP_ADDRESSES: \"rubbish\" is no address"), "{error}");
     }
 
     #[test]
     fn times_have_ends() {
         let day = Duration::from_secs(86_400);
-        let resolve = |time| up_to_a_day(Some(time), "LIME_NO_SUCH_VARIABLE", Duration::ZERO).unwrap();
+        let none = Environment::from_iter([]);
+        let resolve = |time| up_to_a_day(Some(time), "LIME_TIME", Duration::ZERO, &none).unwrap();
         assert_eq!(resolve(Duration::from_secs(1)), Duration::from_secs(1));
         assert_eq!(resolve(day * 2), day);
         assert_eq!(resolve(Duration::MAX), day);
-        assert_eq!(up_to_a_day(None, "LIME_NO_SUCH_VARIABLE", day * 2).unwrap(), day * 2);
+        assert_eq!(up_to_a_day(None, "LIME_TIME", day * 2, &none).unwrap(), day * 2);
+        let named = |text: &str| {
+            let environment = Environment::from_iter([("LIME_TIME".to_owned(), text.to_owned())]);
+            up_to_a_day(None, "LIME_TIME", day * 2, &environment).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(named(" 1.5 "), Ok(Duration::from_millis(1500)));
+        assert_eq!((named("-1"), named("1e9"), named("")), (Ok(Duration::ZERO), Ok(day), Ok(day * 2)));
+        for wrong in [" ", "an hour", "NaN", "inf"] {
+            assert_eq!(named(wrong), Err("LIME_TIME must be a number of seconds".to_owned()), "{wrong:?}");
+        }
         assert_eq!(checked_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::InvalidArgument);
         assert!(checked_timeout(Duration::from_nanos(1)).is_ok());
     }

@@ -47,3 +47,20 @@ impl fmt::Debug for Environment {
         f.debug_tuple("Environment").field(&names).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_shows_no_values_and_an_empty_one_is_absent() {
+        let variables = [("LIME_SITE_TOKEN", "st_secret"), ("LIME_API_BASE", "")];
+        let own = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let own = Environment::from_iter(own);
+        assert_eq!(own.get("LIME_SITE_TOKEN").as_deref(), Some("st_secret"));
+        assert_eq!((own.get("LIME_API_BASE"), own.get("PATH")), (None, None));
+        let shown = format!("{own:?} {:?}", Environment::default());
+        assert!(shown.contains("LIME_SITE_TOKEN") && !shown.contains("st_"), "{shown}");
+        assert_eq!(Environment::default().get("PATH"), std::env::var("PATH").ok(), "the process's");
+    }
+}

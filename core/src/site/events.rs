@@ -42,8 +42,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 const LONGEST_EVENT_ID: usize = 1024;
 /// Events are kept this long for a wait that begins after they came: as long as a passport lives.
 const RECENT: Duration = Duration::from_secs(120);
-/// At 136 logins a second they are kept for less: more would be memory that a peer decides about.
-const MOST_RECENT: usize = 16_384;
+/// At 17 logins a second they are kept for less: more would be memory that a peer decides about, and that no cache of a
+/// processor holds.
+const MOST_RECENT: usize = 2048;
 
 /// Where the connection of an event stream stands. The numbers are those of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
